@@ -1,0 +1,100 @@
+# The NHS vanguard evaluation. `make report` and `make test` set up what they need on a machine with Python 3.11 and make.
+#
+# Choices, on the command line or in the environment:
+#   DATA=auto|mar|snapshot            which data set (auto: the published files where they can be had)
+#   MIRROR=folder                     a folder that holds the published files (default ../shared/data)
+#   RENDERER=auto|quarto|embedded     what renders (auto: Quarto where it is installed)
+#   BUILD=folder                      where everything is written (default build)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+MIRROR ?= ../shared/data
+BUILD ?= build
+DATA ?= auto
+RENDERER ?= auto
+# The time printed on documents and written into PDFs is the commit's, so that two builds of it give the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export MIRROR BUILD DATA RENDERER SOURCE_DATE_EPOCH
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m analysis
+PYTEST := $(VENV)/bin/python -m pytest
+
+# What each arrow depends on: published files → panel → estimates → reports.
+COMMON := analysis/protocol.toml $(wildcard analysis/*.py)
+FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
+PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ons/* gp_lists/* lookup/*)))
+CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
+MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
+REPORT_CODE := $(wildcard analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib
+REPORTS := $(wildcard reports/*.qmd)
+
+PANEL := $(BUILD)/data/panel.parquet
+ESTIMATES := $(BUILD)/results/estimates.parquet
+HEADLINE := $(BUILD)/reports/headline.txt
+READY := $(VENV)/.ready
+
+.PHONY: help report test check bench data snapshot clean doctor
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+report: $(HEADLINE) ## render the evaluation, HTML and PDF, from published data
+	@cat $(HEADLINE)
+
+data: $(PANEL) ## read, check and clean the published files into the panel
+
+test: $(READY) ## the quick tests (under 3 minutes)
+	@$(PYTEST) -m "not slow"
+
+check: $(READY) ## everything: style, types, all the tests
+	@$(VENV)/bin/ruff check analysis tests
+	@$(VENV)/bin/mypy analysis
+	@$(PYTEST)
+
+bench: $(PANEL) ## time the stages and print ratios
+	@$(VENV)/bin/python tests/benchmarks/bench.py
+
+snapshot: $(READY) ## rewrite the embedded snapshot from the full published data
+	@$(RUN) snapshot
+
+doctor: $(READY) ## say what is there, what is not, and what follows
+	@$(RUN) doctor
+
+clean: ## remove what was built (not the downloads)
+	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} + 2>/dev/null || true
+
+$(PANEL): $(READY) $(COMMON) $(CLEAN_CODE) $(FACTS) $(PUBLISHED) analysis/stages.py $(BUILD)/.data-choice
+	@$(RUN) data
+	@touch $@
+
+$(ESTIMATES): $(PANEL) $(MODEL_CODE)
+	@$(RUN) results
+
+# A change in one report's source renders that report; a change in anything else renders them all.
+$(HEADLINE): $(ESTIMATES) $(REPORT_CODE) $(REPORTS) $(BUILD)/.renderer-choice
+	@$(RUN) reports $(if $(filter-out $(REPORTS),$?),,$(basename $(notdir $(filter $(REPORTS),$?))))
+
+# Files that change only when a choice changes.
+$(BUILD)/.data-choice: ALWAYS
+	@mkdir -p $(@D); echo "$(DATA) $(MIRROR)" | cmp -s - $@ || echo "$(DATA) $(MIRROR)" > $@
+
+$(BUILD)/.renderer-choice: ALWAYS
+	@mkdir -p $(@D); echo "$(RENDERER)" | cmp -s - $@ || echo "$(RENDERER)" > $@
+
+.PHONY: ALWAYS
+ALWAYS:
+
+# Set-up: a virtual environment with exactly the locked packages, their hashes checked; then Quarto, tried once.
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ { inside = 1 } inside { print } inside && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@.ci/try-quarto $(VENV)
+	@touch $@

@@ -1,0 +1,64 @@
+"""Tidy tables of the sources → what the panel is made of: unit counts, population, attributes, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.cleaning.cohorts import unit_cohorts
+from analysis.cleaning.geography import POOL_SEPARATOR, Geography
+from analysis.cleaning.population import unit_population
+from analysis.cleaning.quality import doubts
+from analysis.protocol import Protocol
+from analysis.sources.mar import MarFile
+
+
+def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protocol) -> pd.DataFrame:
+    """[unit, month, outcome, value]: the protocol's outcomes, merged CCGs back-cast as sums."""
+    organisations = pd.concat([file.organisations for file in files], ignore_index=True)
+    inside = organisations[~organisations.org_code.isin(protocol.study.outside_panel)]
+    measures = {outcome.measure: outcome.id for outcome in protocol.outcomes}
+    counts = inside.assign(unit=inside.org_code.map(geography.unit_of)).groupby(["unit", "month"])[list(measures)].sum()
+    return counts.rename(columns=measures).rename_axis(columns="outcome").stack().rename("value").reset_index()
+
+
+def population_by_month(
+    mid2015: pd.DataFrame, ccgs: pd.DataFrame, lists: pd.DataFrame, geography: Geography, protocol: Protocol
+) -> pd.DataFrame:
+    """[unit, month, population]. ``ccgs`` joins the ONS codes of ``mid2015`` [gss_code, ccg_code]."""
+    codes = ccgs.drop_duplicates("gss_code").set_index("gss_code").ccg_code
+    persons = mid2015.groupby("gss_code").persons.sum()
+    mid_year = pd.DataFrame(
+        {"ccg_code": codes.reindex(persons.index).fillna(persons.index.to_series()), "persons": persons}
+    )
+    registered = lists.rename(columns={"ccg_code": "area"})[["month", "area", "registered_patients"]]
+    return unit_population(mid_year, registered, geography, protocol.months, protocol.population)
+
+
+def unit_attributes(cohorts: pd.DataFrame, names: pd.Series, geography: Geography, protocol: Protocol) -> pd.DataFrame:
+    """[unit, unit_name, model, site, covered_share, other_programmes]; ``names`` are by CCG code."""
+    table = unit_cohorts(cohorts, geography, protocol.model_ids)
+    named = table.unit.map(lambda unit: " and ".join(names[code] for code in unit.split(POOL_SEPARATOR)))
+    return table.assign(unit_name=named)
+
+
+def ccg_names(ccgs: pd.DataFrame, lsoas: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:
+    """CCG code → the name it last had, from the 2018 and 2016 lookups and the table of changes."""
+    tables = [
+        changes[["succ_code", "succ_name"]].set_axis(["code", "name"], axis=1),
+        ccgs[["ccg_code", "ccg_name"]].set_axis(["code", "name"], axis=1),
+        lsoas[["ccg_code", "ccg_name"]].drop_duplicates().set_axis(["code", "name"], axis=1),
+    ]
+    return pd.concat(tables).drop_duplicates("code", keep="last").set_index("code").name
+
+
+def stp_of_units(lsoas: pd.DataFrame, geography: Geography, on: pd.Timestamp) -> pd.DataFrame:
+    """[unit, stp_code, stp_name]: the STP that holds most of the LSOAs of the unit's successor in the lookup of that date."""
+    sizes = lsoas.merge(geography.areas(on.date()), left_on="ccg_code", right_on="area")
+    ranked = sizes.groupby(["unit", "stp_code", "stp_name"]).size().rename("lsoas").reset_index()
+    return ranked.sort_values(["lsoas", "stp_code"]).drop_duplicates("unit", keep="last").drop(columns="lsoas")
+
+
+def notes_by_month(files: Sequence[MarFile]) -> dict[pd.Timestamp, str]:
+    return {pd.Timestamp(file.month): doubts(file.notes) for file in files}

@@ -1,0 +1,114 @@
+"""Which units were in the programme: the cohort table, checked against the CCGs and turned into unit attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.cleaning.geography import Geography
+from analysis.errors import StudyError
+from analysis.protocol import NO_MODEL
+from analysis.tabular import read_table
+
+COHORT_COLUMNS = ["vanguard", "model", "ccg_code", "ccg_name", "coverage", "covered_share"]
+COVERAGES = ("whole", "part")
+
+
+def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.DataFrame:
+    """Rows of the cohort table [vanguard, model, ccg_code, ccg_name, coverage, covered_share, ...].
+
+    ``covered_share`` is the share of the CCG's population covered, 0–1, null where not known.
+
+    Raises
+    ------
+    StudyError
+        A CCG is not known, a coverage or a share makes no sense, or a CCG is wholly in two models of the study.
+    """
+    table = read_table(path, COHORT_COLUMNS)
+    table["covered_share"] = pd.to_numeric(table.covered_share.replace("", None), errors="coerce")
+    raw_share = read_table(path, COHORT_COLUMNS).covered_share
+    for index, entry in table.iterrows():
+        where: dict[str, Any] = {"file": path, "row": int(str(index)) + 2}
+        if entry.ccg_code not in known_codes:
+            raise StudyError(
+                found=f"CCG {entry.ccg_code!r} ({entry.ccg_name})",
+                expected="a CCG code of April 2013 to March 2018",
+                action="Correct the code, or add its change to data_raw/ccg_changes.csv.",
+                column="ccg_code",
+                **where,
+            )
+        if entry.coverage not in COVERAGES:
+            raise StudyError(
+                found=repr(entry.coverage), expected="whole or part", action="Correct it.", column="coverage", **where
+            )
+        share, whole = entry.covered_share, entry.coverage == "whole"
+        absent = raw_share[index] == ""
+        if (whole and share != 1) or (not whole and not absent and not 0 < share < 1):
+            raise StudyError(
+                found=f"{raw_share[index]!r} for coverage {entry.coverage!r}",
+                expected="1 for a CCG covered as a whole; between 0 and 1, or empty, for a part",
+                action="Correct the share or the coverage.",
+                column="covered_share",
+                **where,
+            )
+    wholly = table[(table.coverage == "whole") & table.model.isin(models)].drop_duplicates(["ccg_code", "model"])
+    twice = wholly[wholly.ccg_code.duplicated()]
+    if len(twice):
+        entry = twice.iloc[0]
+        both = " and ".join(wholly.model[wholly.ccg_code == entry.ccg_code])
+        raise StudyError(
+            path,
+            f"{entry.ccg_code} ({entry.ccg_name}) wholly in {both}",
+            "a CCG wholly in at most one model of the study",
+            "Mark one of the two as part, or remove it.",
+            row=int(twice.index[0]) + 2,
+            column="model",
+        )
+    return table
+
+
+def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str]) -> pd.DataFrame:
+    """Attributes of every unit [unit, model, site, covered_share, other_programmes], one row per unit.
+
+    A unit is covered as a whole (share 1) only if each of its members is; with any member's share unknown, so is
+    the unit's. A unit wholly in one site and partly in another belongs to the first.
+
+    Raises
+    ------
+    StudyError
+        A unit is partly in two sites of the study and wholly in neither.
+    """
+    members = geography.units.groupby("unit").current_code.agg(set)
+    table = cohorts.assign(unit=cohorts.ccg_code.map(geography.unit_of))
+    rows = []
+    for unit, codes in members.items():
+        here = table[table.unit == unit]
+        others = sorted(set(here.model[~here.model.isin(models)]))
+        ours = here[here.model.isin(models)]
+        if ours.vanguard.nunique() > 1 and (ours.coverage == "whole").any():
+            ours = ours[ours.coverage == "whole"]
+        sites = sorted(set(zip(ours.model, ours.vanguard, strict=True)))
+        if len(sites) > 1:
+            raise StudyError(
+                "vanguard_ccgs.csv",
+                f"{unit} in part in {' and '.join(name for _, name in sites)}",
+                "a unit in one site of the study",
+                "Keep the site that covers most of its people, and note the other.",
+                column="vanguard",
+            )
+        model, site = sites[0] if sites else (NO_MODEL, None)
+        rows.append((unit, model, site, _share(ours, codes), ";".join(others)))
+    return pd.DataFrame(rows, columns=["unit", "model", "site", "covered_share", "other_programmes"])
+
+
+def _share(entries: pd.DataFrame, codes: set[str]) -> float | None:
+    """Share of a unit covered: 0 without an entry, 1 if each member is covered as a whole, one part's own, or unknown."""
+    if entries.empty:
+        return 0.0
+    if set(entries.ccg_code) == codes and (entries.coverage == "whole").all():
+        return 1.0
+    if set(entries.ccg_code) == codes and len(entries) == 1:
+        return float(entries.covered_share.iloc[0])
+    return None

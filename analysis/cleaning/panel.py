@@ -1,0 +1,165 @@
+"""The panel: one row per geography, unit, month and outcome, with what was published and what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pandera.pandas as pa
+
+from analysis.cleaning import quality
+from analysis.errors import DataError
+from analysis.protocol import Protocol
+
+KEY = ["geography", "unit", "month", "outcome"]
+ATTRIBUTES = ["model", "site", "covered_share", "other_programmes"]
+CCG, AREA, ENGLAND = "ccg", "area", "england"
+ANALYSED = (CCG, AREA)  # the geographies whose units a model may compare
+ENGLAND_CODE = "E92000001"
+
+PANEL = pa.DataFrameSchema(
+    {
+        "geography": pa.Column(str, pa.Check.isin([CCG, "local_authority", AREA, ENGLAND])),
+        "unit": pa.Column(str),
+        "unit_name": pa.Column(str),
+        "month": pa.Column("datetime64[us]"),
+        "outcome": pa.Column(str),
+        "value_published": pa.Column(float, pa.Check.ge(0)),
+        "population_published": pa.Column(float, pa.Check.gt(0)),
+        "value": pa.Column(float, pa.Check.ge(0), nullable=True),
+        "population": pa.Column(float, pa.Check.gt(0), nullable=True),
+        "quality": pa.Column(str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING])),
+        "days": pa.Column("int64", pa.Check.in_range(28, 31)),
+        "model": pa.Column(str),
+        "site": pa.Column(str, nullable=True),
+        "covered_share": pa.Column(float, pa.Check.in_range(0, 1), nullable=True),
+        "other_programmes": pa.Column(str),
+        "dataset": pa.Column(str, pa.Check.isin(["mar", "snapshot", "records"])),
+    },
+    unique=KEY,
+    strict=True,
+    ordered=True,
+)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """``panel`` as in the data dictionary; ``ledger`` of flagged unit-months; ``shifts`` of level, listed only."""
+
+    panel: pd.DataFrame
+    ledger: pd.DataFrame
+    shifts: pd.DataFrame
+
+
+def clean(
+    counts: pd.DataFrame,
+    population: pd.DataFrame,
+    attributes: pd.DataFrame,
+    notes: dict[pd.Timestamp, str],
+    protocol: Protocol,
+) -> Cleaned:
+    """Build the panel of CCG units and of England.
+
+    Parameters
+    ----------
+    counts
+        [unit, month, outcome, value]: published counts by unit, complete over the window.
+    population
+        [unit, month, population], persons.
+    attributes
+        [unit, unit_name, model, site, covered_share, other_programmes], one row per unit.
+    notes
+        Month → what the file's own Notes sheet says of missing or doubtful returns.
+
+    Raises
+    ------
+    DataError
+        A unit has no count in some month.
+    """
+    flagged, shifts = [], []
+    for outcome in protocol.outcomes:
+        table = _complete(counts[counts.outcome == outcome.id], protocol.months)
+        found = quality.assess(table, protocol.quality)
+        flagged.append(found.assign(outcome=outcome.id))
+        shifts.append(quality.lasting_shifts(table, found, protocol.quality).assign(outcome=outcome.id))
+    ledger = pd.concat(flagged, ignore_index=True)
+    names = attributes[["unit", "unit_name"]]
+    rows = (
+        counts.rename(columns={"value": "value_published"})
+        .merge(population.rename(columns={"population": "population_published"}), on=["unit", "month"], validate="m:1")
+        .merge(attributes, on="unit", validate="m:1")
+        .merge(
+            ledger[["unit", "month", "outcome", "rule"]], on=["unit", "month", "outcome"], how="left", validate="1:1"
+        )
+        .rename(columns={"rule": "quality"})
+        .fillna({"quality": quality.OK})
+    )
+    kept = rows.quality.isin([quality.OK, quality.PENDING])
+    rows["value"] = rows.value_published.where(kept)
+    rows["population"] = rows.population_published.where(kept)
+    units = rows.assign(geography=CCG, days=rows.month.dt.days_in_month.astype("int64"), dataset="mar")
+    ledger = ledger.merge(names, on="unit").assign(note=ledger.month.map(notes).fillna(""))
+    return Cleaned(
+        panel=tidy(pd.concat([units, england(units)])),
+        ledger=ledger[
+            ["outcome", "unit", "unit_name", "month", "published_value", "expected_value", "ratio", "rule", "note"]
+        ],
+        shifts=pd.concat(shifts).merge(names, on="unit")[["outcome", "unit", "unit_name", "month", "ratio"]],
+    )
+
+
+def aggregate(units: pd.DataFrame, membership: pd.DataFrame) -> pd.DataFrame:
+    """Sum units into areas: published over all members, the rest over unmasked members and *their* population.
+
+    ``membership`` is [unit, area, ...]: the area's code and every further column its rows are to carry.
+    An area-month is named after the rule that masks any of its members; with every member masked it is null.
+    """
+    joined = units.drop(columns=["geography", "unit_name", *ATTRIBUTES]).merge(membership, on="unit", validate="m:1")
+    joined["doubt"] = joined.quality.ne(quality.OK)
+    keys = [column for column in membership.columns if column != "unit"]
+    grouped = joined.groupby([*keys, "month", "outcome", "days", "dataset"], dropna=False, sort=True)
+    sums = grouped[["value_published", "population_published"]].sum()
+    sums[["value", "population"]] = grouped[["value", "population"]].sum(min_count=1)
+    doubts = joined[joined.doubt].groupby(["area", "month", "outcome"]).quality.first()
+    table = (
+        sums.reset_index().merge(doubts, on=["area", "month", "outcome"], how="left").fillna({"quality": quality.OK})
+    )
+    return table.rename(columns={"area": "unit"})
+
+
+def england(units: pd.DataFrame) -> pd.DataFrame:
+    """England as the sum of the panel's units (X24 has no population and is not in it)."""
+    membership = pd.DataFrame({"unit": units.unit.unique(), "area": ENGLAND_CODE, "unit_name": "England"})
+    table = aggregate(units, membership)
+    return table.assign(geography=ENGLAND, model="none", site=None, covered_share=float("nan"), other_programmes="")
+
+
+def tidy(panel: pd.DataFrame) -> pd.DataFrame:
+    """Order, type and check the panel against its contract."""
+    typed = panel.assign(
+        month=panel.month.astype("datetime64[us]"),
+        covered_share=panel.covered_share.astype(float),
+        site=panel.site.astype("str"),
+        **{
+            name: panel[name].astype("str")
+            for name in ("geography", "unit", "unit_name", "outcome", "quality", "model", "other_programmes", "dataset")
+        },
+    )
+    ordered = typed[list(PANEL.columns)].sort_values(KEY, ignore_index=True)
+    return PANEL.validate(ordered)
+
+
+def _complete(counts: pd.DataFrame, months: pd.DatetimeIndex) -> pd.DataFrame:
+    table = counts.pivot(index="unit", columns="month", values="value").reindex(columns=months)
+    holes = table.isna()
+    if holes.to_numpy().any():
+        unit = holes.any(axis=1).idxmax()
+        month = holes.loc[unit].idxmax()
+        raise DataError(
+            f"MAR of {month:%B %Y}",
+            f"no count for unit {unit}",
+            f"a count for each of {len(table)} units in every month",
+            "Check that month's file, and data_raw/ccg_changes.csv for a code that began or ended.",
+            column=counts.outcome.iloc[0],
+        )
+    return table

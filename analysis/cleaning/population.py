@@ -1,0 +1,85 @@
+"""Population of every unit and month: ONS level, moved through time by registered lists.
+
+The ONS mid-2015 estimate fixes the level. The GP-registered list size of the CCG's latest area gives the
+growth, scaled so that the anchor month equals ONS; quarterly steps are interpolated; before the first list
+it is extended backwards at the rate of the list's first year.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.cleaning.geography import Geography
+from analysis.errors import DataError
+from analysis.protocol import Population
+
+CONSERVED_WITHIN = 1.0  # people
+
+
+def unit_population(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, months: pd.DatetimeIndex, rule: Population
+) -> pd.DataFrame:
+    """Population by unit and month [unit, month, population], in persons.
+
+    Parameters
+    ----------
+    mid_year
+        [ccg_code, persons], the ONS estimate, one row per CCG.
+    lists
+        [month, area, registered_patients], one row per area and month.
+
+    Raises
+    ------
+    DataError
+        A CCG or an area has no unit, or the crosswalk loses or invents people.
+    """
+    unit_of = geography.unit_of
+    strangers = sorted(set(mid_year.ccg_code) - set(unit_of))
+    if strangers:
+        raise _unmatched("mid-year population", "CCG", strangers)
+    level = mid_year.assign(unit=mid_year.ccg_code.map(unit_of)).groupby("unit").persons.sum().astype(float)
+    size = list_size_by_month(lists, months.union([rule.anchor]), rule.back_rate_months)
+    areas = geography.areas()
+    missing = sorted(set(areas.area) - set(size.index))
+    if missing:
+        raise _unmatched("GP-registered lists", "area", missing)
+    by_unit = areas.merge(size, left_on="area", right_index=True).drop(columns="area").groupby("unit").sum()
+    growth = by_unit.div(by_unit[rule.anchor], axis=0)
+    population = growth.mul(level, axis=0)
+    _check_conserved(population[rule.anchor].sum(), float(mid_year.persons.sum()))
+    return population[months].rename_axis(columns="month").stack().rename("population").reset_index()
+
+
+def list_size_by_month(lists: pd.DataFrame, months: pd.DatetimeIndex, back_rate_months: int) -> pd.DataFrame:
+    """Registered patients by area (rows) and month (columns), steps interpolated, extended backwards."""
+    table = lists.pivot(index="area", columns="month", values="registered_patients").astype(float)
+    # A quarterly figure is repeated until the next one comes; it belongs to the month in which it first appears.
+    appears = table.ne(table.shift(axis=1)).any()
+    wanted = months.union(table.columns)
+    knots = table.loc[:, appears].reindex(columns=wanted)
+    inside = knots.T.interpolate(method="time", limit_area="inside").T
+    first = table.columns[0]
+    rate = (inside[first + pd.DateOffset(months=back_rate_months)] / inside[first]) ** (1 / back_rate_months)
+    for month in wanted[wanted < first]:
+        distance = (first.year - month.year) * 12 + first.month - month.month
+        inside[month] = inside[first] * rate**-distance
+    return inside[months]
+
+
+def _check_conserved(found: float, expected: float) -> None:
+    if abs(found - expected) > CONSERVED_WITHIN:
+        raise DataError(
+            "crosswalk from CCGs to units",
+            f"{found:,.1f} people",
+            f"{expected:,.0f} people, as published",
+            "Check ccg_changes.csv: a code is missing from it or stands in it twice.",
+        )
+
+
+def _unmatched(what: str, kind: str, codes: list[str]) -> DataError:
+    return DataError(
+        what,
+        f"{kind} {', '.join(codes[:5])} without a match",
+        "every code in ccg_changes.csv or the April 2016 list of CCGs",
+        "Add the change that created the code to data_raw/ccg_changes.csv, with its date.",
+    )

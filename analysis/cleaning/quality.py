@@ -1,0 +1,142 @@
+"""Missing provider returns and lasting shifts of level, found by rules that are blind to cohort and programme.
+
+A provider that sends no return leaves its CCGs' counts low, not blank. A run of months is taken for such a
+gap when every month of it departs by more than ``departure`` from the level before and from the level
+after, and those two levels agree: activity went away and came back. Levels are medians of the log of the
+count after removing each unit's own level and the national movement (median polish), so that one
+hospital's gap does not move the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.protocol import Quality
+
+OK = "ok"
+PENDING = "pending"
+TOO_LOW = "missing_return"
+TOO_HIGH = "double_count"
+
+FloatArray = np.ndarray
+
+
+def assess(counts: pd.DataFrame, rule: Quality) -> pd.DataFrame:
+    """The months to mask, or to watch, in one outcome.
+
+    Parameters
+    ----------
+    counts
+        Units × months, complete.
+
+    Returns
+    -------
+    DataFrame
+        [unit, month, published_value, expected_value, ratio, rule], one row per unit-month that a rule names;
+        ``expected_value`` is the count that the neighbouring level implies.
+    """
+    centred, movement = median_polish(counts)
+    labels = np.full(counts.shape, OK, dtype=object)
+    expected = np.full(counts.shape, np.nan)
+    for first, last, before, after in _windows(centred, rule):
+        run = centred[:, first:last]
+        pending = after is None and first >= counts.shape[1] - rule.pending_months
+        if after is None and not pending:
+            continue
+        levels = [before] if after is None else [before, after]
+        too_low, too_high = (
+            np.all([_departs(run, level, sign, rule.departure) for level in levels], axis=0) for sign in (-1, 1)
+        )
+        agrees = True if after is None else np.abs(np.expm1(after - before)) <= rule.agreement
+        for hit, label in ((too_low & agrees, TOO_LOW), (too_high & agrees, TOO_HIGH)):
+            labels[hit, first:last] = PENDING if pending else label
+            expected[hit, first:last] = np.mean(levels, axis=0)[hit, None]
+    rows, columns = np.nonzero(labels != OK)
+    published = counts.to_numpy(float)[rows, columns]
+    level = np.exp(expected + movement)[rows, columns]
+    return pd.DataFrame(
+        {
+            "unit": counts.index[rows],
+            "month": counts.columns[columns],
+            "published_value": published,
+            "expected_value": level,
+            "ratio": published / level,
+            "rule": labels[rows, columns].astype(str),
+        }
+    )
+
+
+def lasting_shifts(counts: pd.DataFrame, flagged: pd.DataFrame, rule: Quality) -> pd.DataFrame:
+    """Units whose level changed and stayed changed: listed, never masked, left out in a sensitivity.
+
+    Compares, at every month, the median of the ``lasting_shift_months`` before with the median of everything from
+    it to the end (at least half as many months), so that a rise that went away again is no lasting shift. Flagged
+    months are set aside.
+
+    Returns
+    -------
+    DataFrame
+        [unit, month, ratio]: the month from which the level differs most, and new level ÷ old level.
+    """
+    centred, _ = median_polish(counts)
+    flagged_cells = flagged.assign(flagged=True).pivot(index="unit", columns="month", values="flagged")
+    unflagged = flagged_cells.reindex(index=counts.index, columns=counts.columns).isna().to_numpy()
+    centred = np.where(unflagged, centred, np.nan)
+    span = rule.lasting_shift_months
+    starts = np.arange(span, counts.shape[1] - span // 2 + 1)
+    change = np.stack(
+        [np.nanmedian(centred[:, s:], axis=1) - np.nanmedian(centred[:, s - span : s], axis=1) for s in starts]
+    )
+    largest = np.abs(change).argmax(axis=0)
+    ratio = np.exp(change[largest, np.arange(len(counts))])
+    table = pd.DataFrame({"unit": counts.index, "month": counts.columns[starts[largest]], "ratio": ratio})
+    return table[np.abs(np.log(ratio)) > np.log1p(rule.lasting_shift)].reset_index(drop=True)
+
+
+def median_polish(counts: pd.DataFrame, rounds: int = 10) -> tuple[FloatArray, FloatArray]:
+    """Log counts less unit and month medians, and those medians' sum: (units × months, units × months)."""
+    logs = np.log(np.maximum(counts.to_numpy(float), 0.5))
+    centred = logs
+    for _ in range(rounds):
+        centred = centred - np.median(centred, axis=1, keepdims=True)
+        centred = centred - np.median(centred, axis=0, keepdims=True)
+    return centred, logs - centred
+
+
+def _windows(centred: FloatArray, rule: Quality) -> Iterator[tuple[int, int, FloatArray, FloatArray | None]]:
+    """Every run of months that has a level before it: first, one past last, level before, level after if seen."""
+    months = centred.shape[1]
+    for length in range(1, rule.longest_run + 1):
+        for first in range(rule.shortest_neighbour, months - length + 1):
+            last = first + length
+            before = np.median(centred[:, max(0, first - rule.neighbour_window) : first], axis=1)
+            seen = months - last >= rule.shortest_neighbour
+            yield (
+                first,
+                last,
+                before,
+                np.median(centred[:, last : last + rule.neighbour_window], axis=1) if seen else None,
+            )
+
+
+def _departs(run: FloatArray, level: FloatArray, sign: int, threshold: float) -> np.ndarray:
+    return (sign * np.expm1(run - level[:, None]) > threshold).all(axis=1)
+
+
+def doubts(lines: Sequence[str]) -> str:
+    """What a Notes sheet says of returns that are missing or doubtful; its lists of ordinary revisions are left out."""
+    kept: list[str] = []
+    listing: str | None = None
+    for line in lines:
+        if line.startswith("The following"):
+            listing = line.rstrip(": ") if "did not submit" in line else None
+        elif re.match(r"[A-Z0-9]{3,6} [A-Z]", line):
+            if listing:
+                kept.append(f"{listing}: {line}")
+        else:
+            kept.append(line)
+    return "; ".join(kept)

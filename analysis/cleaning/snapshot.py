@@ -1,0 +1,75 @@
+"""The embedded snapshot: the panel summed to the sites and, for the rest of England, STP areas.
+
+The published files stay out of the repository; these aggregates of them, made by this project's own cleaning,
+let the evaluation run where the files cannot be had. A masked member leaves an area's ``value`` together with its
+population, so a rate stays a rate of the same people. Within an area the masked member's neighbours stand in for
+it, so estimates agree with the CCG panel's closely but not exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.cleaning.panel import AREA, ATTRIBUTES, CCG, aggregate, england, tidy
+from analysis.protocol import NO_MODEL
+from analysis.tabular import read_table
+
+SERIES = "series.csv"
+UNITS = "units.csv"
+NUMBERS = ["value_published", "population_published", "value", "population"]
+SERIES_COLUMNS = ["unit", "month", "outcome", *NUMBERS, "quality"]
+UNIT_COLUMNS = ["unit", "unit_name", *ATTRIBUTES]
+
+
+def summarise(panel: pd.DataFrame, stp_of: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """File name → table of the snapshot, from the CCG panel.
+
+    ``stp_of`` is [unit, stp_code, stp_name]. Every unit of a site goes to the site, every other to its STP.
+    """
+    ccgs = panel[panel.geography == CCG]
+    attributes = ccgs[["unit", *ATTRIBUTES]].drop_duplicates("unit")
+    members = attributes.merge(stp_of, on="unit", validate="1:1")
+    treated = members.model != NO_MODEL
+    members["area"] = members.site.map(_slug, na_action="ignore").where(treated, members.stp_code)
+    members["unit_name"] = members.site.where(treated, members.stp_name)
+    grouped = members.groupby("area")
+    areas = grouped[["unit_name", "model", "site"]].first().reset_index()
+    # A site of several CCGs is covered as a whole only if each is; the share of a part is kept for a site of one CCG.
+    share = grouped.covered_share.agg(lambda s: s.iloc[0] if s.nunique(dropna=False) == 1 else float("nan"))
+    areas["covered_share"] = share.to_numpy()
+    areas["other_programmes"] = grouped.other_programmes.agg(
+        lambda s: ";".join(sorted({name for names in s for name in names.split(";") if name}))
+    ).to_numpy()
+    series = aggregate(ccgs, members[["unit", "area"]])[SERIES_COLUMNS]
+    series[NUMBERS] = series[NUMBERS].round(3)
+    return {
+        SERIES: series.sort_values(["outcome", "unit", "month"], ignore_index=True),
+        UNITS: areas.rename(columns={"area": "unit"})[UNIT_COLUMNS],
+    }
+
+
+def read_snapshot(folder: Path) -> pd.DataFrame:
+    """The panel that the committed snapshot holds (geographies ``area`` and ``england``).
+
+    Raises
+    ------
+    DataError
+        A file is not there or lacks a column.
+    """
+    series = read_table(folder / SERIES, SERIES_COLUMNS)
+    units = read_table(folder / UNITS, UNIT_COLUMNS)
+    series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
+    series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
+    units["covered_share"] = pd.to_numeric(units.covered_share)
+    units["site"] = units.site.replace("", None)
+    areas = series.merge(units, on="unit", validate="m:1").assign(
+        geography=AREA, days=series.month.dt.days_in_month.astype("int64"), dataset="snapshot"
+    )
+    return tidy(pd.concat([areas, england(areas)]))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,78 @@
+"""Growth per head by cohort beside the figures that NHS England published."""
+
+from __future__ import annotations
+
+import pandas as pd
+from plotnine import (
+    aes,
+    geom_point,
+    geom_segment,
+    geom_text,
+    geom_vline,
+    labs,
+    scale_color_manual,
+    scale_shape_manual,
+    scale_x_continuous,
+    scale_y_discrete,
+)
+
+from analysis.figures.theme import INK, MUTED, ROWS, Figure, canvas, draw, with_minus
+from analysis.narrative import listed, plain, published_growth, signed
+from analysis.protocol import REST
+from analysis.results import Results
+
+OURS, THEIRS = "This evaluation, with 95% interval", "NHS England, March 2017"
+
+
+def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
+    """Our growth in percent with its interval, and the published point, a row per cohort."""
+    rule = next(rule for rule in results.protocol.growth if rule.id == rule_id)
+    labels = results.protocol.cohort_labels
+    published = published_growth(results, rule.published or "")
+    ours = OURS.replace("95%", f"{results.protocol.study.conf_level:.0%}")
+    rows = []
+    for cohort in [*results.protocol.model_ids, REST]:
+        found = results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
+        name = labels[cohort][0].upper() + labels[cohort][1:]
+        rows.append((name, cohort, ours, found.value, found.low, found.high, 0.0))
+        if cohort in published:
+            rows.append((name, cohort, THEIRS, published[cohort], float("nan"), float("nan"), 0.0))
+    data = pd.DataFrame(rows, columns=["cohort", "id", "source", "growth", "low", "high", "zero"])
+    order = list(dict.fromkeys(data.cohort))[::-1]
+    data["label"] = [plain(value) for value in data.growth]
+    mine, other = data[data.source == ours], data[data.source == THEIRS]
+    plot = (
+        canvas(data, aes("growth", "cohort", color="id"))
+        + geom_vline(xintercept=0, color=MUTED, size=0.5)
+        + geom_segment(aes(x="low", xend="high", yend="cohort"), data=mine, size=1.2)
+        + geom_point(aes(shape="source"), size=3.6, fill="white", stroke=0.9)
+        + geom_text(aes(label="label"), data=mine, nudge_y=0.24, size=8, color=INK)
+        + geom_text(aes(label="label"), data=other, nudge_y=-0.26, size=8, color=INK)
+        + scale_color_manual(values=results.protocol.cohort_colours, guide=None)
+        + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS])
+        + scale_x_continuous(labels=with_minus)
+        + scale_y_discrete(limits=order)
+        + labs(x="Growth per head, %", y="")
+        + ROWS
+    )
+    said = [f"{r.cohort} {plain(r.growth)} ({signed(r.low)} to {signed(r.high)})" for r in mine.itertuples()]
+    theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
+    return Figure(
+        svg=draw(plot, 2.7),
+        alt=f"Growth per head, {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
+        caption=_title(results, outcome, rule_id)
+        + f" Growth per head, {rule.label}: non-elective admissions here, emergency admissions "
+        "in NHS England's figures.",
+        data=data[["cohort", "source", "growth", "low", "high"]],
+    )
+
+
+def _title(results: Results, outcome: str, rule_id: str) -> str:
+    models, labels = results.protocol.model_ids, results.protocol.cohort_labels
+    gaps = {m: results.percent("growth", outcome, m, f"growth_gap_{rule_id}", "linearised") for m in models}
+    clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
+    if not clear:
+        return "**Chance alone could explain the differences in growth.**"
+    return (
+        f"**Growth in {listed(clear)} sites differs from the rest of England's by more than chance easily explains.**"
+    )

@@ -1,0 +1,150 @@
+"""Paths through time: admissions per head, the event study, and the controlled interrupted time series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from plotnine import (
+    aes,
+    facet_wrap,
+    geom_hline,
+    geom_line,
+    geom_linerange,
+    geom_point,
+    geom_ribbon,
+    geom_vline,
+    labs,
+    scale_color_manual,
+    scale_fill_manual,
+    scale_linetype_manual,
+    scale_x_continuous,
+    scale_x_datetime,
+    scale_y_continuous,
+)
+
+from analysis.cleaning.panel import ANALYSED
+from analysis.figures.theme import MUTED, START, Figure, canvas, draw, with_minus
+from analysis.narrative import above_or_below, event_path, listed, signed
+from analysis.protocol import NO_MODEL, REST
+from analysis.results import Results
+
+
+def rate_figure(results: Results, outcome: str) -> Figure:
+    """Admissions per 1,000 people per 30 days by cohort: months as points, a centred year's mean as a line."""
+    protocol = results.protocol
+    rows = results.panel[results.panel.geography.isin(ANALYSED) & (results.panel.outcome == outcome)]
+    cohort = rows.model.where((rows.covered_share == 1) | (rows.model == NO_MODEL)).replace(NO_MODEL, REST)
+    sums = rows.assign(cohort=cohort).groupby(["cohort", "month", "days"])[["value", "population"]].sum().reset_index()
+    sums["rate"] = sums.value / sums.population * 1000 * 30 / sums.days
+    sums["smooth"] = sums.groupby("cohort").rate.transform(lambda rate: rate.rolling(12, center=True).mean())
+    data = _named(sums, protocol.cohort_labels)
+    plot = (
+        canvas(data, aes("month", "rate", color="cohort"))
+        + geom_vline(xintercept=protocol.study.programme_start, **START)
+        + geom_point(size=0.9, alpha=0.65)
+        + geom_line(aes(y="smooth"), size=1, na_rm=True)
+        + facet_wrap("label", nrow=1)
+        + scale_color_manual(values=protocol.cohort_colours, guide=None)
+        + scale_x_datetime(date_breaks="1 year", date_labels="%Y")
+        + labs(x="", y="Per 1,000 people per 30 days")
+    )
+    ends = data.dropna(subset="smooth").groupby("label", observed=True).smooth.agg(["first", "last"])
+    said = [f"{label} from {row['first']:.1f} to {row['last']:.1f}" for label, row in ends.iterrows()]
+    name = protocol.outcome(outcome).label
+    return Figure(
+        svg=draw(plot, 2.5),
+        alt=f"{name} per 1,000 people per 30 days, the mean over a year: {listed(said)}.",
+        caption=f"**{name} rose everywhere.** Per 1,000 people per 30 days, missing returns masked; points are months, lines "
+        "the mean of the year around each month, the dotted line the programme's start."
+        if (ends["last"] > ends["first"]).all()
+        else f"**{name} did not move the same way everywhere.** Per 1,000 people per 30 days, missing returns masked; points "
+        "are months, lines the mean of the year around each month, the dotted line the programme's start.",
+        data=data[["label", "month", "rate", "smooth"]],
+    )
+
+
+def event_study_figure(results: Results, outcome: str) -> Figure:
+    """Effect by quarter with pointwise intervals, a panel for each model."""
+    protocol = results.protocol
+    paths = [event_path(results, outcome, model).assign(cohort=model) for model in protocol.model_ids]
+    data = _named(pd.concat(paths), protocol.cohort_labels)
+    plot = (
+        canvas(data, aes("event_time", "estimate", color="cohort"))
+        + geom_hline(yintercept=0, color=MUTED, size=0.5)
+        + geom_vline(xintercept=-0.5, **START)
+        + geom_linerange(aes(ymin="ci_low", ymax="ci_high"), size=0.8, na_rm=True)
+        + geom_point(size=1.8)
+        + facet_wrap("label", nrow=1)
+        + scale_color_manual(values=protocol.cohort_colours, guide=None)
+        + scale_x_continuous(labels=with_minus)
+        + scale_y_continuous(labels=with_minus)
+        + labs(x="Quarters from the programme's start", y="Difference, %")
+    )
+    measured = data.dropna(subset="ci_low")
+    means = measured.groupby(["label", measured.event_time < 0], observed=True).estimate.mean().unstack()
+    before, after = (
+        listed([f"{label} {signed(mean)}" for label, mean in means[side].items()]) for side in (True, False)
+    )
+    found = f"Before the start, quarters averaged {before}; after it, {after}."
+    base = protocol.inference.event_study_base
+    return Figure(
+        svg=draw(plot, 2.6),
+        alt=f"Event study by quarter, measured from the quarter that began in {base:%B %Y}. {found}",
+        caption=f"**{found}** Difference from the rest of England by quarter, relative to the quarter that began in {base:%B %Y}; "
+        f"bars are pointwise {protocol.study.conf_level:.0%} intervals (CR1).",
+        data=data[["label", "event_time", "estimate", "ci_low", "ci_high"]],
+    )
+
+
+def controlled_series_figure(results: Results, outcome: str) -> Figure:
+    """The cohort's rate relative to the rest's, the fitted segments, and the dashed counterfactual."""
+    protocol = results.protocol
+    rows = results.its_series.query("design == 'cits' and specification == 'primary' and outcome == @outcome")
+    rows = rows[rows.cohort.isin(protocol.model_ids)]
+    values = ["observed", "fitted", "counterfactual", "counterfactual_low", "counterfactual_high"]
+    data = _named(rows.assign(**np.exp(rows[values])), protocol.cohort_labels)
+    after = data[data.month >= protocol.study.programme_start]
+    lines = pd.concat(
+        [
+            data.assign(y=data.fitted, line="fitted"),
+            after.assign(y=after.counterfactual, line="counterfactual"),
+        ]
+    )
+    plot = (
+        canvas(data, aes("month", color="cohort"))
+        + geom_vline(xintercept=protocol.study.programme_start, **START)
+        + geom_ribbon(
+            aes(ymin="counterfactual_low", ymax="counterfactual_high", fill="cohort"),
+            data=after,
+            alpha=0.15,
+            color="none",
+        )
+        + geom_point(aes(y="observed"), size=1, alpha=0.65)
+        + geom_line(aes(y="y", linetype="line", group="line"), data=lines, size=0.8)
+        + facet_wrap("label", nrow=1)
+        + scale_color_manual(values=protocol.cohort_colours, guide=None)
+        + scale_fill_manual(values=protocol.cohort_colours, guide=None)
+        + scale_linetype_manual(
+            values={"fitted": "solid", "counterfactual": "dashed"}, breaks=["fitted", "counterfactual"]
+        )
+        + scale_x_datetime(date_breaks="1 year", date_labels="%Y")
+        + labs(x="", y="Rate ÷ rate in the rest of England")
+    )
+    month = protocol.its.effect_month
+    gaps = []
+    for model in protocol.model_ids:
+        late = results.percent("cits", outcome, model, f"effect_{month}", "HAC")
+        gaps.append(f"{above_or_below(late.value)} ({protocol.cohort_labels[model]})")
+    return Figure(
+        svg=draw(plot, 2.9),
+        alt=f"Controlled interrupted time series. In month {month} the series stand {listed(gaps)} their counterfactual.",
+        caption=f"**In month {month} the series stand {listed(gaps)} where their earlier trend points.** Rate relative to the rest of "
+        "England by month; solid: segmented regression; dashed: its counterfactual, with the interval of its mean.",
+        data=data[["label", "month", *values]],
+    )
+
+
+def _named(data: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    order = [label[0].upper() + label[1:] for cohort, label in labels.items() if cohort in set(data.cohort)]
+    names = data.cohort.map(lambda cohort: labels[cohort][0].upper() + labels[cohort][1:])
+    return data.assign(label=pd.Categorical(names, order))

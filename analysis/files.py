@@ -1,0 +1,97 @@
+"""Writing without ever leaving half a file behind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import MachineError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; move it into place only if the block succeeds.
+
+    The temporary file keeps the target's suffix, since some writers choose a format by it.
+
+    Raises
+    ------
+    MachineError
+        The disk is full, the folder cannot be written, or the file grew past a limit.
+    """
+    target = Path(target)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise MachineError(
+                f"{target}: no room left to write it ({problem.strerror}). "
+                "Earlier outputs are untouched. Free some space and run again."
+            ) from problem
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise MachineError(
+                f"{target}: cannot be written ({problem.strerror}). "
+                "Earlier outputs are untouched. Check the folder's permissions and run again."
+            ) from problem
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, target: Path) -> None:
+    with atomic_path(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_csv(table: pd.DataFrame, target: Path) -> None:
+    """Write UTF-8 CSV with ISO dates, 12 significant digits and Unix line ends."""
+    with atomic_path(target) as path:
+        table.to_csv(path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n")
+
+
+def write_parquet(table: pd.DataFrame, target: Path) -> None:
+    with atomic_path(target) as path:
+        table.to_parquet(path, index=False, compression="zstd")
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def only_one_run(build: Path) -> Iterator[None]:
+    """Hold the build folder's lock, so that two runs never write into it together.
+
+    Raises
+    ------
+    MachineError
+        Another run holds it.
+    """
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        handle = open(build / ".lock", "a")  # noqa: SIM115 - held open for the whole run
+    except OSError as problem:
+        raise MachineError(
+            f"{build}: cannot be written ({problem.strerror}). Check the folder's permissions."
+        ) from problem
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as problem:
+        raise MachineError(
+            f"{build}: another run is writing into this folder. Wait for it to end, or build elsewhere with BUILD=…"
+        ) from problem
+    try:
+        yield
+    finally:
+        handle.close()

@@ -1,0 +1,86 @@
+"""The table of estimates: one row per number and inference method, with an id that outlives refreshes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+LOG_RATE, PERCENT = "log_rate", "percent"
+PERCENT_SUFFIX = "_percent"
+ID_PARTS = ["design", "outcome", "cohort", "specification", "term", "inference"]
+
+ESTIMATES = pa.DataFrameSchema(
+    {
+        "estimate_id": pa.Column(str, unique=True),
+        **{name: pa.Column(str) for name in ID_PARTS[:5]},
+        "scale": pa.Column(str, pa.Check.isin([LOG_RATE, PERCENT])),
+        "estimate": pa.Column(float, nullable=True),
+        "std_error": pa.Column(float, nullable=True),
+        "ci_low": pa.Column(float, nullable=True),
+        "ci_high": pa.Column(float, nullable=True),
+        "conf_level": pa.Column(float),
+        "p_value": pa.Column(float, pa.Check.in_range(0, 1), nullable=True),
+        "inference": pa.Column(str),
+        "n_units": pa.Column("int64"),
+        "n_treated": pa.Column("int64"),
+        "n_obs": pa.Column("int64"),
+        "window": pa.Column(str),
+        "dataset": pa.Column(str),
+        "notes": pa.Column(str),
+    },
+    checks=pa.Check(lambda t: (t.ci_low.isna() | (t.ci_low <= t.ci_high)).all(), error="ci_low above ci_high"),
+    strict=True,
+    ordered=True,
+)
+
+
+def both_scales(
+    term: str,
+    inference: str,
+    estimate: float,
+    interval: tuple[float, float] = (math.nan, math.nan),
+    *,
+    std_error: float = math.nan,
+    p_value: float = math.nan,
+    notes: str = "",
+    **context: Any,
+) -> list[dict[str, Any]]:
+    """A log-rate estimate and its percent twin (100·(exp(x) − 1); the standard error by the delta method)."""
+    common = {"inference": inference, "p_value": p_value, "notes": notes, **context}
+    log_rate = {
+        **common, "term": term, "scale": LOG_RATE,
+        "estimate": estimate, "std_error": std_error, "ci_low": interval[0], "ci_high": interval[1],
+    }  # fmt: skip
+    percent = {
+        **common, "term": term + PERCENT_SUFFIX, "scale": PERCENT,
+        "estimate": 100 * math.expm1(estimate), "std_error": 100 * math.exp(estimate) * std_error,
+        "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
+    }  # fmt: skip
+    return [log_rate, percent]
+
+
+def minimum_detectable(half_width: float, conf_level: float, power: float) -> float:
+    """Smallest true effect found with probability ``power``, in the units of the interval's half-width.
+
+    (z for the level + z for the power) ÷ z for the level times the half-width: 2.80 ÷ 1.96 at 95% and 80%.
+    Source: Bloom (1995), Minimum detectable effects, Evaluation Review 19(5).
+    """
+    from scipy.stats import norm
+
+    level = norm.ppf(0.5 + conf_level / 2)
+    return float(half_width * (level + norm.ppf(power)) / level)
+
+
+def estimates_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Rows with everything but the id → the checked table, in a fixed order."""
+    table = pd.DataFrame(rows)
+    table["estimate_id"] = table[ID_PARTS].agg("/".join, axis=1)
+    counts = {name: "int64" for name in ("n_units", "n_treated", "n_obs")}
+    numbers = {name: float for name in ("estimate", "std_error", "ci_low", "ci_high", "conf_level", "p_value")}
+    table = table.astype(counts | numbers)[list(ESTIMATES.columns)]
+    return ESTIMATES.validate(table.sort_values("estimate_id", ignore_index=True))

@@ -1,0 +1,112 @@
+"""Poisson pseudo-maximum likelihood with unit and month effects and a population offset.
+
+E[y_it] = population_it · exp(α_i + γ_t + x_it'β). Consistent for β whenever this mean is right, whatever the
+variance (Wooldridge 1999; Santos Silva & Tenreyro 2006). Fitted by iteratively reweighted least squares in which
+the two sets of effects are projected out exactly at every step, so that a fit takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.errors import EvaluationError
+
+TOLERANCE = 1e-10
+MAX_ITERATIONS = 50
+
+
+class NotIdentified(EvaluationError):
+    """The data cannot tell the regressors from the unit and month effects, or the fit does not settle."""
+
+
+@dataclass(frozen=True)
+class PoissonFit:
+    """``coefficients`` (k); ``bread`` (k × k), inverse information; ``unit_scores`` (n × k); ``fitted`` (n × T), 0 where unobserved.
+
+    ``log_unit`` (n) and ``log_month`` (T) are the effects, α and γ.
+    """
+
+    coefficients: np.ndarray
+    bread: np.ndarray
+    unit_scores: np.ndarray
+    fitted: np.ndarray
+    log_unit: np.ndarray
+    log_month: np.ndarray
+
+
+class TwoWay:
+    """Weighted projection off unit and month effects, for weights (n × T) that are 0 where a cell is missing."""
+
+    def __init__(self, weights: np.ndarray) -> None:
+        self.weights = weights
+        self.unit_total = weights.sum(axis=1)
+        self.shares = weights / self.unit_total[:, None]
+        schur = np.diag(weights.sum(axis=0)) - weights.T @ self.shares
+        # The effects are fixed up to a constant, so the matrix maps a constant to zero. Adding that direction makes it
+        # regular and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
+        self.schur_inverse = np.linalg.inv(schur + np.trace(schur) / schur.size)
+
+    def effects(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unit (…, n) and month (…, T) effects of ``values`` (…, n, T)."""
+        weighted = self.weights * values
+        by_unit = weighted.sum(axis=-1)
+        month = (weighted.sum(axis=-2) - by_unit @ self.shares) @ self.schur_inverse
+        return by_unit / self.unit_total - month @ self.shares.T, month
+
+    def residual(self, values: np.ndarray) -> np.ndarray:
+        unit, month = self.effects(values)
+        return values - unit[..., :, None] - month[..., None, :]
+
+
+def fit_poisson(counts: np.ndarray, population: np.ndarray, regressors: np.ndarray) -> PoissonFit:
+    """Fit counts (n × T, NaN where missing) on ``regressors`` (k × n × T) with offset log(population).
+
+    ``k`` may be 0. Every unit and every month must have an observed positive count.
+
+    Raises
+    ------
+    NotIdentified
+        A unit or month has no observed count, a regressor is collinear with the effects, or the iterations
+        do not settle.
+    """
+    observed = np.isfinite(counts) & np.isfinite(population)
+    y = np.where(observed, counts, 0.0)
+    if (y.sum(axis=1) <= 0).any() or (y.sum(axis=0) <= 0).any():
+        raise NotIdentified("a unit or a month has no observed count above zero")
+    offset = np.where(observed, np.log(np.where(observed, population, 1.0)), 0.0)
+    mean = np.where(observed, y + 0.5, 0.0)
+    eta = np.where(observed, np.log(np.where(observed, mean, 1.0)), 0.0)
+    deviance = np.inf
+    for _ in range(MAX_ITERATIONS):
+        working = np.where(observed, eta - offset + (y - mean) / np.where(observed, mean, 1.0), 0.0)
+        effects = TwoWay(mean)
+        residual_x = effects.residual(regressors)
+        information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
+        if len(regressors) and np.linalg.cond(information) > 1e12:
+            raise NotIdentified("the regressors are collinear with the unit and month effects")
+        coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, mean, working))
+        unit, month = effects.effects(working - np.einsum("j,jnt->nt", coefficients, regressors))
+        eta = offset + unit[:, None] + month + np.einsum("j,jnt->nt", coefficients, regressors)
+        mean = np.where(observed, np.exp(eta), 0.0)
+        previous, deviance = deviance, _deviance(y, mean)
+        if abs(previous - deviance) <= TOLERANCE * (abs(deviance) + 1):
+            break
+    else:
+        raise NotIdentified(f"the fit did not settle in {MAX_ITERATIONS} iterations")
+    residual_x = TwoWay(mean).residual(regressors)
+    information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
+    return PoissonFit(
+        coefficients=coefficients,
+        bread=np.linalg.inv(information),
+        unit_scores=np.einsum("jnt,nt->nj", residual_x, y - mean),
+        fitted=mean,
+        log_unit=unit,
+        log_month=month,
+    )
+
+
+def _deviance(y: np.ndarray, mean: np.ndarray) -> float:
+    positive = (y > 0) & (mean > 0)
+    return float(2 * (np.sum(y[positive] * np.log(y[positive] / mean[positive])) - np.sum(y - mean)))

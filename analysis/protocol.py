@@ -1,0 +1,254 @@
+"""The study's rules, read from ``protocol.toml`` and checked before anything else runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from analysis.errors import StudyError
+
+PROTOCOL_FILE = Path(__file__).with_name("protocol.toml")
+
+POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
+REST = "rest"  # the cohort of everyone in no model
+NO_MODEL = "none"
+
+
+def _month(value: Any) -> pd.Timestamp:
+    if not isinstance(value, str):
+        raise ValueError('a month is written "YYYY-MM"')
+    try:
+        return pd.Timestamp(dt.datetime.strptime(value, "%Y-%m"))
+    except ValueError:
+        raise ValueError(f'{value!r} is not a month; write "YYYY-MM"') from None
+
+
+Month = Annotated[pd.Timestamp, BeforeValidator(_month)]
+Window = tuple[Month, Month]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Study(_Table):
+    title: str
+    announced: dt.date
+    start: Month
+    end: Month
+    programme_start: Month
+    boundaries: dt.date
+    outside_panel: list[str]
+    conf_level: Share
+    seed: int
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Study:
+        if not self.start < self.programme_start <= self.end:
+            raise ValueError("start, programme_start and end must follow one another")
+        return self
+
+
+class Model(_Table):
+    id: str
+    label: str
+    name: str
+    colour: str
+
+
+class Pooled(_Table):
+    label: str
+    colour: str
+    rest_label: str
+    rest_colour: str
+
+
+class ProgrammeYear(_Table):
+    id: str
+    label: str
+    start: Month
+    end: Month
+
+
+class Outcome(_Table):
+    id: str
+    label: str
+    definition: str
+    role: Literal["primary", "secondary", "negative_control"]
+    measure: str
+
+
+class Quality(_Table):
+    departure: Share
+    agreement: Share
+    longest_run: Count
+    shortest_neighbour: Count
+    neighbour_window: Count
+    pending_months: Count
+    lasting_shift: Share
+    lasting_shift_months: Count
+
+
+class Population(_Table):
+    anchor: Month
+    first_list: Month
+    back_rate_months: Count
+
+
+class Growth(_Table):
+    id: str
+    label: str
+    window: Window
+    baseline: Window
+    baseline_in_programme: bool
+    published: str | None = None
+
+    @model_validator(mode="after")
+    def _same_calendar_months(self) -> Growth:
+        windows = [pd.date_range(*ends, freq="MS") for ends in (self.window, self.baseline)]
+        if sorted(windows[0].month) != sorted(windows[1].month):
+            raise ValueError("window and baseline must hold the same calendar months")
+        return self
+
+
+class Specification(_Table):
+    id: str
+    label: str
+    masked: bool
+    population: Literal["moving", "fixed", "flat_backfill"]
+    draws: Count
+    pending_masked: bool = False
+    units: Literal["all", "no_lasting_shift"] = "all"
+
+
+class Inference(_Table):
+    power: Share
+    event_study_base: Month
+
+
+class Its(_Table):
+    harmonics: Count
+    hac_lags: Count
+    effect_month: Count
+
+
+class Report(_Table):
+    name: str
+    mar: str
+    snapshot: str
+
+
+class Deviation(_Table):
+    date: dt.date
+    what: str
+    why: str
+
+
+class Protocol(_Table):
+    study: Study
+    models: list[Model]
+    pooled: Pooled
+    programme_years: list[ProgrammeYear]
+    outcomes: list[Outcome]
+    quality: Quality
+    population: Population
+    growth: list[Growth]
+    specifications: list[Specification]
+    inference: Inference
+    its: Its
+    report: Report
+    deviations: list[Deviation] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        for name in ("models", "programme_years", "outcomes", "growth", "specifications"):
+            ids = [item.id for item in getattr(self, name)]
+            if len(set(ids)) != len(ids):
+                raise ValueError(f"two entries of [[{name}]] share an id")
+        if not self.specifications or self.specifications[0].id != "primary":
+            raise ValueError('the first of [[specifications]] must have the id "primary"')
+        if not any(outcome.role == "primary" for outcome in self.outcomes):
+            raise ValueError("no outcome has the role primary")
+        windows = [(f"growth {g.id}", *w) for g in self.growth for w in (g.window, g.baseline)]
+        windows += [(f"programme year {y.id}", y.start, y.end) for y in self.programme_years]
+        for what, first, last in windows:
+            if not self.study.start <= first <= last <= self.study.end:
+                raise ValueError(f"{what} does not lie inside the study's window")
+        return self
+
+    @property
+    def months(self) -> pd.DatetimeIndex:
+        """Every month of the window, as first days."""
+        return pd.date_range(self.study.start, self.study.end, freq="MS")
+
+    @property
+    def model_ids(self) -> list[str]:
+        return [model.id for model in self.models]
+
+    @property
+    def pooled_cohort(self) -> str:
+        return POOLED_SEPARATOR.join(self.model_ids)
+
+    @property
+    def treated_cohorts(self) -> dict[str, list[str]]:
+        """Cohort name → the models whose wholly covered units it holds; each model, then all together."""
+        return {id: [id] for id in self.model_ids} | {self.pooled_cohort: self.model_ids}
+
+    @property
+    def cohort_labels(self) -> dict[str, str]:
+        labels = {model.id: model.label for model in self.models}
+        return labels | {self.pooled_cohort: self.pooled.label, REST: self.pooled.rest_label}
+
+    @property
+    def cohort_colours(self) -> dict[str, str]:
+        colours = {model.id: model.colour for model in self.models}
+        return colours | {self.pooled_cohort: self.pooled.colour, REST: self.pooled.rest_colour}
+
+    @property
+    def primary_outcomes(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.role == "primary"]
+
+    def outcome(self, id: str) -> Outcome:
+        return _by_id(self.outcomes, id)
+
+    def specification(self, id: str) -> Specification:
+        return _by_id(self.specifications, id)
+
+
+def _by_id(items: Iterable[Any], id: str) -> Any:
+    return next(item for item in items if item.id == id)
+
+
+def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
+    """Read and check the protocol.
+
+    Raises
+    ------
+    StudyError
+        The file is not TOML, or has an unknown key, an impossible date, or rules that contradict each other.
+    """
+    try:
+        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as problem:
+        raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the protocol as a whole"
+        unknown = first["type"] == "extra_forbidden"
+        raise StudyError(
+            file=path,
+            column=key,
+            found="a key that the protocol does not know" if unknown else repr(first["input"])[:200],
+            expected="one of the keys in analysis/protocol.py"
+            if unknown
+            else first["msg"].removeprefix("Value error, "),
+            action="Correct or remove this key; analysis/protocol.py lists every key and its type.",
+        ) from problem

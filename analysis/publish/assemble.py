@@ -1,0 +1,144 @@
+"""An executed notebook written out as one Markdown text and its images, for pandoc.
+
+Both formats are assembled from the same notebook; only which code a reader sees differs. Defaults come from
+``_quarto.yml``, so that the embedded renderer and Quarto agree.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from nbformat import NotebookNode
+
+from analysis.publish.notebook import ReportError, cell_code, cell_options, front_matter, map_prose
+
+Format = Literal["html", "typst"]
+
+PROJECT_FILE = Path(__file__).resolve().parents[2] / "_quarto.yml"
+IMAGE = re.compile(r"(!\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
+EQUATION = re.compile(r"(\$\$.+?\$\$)[ \t]*\{([^{}]*)\}", re.DOTALL)
+
+
+def document_settings(notebook: NotebookNode, form: Format) -> dict[str, Any]:
+    """Settings in force for one format: the project's, the format's, then the document's own."""
+    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    own = front_matter(notebook)
+    settings: dict[str, Any] = {}
+    for layer in (project, project["format"].get(form), own, (own.get("format") or {}).get(form)):
+        for key, value in (layer or {}).items() if isinstance(layer, dict) else ():
+            inner = settings.get(key)
+            settings[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+    return {key: value for key, value in settings.items() if key not in ("project", "format")}
+
+
+def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> str:
+    """The document's body for one format, as Markdown that pandoc and ``crossrefs.lua`` understand."""
+    parts: list[str] = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            parts.append(_prose(cell.source, images))
+        elif cell.cell_type == "code":
+            parts += _code_cell(cell, form, settings, images)
+    return "\n\n".join(parts) + "\n"
+
+
+class ImageFolder:
+    """Collects a document's images in one folder, under names that do not depend on where they came from.
+
+    ``base`` is the folder that the document's own image links start from.
+    """
+
+    def __init__(self, folder: Path, base: Path, source_name: str | Path) -> None:
+        self._folder, self._base, self._source = folder, base, source_name
+        self._count = 0
+
+    def link(self, target: str) -> str:
+        """Copy a linked image in, and return the link to the copy."""
+        if target.startswith("data:"):
+            kind, _, content = target.removeprefix("data:").partition(";base64,")
+            return self.add(base64.b64decode(content), {"image/svg+xml": ".svg", "image/png": ".png"}[kind])
+        path = self._base / target
+        if target.startswith(("http:", "https:")) or not path.is_file():
+            action = "save the figure before the link to it, with a path relative to the report"
+            raise ReportError(self._source, None, f"an image {target} that is not on this machine", action)
+        return self.add(path, path.suffix)
+
+    def add(self, content: bytes | Path, suffix: str) -> str:
+        self._count += 1
+        name = f"image-{self._count}{suffix}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, self._folder / name)
+        else:
+            (self._folder / name).write_bytes(content)
+        return f"{self._folder.name}/{name}"
+
+
+def localise_images(markdown: str, images: ImageFolder) -> str:
+    """Copy every image that Markdown links to, and point the links at the copies."""
+    return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: m[1] + images.link(m[2]) + m[3], text))
+
+
+def _prose(markdown: str, images: ImageFolder) -> str:
+    """Quarto's attributes after an equation become a span, which pandoc can read."""
+    return map_prose(localise_images(markdown, images), lambda text, _: EQUATION.sub(r"[\1]{\2}", text))
+
+
+def _code_cell(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> Iterator[str]:
+    options = {**settings.get("execute", {}), **cell_options(cell.source)}
+    if not options.get("include", True):
+        return
+    code = cell_code(cell.source)
+    if options.get("echo", True) and code:
+        fold = options.get("code-fold", settings.get("code-fold", False))
+        fold_attribute = f' fold="{options.get("code-summary", "Code")}"' if fold and form == "html" else ""
+        yield f"`````` {{.python{fold_attribute}}}\n{code}\n``````"
+    shown = list(_outputs(cell, options, images)) if options.get("output", True) else []
+    label = str(options.get("label", ""))
+    if not shown:
+        return
+    if not label.startswith(("fig-", "tbl-")):
+        yield from shown
+        return
+    caption = str(options.get("fig-cap" if label.startswith("fig-") else "tbl-cap", ""))
+    attributes = "".join(f' {key}="{options[key]}"' for key in ("layout-ncol", "tbl-colwidths") if key in options)
+    yield f":::::: {{#{label}{attributes}}}"
+    yield from shown
+    if caption:
+        yield caption.strip()
+    yield "::::::"
+
+
+def _outputs(cell: NotebookNode, options: dict[str, Any], images: ImageFolder) -> Iterator[str]:
+    pictures = sum("image/svg+xml" in o.get("data", {}) or "image/png" in o.get("data", {}) for o in cell.outputs)
+    picture = 0
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "text/markdown" in data:
+            yield _prose(data["text/markdown"].strip(), images)
+        elif "image/svg+xml" in data or "image/png" in data:
+            yield _picture(data, options, images, picture if pictures > 1 else None)
+            picture += 1
+        else:
+            text = output.text if output.output_type == "stream" else data.get("text/plain", "")
+            yield _prose(text, images) if options.get("output") == "asis" else f"``````\n{text.rstrip()}\n``````"
+
+
+def _picture(data: dict[str, str], options: dict[str, Any], images: ImageFolder, number: int | None) -> str:
+    if "image/svg+xml" in data:
+        link = images.add(data["image/svg+xml"].encode(), ".svg")
+    else:
+        link = images.add(base64.b64decode(data["image/png"]), ".png")
+    alt, caption, identity = options.get("fig-alt", ""), "", ""
+    if number is not None:
+        alt = alt[number] if isinstance(alt, list) else alt
+        caption = (options.get("fig-subcap") or [""] * (number + 1))[number]
+        identity = f"#{options['label']}-{number + 1} " if caption and "label" in options else ""
+    quoted = str(alt).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").strip()
+    return f'![{caption}]({link}){{{identity}fig-alt="{quoted}"}}'

@@ -1,0 +1,49 @@
+"""The last arrow: results → reports, with their index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from analysis.errors import UsageError
+from analysis.files import write_text
+from analysis.narrative import headline
+from analysis.publish.provenance import edition, edition_date
+from analysis.publish.render import choose, render_report, renderer_versions
+from analysis.publish.session import Session
+from analysis.results import load_results
+from analysis.workspace import Workspace
+
+HEADLINE = "headline.txt"
+
+
+def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> str:
+    """Render the named reports, or all, as HTML and PDF; return the headline and where to look.
+
+    Raises
+    ------
+    UsageError
+        There is no report of that name.
+    """
+    sources = {source.stem: source for source in sorted((work.root / "reports").glob("*.qmd"))}
+    unknown = sorted(set(names) - set(sources))
+    if unknown:
+        raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
+    results = load_results(work)
+    renderer = choose(work.renderer)
+    versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())
+    os.environ["RENDERER_USED"] = f"{renderer} ({versions})"  # for the kernel, which prints it
+    metadata = {"dataset-name": results.dataset_name, "edition": edition(results), "date": edition_date()}
+    with Session() as session:
+        for name in names or sources:
+            html, pdf = (work.reports / f"{name}.{suffix}" for suffix in ("html", "pdf"))
+            made = render_report(sources[name], html, pdf, session=session, renderer=renderer, metadata=metadata)
+            say(f"{name}: {made.renderer}, {made.seconds:.1f} s")
+    text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
+    write_text(text + "\n", work.reports / HEADLINE)
+    return text
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,40 @@
+"""Figures and tables in a report: captioned, cross-referenced, described in words, with their numbers to download."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from analysis.figures.theme import Figure
+from analysis.files import write_csv, write_text
+from analysis.results import Results
+from analysis.tables.table import Table
+
+NUMBERS = "csv"  # folder of the downloads, beside the reports
+
+
+def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
+    """The figure as ``@fig-NAME``; its SVG and CSV are written beside the reports."""
+    picture = results.work.reports / "figures" / f"{name}.svg"
+    write_text(figure.svg, picture)
+    write_csv(figure.data, results.work.reports / NUMBERS / f"{name}.csv")
+    alt = figure.alt.replace('"', "'")
+    caption = f"{figure.caption} Source: {results.dataset_name}. {_link(name)}"
+    return Markdown(f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}')
+
+
+def show_table(results: Results, name: str, table: Table) -> Markdown:
+    """The table as ``@tbl-NAME``, with its note; its CSV is written beside the reports."""
+    write_csv(table.data, results.work.reports / NUMBERS / f"{name}.csv")
+    note = f"{table.note} Source: {results.dataset_name}. {_link(name)}".strip()
+    return Markdown(f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}}}\n\n::: {{.table-note}}\n{note}\n:::")
+
+
+def _link(name: str) -> str:
+    return f"[Numbers as CSV]({NUMBERS}/{name}.csv)"
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path, Path.cwd())

@@ -1,0 +1,152 @@
+"""The renderer that needs no program of its own: pandoc and the Typst compiler, both from Python wheels.
+
+It exists for machines where Quarto cannot be installed; it covers the part of Quarto's language that the reports use,
+and numbers and words everything as Quarto does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pypandoc
+import typst
+from nbformat import NotebookNode
+
+from analysis.errors import MachineError
+from analysis.files import atomic_path
+from analysis.publish.assemble import PROJECT_FILE, Format, ImageFolder, document_settings, to_markdown
+from analysis.publish.notebook import ReportError
+
+HERE = Path(__file__).parent
+FILTERS: dict[Format, tuple[str, ...]] = {"html": ("html.lua",), "typst": ("math_alt.lua", "typst.lua")}
+FILTER_NOISE = re.compile(r"Error running filter \S+:\s*|\S*\.lua:\d+: |stack traceback:.*", re.DOTALL)
+PASSED_ON = ("title", "subtitle", "abstract", "lang", "keywords", "toc-depth", "dataset-name", "edition")
+
+
+def render_html(
+    notebook: NotebookNode, target: Path, *, base: Path, source_name: str | Path, metadata: dict[str, Any]
+) -> None:
+    """Write an executed notebook as one HTML file that loads nothing else.
+
+    ``base`` is the folder that its image links start from; ``metadata`` may hold ``dataset-name``, ``edition``
+    and ``date`` (ISO), which the page prints.
+
+    Raises
+    ------
+    ReportError
+        The text refers to something that it does not define, an image is missing or has no alt text.
+    """
+    with tempfile.TemporaryDirectory(prefix="report-") as name:
+        html = _pandoc(notebook, "html", Path(name), base, source_name, metadata)
+    with atomic_path(target) as path:
+        path.write_text(html, encoding="utf-8")
+
+
+def render_pdf(
+    notebook: NotebookNode, target: Path, *, base: Path, source_name: str | Path, metadata: dict[str, Any]
+) -> None:
+    """Write an executed notebook as a tagged PDF/UA-1; arguments and errors as for :func:`render_html`."""
+    with tempfile.TemporaryDirectory(prefix="report-") as name:
+        stage = Path(name)
+        document = stage / "document.typ"
+        document.write_text(_pandoc(notebook, "typst", stage, base, source_name, metadata), encoding="utf-8")
+        try:
+            pdf = typst.compile(
+                document,
+                root=stage,
+                font_paths=[dejavu()],
+                ignore_system_fonts=True,
+                pdf_standards=["ua-1"],
+                timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", "0")),
+            )
+        except typst.TypstError as problem:
+            found = f"Typst refused it: {problem.message}" + "".join(f"\n            {h}" for h in problem.hints)
+            action = "correct the source (PDF/UA-1 wants a text for every image, and no skipped heading level)"
+            raise ReportError(source_name, None, found, action) from problem
+        except RuntimeError as problem:
+            raise ReportError(source_name, None, f"Typst refused it: {problem}", "correct the source") from problem
+    with atomic_path(target) as path:
+        path.write_bytes(pdf)
+
+
+def versions() -> dict[str, str]:
+    """The versions of the programs that do the work."""
+    return {"pandoc": str(pypandoc.get_pandoc_version()), "typst": version("typst")}
+
+
+def _pandoc(
+    notebook: NotebookNode, form: Format, stage: Path, base: Path, source_name: str | Path, metadata: dict[str, Any]
+) -> str:
+    settings = {**document_settings(notebook, form), **metadata}
+    source = stage / "document.md"
+    source.write_text(to_markdown(notebook, form, settings, ImageFolder(stage / "images", base, source_name)), "utf-8")
+    described = stage / "metadata.json"
+    described.write_text(json.dumps(_document_metadata(settings), ensure_ascii=False), "utf-8")
+    template = HERE / ("template.html" if form == "html" else "template.typ")
+    command = [
+        pypandoc.get_pandoc_path(),
+        "document.md",
+        "--from=markdown",
+        f"--to={form}",
+        "--standalone",
+        "--wrap=none",
+        "--fail-if-warnings",
+        "--mathml",
+        "--syntax-highlighting=none",
+        f"--template={template}",
+        "--metadata-file=metadata.json",
+        f"--variable=authors-typst:{_typst_strings(settings.get('author'))}",
+        f"--variable=keywords-typst:{_typst_strings(settings.get('keywords'))}",
+        f"--lua-filter={HERE / 'crossrefs.lua'}",
+        "--citeproc",
+        *(f"--lua-filter={HERE / name}" for name in FILTERS[form]),
+        *(["--toc"] if settings.get("toc") else []),
+        *(["--embed-resources", f"--css={HERE / 'style.css'}"] if form == "html" else []),
+    ]
+    try:
+        done = subprocess.run(command, cwd=stage, capture_output=True, encoding="utf-8", timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise MachineError(f"{source_name}: pandoc did not run: {problem}") from problem
+    if done.returncode:
+        found = FILTER_NOISE.sub("", done.stderr)
+        raise ReportError(source_name, None, found.strip(), "correct the source")
+    return done.stdout
+
+
+def _document_metadata(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the templates print and pandoc needs; authors as plain strings, the date in words."""
+    known = {key: settings[key] for key in PASSED_ON if key in settings}
+    day = settings.get("date")
+    day = day if day is None or isinstance(day, date) else date.fromisoformat(str(day))
+    return {
+        **known,
+        "author": _as_list(settings.get("author")),
+        **({"date": f"{day.day} {day:%B %Y}", "date-iso": day.isoformat()} if day else {}),
+        "number-sections": bool(settings.get("number-sections")),
+        "link-citations": True,
+        "bibliography": str(PROJECT_FILE.parent / settings["bibliography"]),
+    }
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
+
+
+def _typst_strings(value: str | list[str] | None) -> str:
+    """A Typst array of strings; a JSON string is one too."""
+    return "(" + "".join(json.dumps(item, ensure_ascii=False) + ", " for item in _as_list(value)) + ")"
+
+
+def dejavu() -> Path:
+    """Matplotlib's fonts: the text of its SVG figures asks for DejaVu Sans, which Typst does not carry."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -1,0 +1,138 @@
+"""Sentences of the reports that describe the study and the build, made from the protocol and the provenance."""
+
+from __future__ import annotations
+
+from IPython.display import Markdown
+
+from analysis.cleaning.panel import ANALYSED
+from analysis.narrative import in_sentence, listed, plain
+from analysis.protocol import NO_MODEL, REST
+from analysis.publish.provenance import edition_details
+from analysis.results import Results
+from analysis.tabular import read_table
+
+
+def dataset_callout(results: Results) -> Markdown:
+    """A callout at the top where the report was built on the snapshot; nothing where on the published files."""
+    if results.dataset != "snapshot":
+        return Markdown("")
+    return Markdown(
+        '::: {.callout-important title="Built on the embedded snapshot"}\n'
+        f"{results.provenance['reason']} This report was built on the snapshot that comes with the package: real figures from the "
+        f"published files, summed to the {_site_count(results)} sites and, for the rest of England, to STP areas. Its units are fewer "
+        "and larger than the CCGs of the full data, so its intervals belong to another design and are not those of the full "
+        "evaluation.\n:::"
+    )
+
+
+def background(results: Results) -> str:
+    """The programme in numbers, from the table of programme facts and its sources."""
+    table = (
+        read_table(results.work.data_raw / "programme_facts.csv", ["fact", "value", "source"]).set_index("fact").value
+    )
+
+    def fact(beginning: str) -> str:
+        (value,) = table[table.index.str.startswith(beginning)]
+        return f"{int(value):,}"
+
+    study = results.protocol.study
+    return (
+        f"{fact('applications')} groups applied to become vanguards; in the end there were {fact('vanguards in all')}. On "
+        f"{study.announced:%-d %B %Y} NHS England named the first of them, among them the {_site_count(results)} MCP and PACS sites "
+        f"that this report is about. Direct funding over three years came to £{fact('direct funding')} million, with "
+        f"£{fact('central support')} million more for central support."
+    )
+
+
+def source(results: Results) -> str:
+    """Which files, which months."""
+    study = results.protocol.study
+    files = [file for file in results.provenance["files"] if file["file"].startswith("mar/")]
+    return (
+        f"The Monthly Activity Return that NHS England publishes by commissioner: {len(files)} monthly files, "
+        f"{study.start:%B %Y} to {study.end:%B %Y}, in their latest revision held (see @sec-provenance)."
+    )
+
+
+def units(results: Results) -> str:
+    """How many units of which kind are compared."""
+    rows = results.panel[results.panel.geography.isin(ANALYSED)].drop_duplicates("unit")
+    whole = rows[rows.covered_share == 1]
+    labels = results.protocol.cohort_labels
+    cohorts = [f"{(whole.model == m).sum()} {labels[m]}" for m in results.protocol.model_ids]
+    partly = ((rows.model != NO_MODEL) & (rows.covered_share != 1)).sum()
+    kind = (
+        "CCGs, on the boundaries of April 2017"
+        if results.dataset == "mar"
+        else "areas: vanguard sites, and STP areas for the rest"
+    )
+    kind = kind.replace("April 2017", f"{results.protocol.study.boundaries:%B %Y}")
+    return (
+        f"The units are {len(rows)} {kind}: {listed(cohorts)} units covered as a whole, {partly} covered in part, and "
+        f"{(rows.model == NO_MODEL).sum()} of neither model. Merged CCGs are summed back through time; two that exchanged practices are "
+        "one pooled unit. The direct commissioning of NHS England has no population of its own and is left out."
+    )
+
+
+def baselines(results: Results, outcome: str) -> str:
+    """How far growth in each model moves with the baseline."""
+    parts = []
+    for cohort in [*results.protocol.model_ids, REST]:
+        values = [
+            results.percent("growth", outcome, cohort, f"growth_{g.id}", "linearised").value
+            for g in results.protocol.growth
+        ]
+        parts.append(f"from {plain(min(values))} to {plain(max(values))} for {results.protocol.cohort_labels[cohort]}")
+    return f"Across the four comparisons growth runs {listed(parts)}.".replace(
+        "the four", f"the {len(results.protocol.growth)}"
+    )
+
+
+def detectable(results: Results, outcome: str) -> str:
+    labels, models = results.protocol.cohort_labels, results.protocol.model_ids
+    parts = [f"{results.detectable(outcome, model):.1f}% for {labels[model]}" for model in models]
+    return f"With these sites and these years, effects under about {listed(parts)} are too small to be found with confidence."
+
+
+def inference(results: Results) -> str:
+    primary = results.protocol.specification("primary")
+    return (
+        f"Primary p-values and intervals compare the studentised estimate with {primary.draws:,} random assignments of as many sites "
+        f"({min(s.draws for s in results.protocol.specifications):,} in the sensitivity analyses); the CCGs of a site move together, "
+        "and the interval holds every effect that the test does not reject. p-values of the two models are adjusted by Holm's method "
+        "for the verdict. CR1 is the cluster-robust variance with the factor G/(G − 1) and Student's t on G − 1 degrees of freedom."
+    )
+
+
+def not_run(results: Results) -> str:
+    """What could not be run on this data set."""
+    if results.not_run.empty:
+        return "Every specification of the protocol's list was run."
+    labels = {s.id: in_sentence(s.label) for s in results.protocol.specifications}
+    names = list(dict.fromkeys(results.not_run.specification))
+    return f"Not run on this data set: {listed([labels[name] for name in names])} ({results.not_run.reason.iloc[0]})."
+
+
+def deviations(results: Results) -> str:
+    entries = results.protocol.deviations
+    if not entries:
+        return "There are no deviations so far."
+    return "Deviations: " + "; ".join(f"{d.date:%-d %B %Y}, {d.what} ({d.why})" for d in entries) + "."
+
+
+def statement(results: Results) -> str:
+    return (
+        "This report is not an official statistic and is not endorsed by the NHS. It holds public sector information licensed under "
+        "the Open Government Licence v3.0. Every number in it is computed from the files below by the code of this edition."
+    )
+
+
+def provenance_list(results: Results) -> Markdown:
+    """The build's identity as a definition list."""
+    details = {"Data set": results.dataset_name} | edition_details(results)
+    return Markdown("\n\n".join(f"{name}\n:   {value}" for name, value in details.items()))
+
+
+def _site_count(results: Results) -> int:
+    rows = results.panel[results.panel.model != NO_MODEL]
+    return int(rows.site.nunique())

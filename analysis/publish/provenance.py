@@ -1,0 +1,57 @@
+"""Which code, data and programs a report was made with."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from analysis.files import sha256
+from analysis.results import Results
+
+LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "plotnine")
+
+
+def commit(root: Path) -> tuple[str, bool | None]:
+    """The commit's short hash, and whether the tree was clean; ("unknown", None) outside a git checkout."""
+    try:
+        head = _git(root, "rev-parse", "--short=10", "HEAD")
+        return head, not _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", None
+
+
+def edition(results: Results) -> str:
+    """One line for every page: the last month of data and the commit."""
+    return f"Data to {results.protocol.study.end:%B %Y} · commit {commit(results.work.root)[0]}"
+
+
+def edition_date() -> str:
+    """ISO date of the build: that of SOURCE_DATE_EPOCH, the commit's time."""
+    return dt.datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), dt.UTC).date().isoformat()
+
+
+def edition_details(results: Results) -> dict[str, str]:
+    """Label → what a reader needs to rebuild this edition."""
+    head, clean = commit(results.work.root)
+    state = {True: "with no uncommitted change", False: "with uncommitted changes", None: "not a git checkout"}[clean]
+    lock = results.work.root / "requirements.lock"
+    return {
+        "Panel": f"{results.provenance['rows']:,} rows from {len(results.provenance['files'])} published files",
+        "Code": f"commit {head}, {state}",
+        "Locked dependencies": f"SHA-256 {sha256(lock)[:16]}… of requirements.lock",
+        "Seed": str(results.protocol.study.seed),
+        "Programs": ", ".join(
+            [f"Python {platform.python_version()}", *[f"{name} {version(name)}" for name in LIBRARIES]]
+        ),
+        "Renderer": os.environ.get("RENDERER_USED", "unknown"),
+    }
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()

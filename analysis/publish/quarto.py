@@ -1,0 +1,156 @@
+"""The reports by Quarto, on machines that have it: the executed notebook rendered without running it again."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from analysis.errors import MachineError
+from analysis.files import atomic_path
+from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
+from analysis.publish.embedded import dejavu
+from analysis.publish.notebook import ReportError, front_matter
+
+OLDEST = (1, 9)  # the first with `pdf-standard` for Typst and a text for equations
+UNRESOLVED = re.compile(r"\?@((?:fig|tbl|sec|eq)-[\w-]+)")
+
+
+def find_quarto() -> Path | None:
+    """The Quarto program, on the path or beside this Python, if it answers and is recent enough; else None."""
+    found = _found()
+    return found[0] if found else None
+
+
+def require_quarto() -> Path:
+    """As :func:`find_quarto`, but its absence is a MachineError that says what to do."""
+    program = find_quarto()
+    if program is None:
+        wanted = ".".join(map(str, OLDEST))
+        raise MachineError(
+            f"Quarto {wanted} or later was asked for, and none answers on this machine. "
+            f"Install it (for example: pip install 'quarto-cli>={wanted}'), or render with the embedded renderer."
+        )
+    return program
+
+
+def versions() -> dict[str, str]:
+    """Quarto's version; a MachineError where there is none."""
+    require_quarto()
+    found = _found()
+    return {"quarto": found[1]} if found else {}
+
+
+def render(
+    notebook: NotebookNode,
+    html_target: Path,
+    pdf_target: Path,
+    *,
+    base: Path,
+    source_name: str | Path,
+    metadata: dict[str, Any],
+) -> None:
+    """Render an executed notebook to both formats with Quarto.
+
+    It is staged in a project folder of its own: beside its .qmd Quarto would ignore the project's settings.
+
+    Raises
+    ------
+    MachineError
+        There is no usable Quarto, or it hung.
+    ReportError
+        Quarto refused the document, or a cross-reference in it leads nowhere (Quarto itself calls that a success).
+    """
+    program = require_quarto()
+    with tempfile.TemporaryDirectory(prefix="report-quarto-") as name:
+        stage = Path(name)
+        _stage(notebook, stage, base, source_name, metadata)
+        for form in ("html", "typst"):
+            _run(program, stage, form, source_name)
+        html, pdf = stage / "report.html", stage / "report.pdf"
+        if missing := sorted(set(UNRESOLVED.findall(html.read_text(encoding="utf-8")))):
+            found = f"references that lead nowhere: {', '.join('@' + identity for identity in missing)}"
+            raise ReportError(source_name, None, found, "correct the source")
+        with atomic_path(html_target) as html_path, atomic_path(pdf_target) as pdf_path:
+            shutil.copyfile(html, html_path)
+            shutil.copyfile(pdf, pdf_path)
+
+
+@functools.cache
+def _found() -> tuple[Path, str] | None:
+    for place in (shutil.which("quarto"), Path(sys.executable).with_name("quarto")):
+        if place is None or not Path(place).is_file():
+            continue
+        try:
+            # The package index's quarto-cli fetches its program on first use, which may hang behind a firewall.
+            done = subprocess.run([place, "--version"], capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        version = re.match(r"(\d+)\.(\d+)", done.stdout.strip())
+        if done.returncode == 0 and version and (int(version[1]), int(version[2])) >= OLDEST:
+            return Path(place), done.stdout.strip()
+    return None
+
+
+def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | Path, metadata: dict[str, Any]) -> None:
+    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    project["project"] = {"type": "default"}
+    for entry in project["filters"]:
+        entry["path"] = _copy(PROJECT_FILE.parent / entry["path"], stage)
+    project["bibliography"] = _copy(PROJECT_FILE.parent / project["bibliography"], stage)
+    project["format"]["typst"]["font-paths"] = [str(dejavu())]
+    (stage / "_quarto.yml").write_text(yaml.safe_dump(project), encoding="utf-8")
+
+    staged = copy.deepcopy(notebook)
+    images = ImageFolder(stage / "images", base, source_name)
+    for cell in staged.cells:
+        if cell.cell_type == "markdown":
+            cell.source = localise_images(cell.source, images)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = localise_images(output.data["text/markdown"], images)
+    if staged.cells[0].cell_type != "raw":
+        staged.cells.insert(0, nbformat.v4.new_raw_cell("", id="front-matter"))
+    settings = _with_data_set({**front_matter(notebook), **metadata})
+    staged.cells[0].source = f"---\n{yaml.safe_dump(settings, allow_unicode=True)}---"
+    nbformat.write(staged, stage / "report.ipynb")
+
+
+def _with_data_set(settings: dict[str, Any]) -> dict[str, Any]:
+    """Name the data set at the head of the page, and of every page of the PDF."""
+    if "dataset-name" not in settings:
+        return settings
+    name = "Data: " + settings["dataset-name"]
+    heads = {
+        "html": {"include-before-body": [{"text": f"<p>{name}</p>\n"}]},
+        "typst": {"include-in-header": [{"text": f"#set page(header: text(8.5pt, {json.dumps(name)}))\n"}]},
+    }
+    own = settings.get("format") or {}
+    return {**settings, "format": {form: {**(own.get(form) or {}), **head} for form, head in heads.items()}}
+
+
+def _copy(source: Path, folder: Path) -> str:
+    shutil.copyfile(source, folder / source.name)
+    return source.name
+
+
+def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None:
+    command = [str(program), "render", "report.ipynb", "--no-execute", "--to", form]
+    try:
+        done = subprocess.run(command, cwd=stage, capture_output=True, encoding="utf-8", timeout=600)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise MachineError(f"{source_name}: Quarto did not finish: {problem}") from problem
+    if done.returncode:
+        tail = "\n            ".join(done.stderr.strip().splitlines()[-8:])
+        raise ReportError(source_name, None, f"Quarto refused it ({form})\n            {tail}", "correct the source")

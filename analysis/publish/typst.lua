@@ -1,0 +1,88 @@
+-- What the tagged PDF needs beyond pandoc's own Typst writer: alt text on images, captions and numbers that are the
+-- page's own, callouts, layouts, and tables that came as HTML. Runs last, after the citations.
+
+local function quoted(text)
+  return '"' .. text:gsub("\\", "\\\\"):gsub('"', '\\"'):gsub("%s+", " ") .. '"'
+end
+
+local function typst(blocks)
+  return (pandoc.write(pandoc.Pandoc(blocks), "typst", { wrap_text = "none" }):gsub("%s+$", ""))
+end
+
+local function raw(text) return pandoc.RawBlock("typst", text) end
+
+local function label(id) return id ~= "" and " <" .. id .. ">" or "" end
+
+local function picture(image, usual_width)
+  local width = (image.attributes.width or ""):match("^[%d.]+%%$") or usual_width
+  return "image(" .. quoted(image.src) .. ", alt: " .. quoted(pandoc.utils.stringify(image.caption))
+    .. ", width: " .. width .. ")"
+end
+
+local function after_first(blocks)
+  local rest = pandoc.List(blocks)
+  rest:remove(1)
+  return rest
+end
+
+-- The widths that pandoc reads off a pipe table's dashes say nothing; Typst's own are better, unless the author chose.
+local function widths(tbl)
+  local chosen = {}
+  for width in (tbl.attributes["tbl-colwidths"] or ""):gmatch("[%d.]+") do table.insert(chosen, tonumber(width) / 100) end
+  for i, spec in ipairs(tbl.colspecs) do spec[2] = chosen[i] end
+  tbl.attributes["tbl-colwidths"] = nil
+  tbl.classes:insert("typst:no-figure")
+  return tbl
+end
+
+-- A short table moves to the next page whole; a long one breaks and repeats its header.
+local function is_short(block)
+  return block.t ~= "Table" or #block.bodies[1].body <= 15
+end
+
+return {
+  { RawBlock = function(block)
+      if block.format == "html" and block.text:find("<table") then
+        return pandoc.read(block.text, "html").blocks
+      end
+    end,
+    Cite = function(cite) return cite.content end },  -- written already; a part of a document would cite again
+  { Table = widths,
+    Plain = function(plain)
+      local image = plain.content[1]
+      if #plain.content == 1 and image.t == "Image" then return raw("#" .. picture(image, "100%")) end
+    end },
+  { Image = function(image) return pandoc.RawInline("typst", "#box(" .. picture(image, "auto") .. ")") end,
+    Header = function(header)
+      header.attributes.number = nil
+      return header
+    end,
+    CodeBlock = function(code)
+      code.attributes.fold = nil
+      return code
+    end,
+    Div = function(div)
+      if div.classes:includes("pagebreak") then return raw("#pagebreak(weak: true)") end
+      if div.classes:includes("callout") then
+        return raw("#callout(" .. quoted(div.attributes.kind) .. ", [" .. typst(div.content[1].content) .. "])[\n"
+          .. typst(after_first(div.content)) .. "\n]" .. label(div.identifier))
+      end
+      if div.classes:includes("table-note") then return raw("#table-note[" .. typst(div.content) .. "]") end
+      if div.classes:includes("subcaption") then return raw("#subcaption[" .. typst(div.content) .. "]") end
+      if div.classes:includes("subfigure") then
+        return raw("#block(breakable: false)[\n" .. typst(div.content) .. "\n]" .. label(div.identifier))
+      end
+      if div.classes:includes("layout") then
+        local cells = div.content:map(function(block) return "[" .. typst { block } .. "]" end)
+        return raw("#grid(columns: (1fr,) * " .. div.attributes.columns .. ", gutter: 1em,\n"
+          .. table.concat(cells, ",\n") .. ")")
+      end
+      if div.classes:includes("float") then
+        local kind = div.attributes.kind == "tbl" and "table" or "image"
+        local whole = kind == "image" or is_short(div.content[2])
+        return raw("#{\nshow figure: set block(breakable: " .. tostring(not whole) .. ")\n[#figure(kind: " .. kind
+          .. ", supplement: none, numbering: none, caption: [" .. typst(div.content[1].content) .. "])[\n"
+          .. typst(after_first(div.content)) .. "\n]" .. label(div.identifier) .. "]\n}")
+      end
+    end },
+}

@@ -1,0 +1,124 @@
+"""What a report may read: the artefacts of a build, and a way to pick one number from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import DataError
+from analysis.models.estimates import PERCENT_SUFFIX, minimum_detectable
+from analysis.protocol import Protocol, load_protocol
+from analysis.tabular import read_table
+from analysis.workspace import Workspace
+
+PRIMARY = "primary"
+HEADLINE_INFERENCE = "randomisation"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number in percent, with its interval and p-value."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """A build's artefacts. Tables are as the data dictionary describes them."""
+
+    work: Workspace
+    protocol: Protocol
+
+    @cached_property
+    def panel(self) -> pd.DataFrame:
+        return pd.read_parquet(self.work.panel)
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        return pd.read_parquet(self.work.estimates).set_index("estimate_id", drop=False)
+
+    @cached_property
+    def its_series(self) -> pd.DataFrame:
+        return pd.read_parquet(self.work.its_series)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        return pd.read_csv(self.work.ledger, parse_dates=["month"], keep_default_na=False)
+
+    @cached_property
+    def shifts(self) -> pd.DataFrame:
+        return pd.read_csv(self.work.shifts, parse_dates=["month"])
+
+    @cached_property
+    def not_run(self) -> pd.DataFrame:
+        return pd.read_csv(self.work.not_run)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        return dict(json.loads(self.work.data_provenance.read_text(encoding="utf-8")))
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        table = read_table(
+            self.work.data_raw / "published_results.csv", ["id", "cohort", "outcome", "value", "window", "source"]
+        )
+        numbers = ["value", "ci_low", "ci_high"]
+        return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
+
+    @property
+    def dataset(self) -> str:
+        return str(self.provenance["dataset"])
+
+    @property
+    def dataset_name(self) -> str:
+        return self.protocol.report.snapshot if self.dataset == "snapshot" else self.protocol.report.mar
+
+    def percent(
+        self, design: str, outcome: str, cohort: str, term: str, inference: str, specification: str = PRIMARY
+    ) -> Estimate:
+        """One estimate on the percent scale.
+
+        Raises
+        ------
+        DataError
+            The table of estimates does not hold it.
+        """
+        key = "/".join([design, outcome, cohort, specification, term + PERCENT_SUFFIX, inference])
+        if key not in self.estimates.index:
+            raise DataError(
+                self.work.estimates,
+                f"no estimate {key}",
+                "a row for it",
+                "Run `make report`; see build/results/not_run.csv.",
+            )
+        row = self.estimates.loc[key]
+        return Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+
+    def effect(self, outcome: str, cohort: str, term: str = "att", specification: str = PRIMARY) -> Estimate:
+        """The difference-in-differences estimate with the protocol's primary inference."""
+        return self.percent("did", outcome, cohort, term, HEADLINE_INFERENCE, specification)
+
+    def detectable(self, outcome: str, cohort: str) -> float:
+        """Minimum detectable effect of the difference-in-differences, in percent."""
+        return self.percent("power", outcome, cohort, "mde", HEADLINE_INFERENCE).value
+
+    def detectable_from(self, estimate: Estimate) -> float:
+        """Minimum detectable effect that an interval implies, in percentage points."""
+        half_width = (estimate.high - estimate.low) / 2
+        return minimum_detectable(half_width, self.protocol.study.conf_level, self.protocol.inference.power)
+
+
+def load_results(work: Workspace | None = None) -> Results:
+    work = work or Workspace.from_environment()
+    return Results(work, load_protocol(work.protocol_file))

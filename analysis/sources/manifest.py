@@ -1,0 +1,178 @@
+"""The manifest pins every official file that the project reads, by SHA-256.
+
+The manifest's dates are those the files print. One is put right: the July 2012 return prints "1th September 2012",
+taken as Friday the 14th, since every other return of that year came out on a Friday in the middle of the month.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from analysis.errors import DataError, MachineError, StudyError
+from analysis.files import sha256
+
+COLUMNS = (
+    "source", "period", "file", "url", "sha256", "bytes", "publisher", "title", "published", "revised", "licence",
+)  # fmt: skip
+MONTHLY_SOURCES = frozenset({"mar", "dtoc"})
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One official file. ``file`` is its path below a data folder; ``month`` is None for files that are not monthly."""
+
+    source: str
+    month: date | None
+    file: str
+    url: str
+    sha256: str
+    bytes: int
+    publisher: str
+    title: str
+    published: date | None
+    revised: date | None
+    licence: str
+
+
+def read_manifest(path: Path) -> list[Pin]:
+    """Read and check the manifest, in its own order.
+
+    Raises
+    ------
+    DataError
+        The file or a column is missing; a period, hash, size, date or file path is malformed; a file is listed twice;
+        a monthly source has a month twice. The message names the row.
+    """
+    if not path.is_file():
+        raise DataError(path, "no such file", "the manifest of the official files", "restore it from the repository")
+    with open(path, encoding="utf-8", newline="") as handle:
+        reader = csv.DictReader(handle)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+        if missing:
+            raise DataError(path, f"no column {', '.join(missing)}", ", ".join(COLUMNS), "restore the header", row=1)
+        pins = [_pin(path, number, row) for number, row in enumerate(reader, start=2)]
+    _refuse_twice(path, "file", [pin.file for pin in pins])
+    _refuse_twice(path, "period", [f"{pin.source} {pin.month:%Y-%m}" if pin.month else None for pin in pins])
+    return pins
+
+
+def required_months(pins: Iterable[Pin], source: str, start: date, end: date) -> dict[date, Pin]:
+    """The pin of each month of ``source`` from ``start`` to ``end``, both first days and both included.
+
+    Raises
+    ------
+    StudyError
+        Months of the window have no pin; the message names them.
+    """
+    by_month = {pin.month: pin for pin in pins if pin.source == source and pin.month}
+    window = _months(start, end)
+    absent = [f"{month:%B %Y}" for month in window if month not in by_month]
+    if absent:
+        raise StudyError(
+            file="data_raw/manifest.csv",
+            found=f"no {source} file for {', '.join(absent)}",
+            expected=f"one for every month of the study window, {start:%B %Y} to {end:%B %Y}",
+            action="add the file with its SHA-256 to the manifest, or change the window in analysis/protocol.toml",
+            column="period",
+        )
+    return {month: by_month[month] for month in window}
+
+
+def pins_of(pins: Iterable[Pin], source: str) -> list[Pin]:
+    """Every pin of one source, in the manifest's order."""
+    return [pin for pin in pins if pin.source == source]
+
+
+def locate(pin: Pin, folders: Sequence[Path | None]) -> Path | None:
+    """The file in the first folder that has it; a folder that is None or does not exist has nothing."""
+    for folder in folders:
+        if folder is not None and (folder / pin.file).is_file():
+            return folder / pin.file
+    return None
+
+
+def verify(path: Path, pin: Pin) -> Path:
+    """Return ``path`` if its SHA-256 is the pinned one.
+
+    Raises
+    ------
+    DataError
+        It is not: another file, a re-issue, or a damaged copy.
+    MachineError
+        It cannot be read.
+    """
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.") from error
+    if found != pin.sha256:
+        raise DataError(
+            file=path,
+            found=f"SHA-256 {found} ({path.stat().st_size:,} bytes)",
+            expected=f"SHA-256 {pin.sha256} ({pin.bytes:,} bytes), as data_raw/manifest.csv pins {pin.file}",
+            action="put the pinned file back or remove this one; if the publisher re-issued it and you want the "
+            "re-issue, change its row in data_raw/manifest.csv and read the refresh ledger afterwards",
+        )
+    return path
+
+
+def _months(start: date, end: date) -> list[date]:
+    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
+    return [date(month // 12, month % 12 + 1, 1) for month in range(first, last + 1)]
+
+
+def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
+    def refuse(column: str, expected: str) -> DataError:
+        return DataError(path, repr(row[column]), expected, "correct the manifest", row=number, column=column)
+
+    def day(column: str) -> date | None:
+        try:
+            return date.fromisoformat(row[column]) if row[column] else None
+        except ValueError as error:
+            raise refuse(column, "a date as YYYY-MM-DD, or nothing") from error
+
+    if None in row or None in row.values():
+        raise DataError(path, "a row of another length", f"{len(COLUMNS)} cells", "correct the manifest", row=number)
+    monthly = row["source"] in MONTHLY_SOURCES
+    if (monthly or row["period"]) and not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", row["period"]):
+        raise refuse("period", "a month as YYYY-MM")
+    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
+        raise refuse("sha256", "64 hexadecimal digits in lower case")
+    if not row["bytes"].isdigit():
+        raise refuse("bytes", "the file's size in bytes")
+    if not row["file"] or row["file"].startswith("/") or ".." in Path(row["file"]).parts:
+        raise refuse("file", "a path inside a data folder, such as mar/NAME.xls")
+    return Pin(
+        source=row["source"],
+        month=date.fromisoformat(f"{row['period']}-01") if row["period"] else None,
+        file=row["file"],
+        url=row["url"],
+        sha256=row["sha256"],
+        bytes=int(row["bytes"]),
+        publisher=row["publisher"],
+        title=row["title"],
+        published=day("published"),
+        revised=day("revised"),
+        licence=row["licence"],
+    )
+
+
+def _refuse_twice(path: Path, column: str, values: list[str | None]) -> None:
+    first: dict[str, int] = {}
+    for number, value in enumerate(values, start=2):
+        if value is not None and value in first:
+            raise DataError(
+                path,
+                f"{value} again, already in row {first[value]}",
+                "each file, and each month of a monthly source, once",
+                "remove the row that is not wanted",
+                row=number,
+                column=column,
+            )
+        if value is not None:
+            first[value] = number

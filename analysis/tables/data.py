@@ -1,0 +1,99 @@
+"""Tables about the data: who was in the programme, what was masked, which files were read."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.cleaning.panel import ANALYSED
+from analysis.protocol import NO_MODEL
+from analysis.results import Results
+from analysis.tables.table import Table
+
+
+def sites_table(results: Results) -> Table:
+    """Every site of the study: model, commissioners, coverage, population."""
+    anchor = results.protocol.population.anchor
+    rows = results.panel[
+        results.panel.geography.isin(ANALYSED) & (results.panel.month == anchor) & (results.panel.model != NO_MODEL)
+    ]
+    first = rows.drop_duplicates("unit")
+    sites = first.groupby(["model", "site"]).agg(
+        units=("unit", lambda s: ", ".join(s)), population=("population_published", "sum"), share=("covered_share", "min"),
+        known=("covered_share", lambda s: s.notna().all()),
+    ).reset_index()  # fmt: skip
+    coverage = [
+        "whole" if known and share == 1 else f"{share:.0%}" if known else "part, share not known"
+        for known, share in zip(sites.known, sites.share, strict=True)
+    ]
+    labels = results.protocol.cohort_labels
+    # With the snapshot a site is one unit, and its commissioners are in the cohort table, not in the panel.
+    cells = pd.DataFrame(
+        {
+            "Site": sites.site,
+            "Model": sites.model.map(labels),
+            "CCGs": sites.units if results.dataset != "snapshot" else "summed to the site",
+            "Covered": coverage,
+            "Population, thousands": [f"{people / 1000:,.0f}" for people in sites.population],
+        }
+    )
+    data = sites.drop(columns="known").rename(columns={"share": "covered_share"})
+    return Table(
+        cells=cells,
+        numeric=("Population, thousands",),
+        caption="Vanguard sites of the two models, their commissioners and the share of those commissioners' people covered",
+        data=data,
+        note="Only sites covered as a whole are in the treated group; the others are in neither group. Population: ONS mid-2015.",
+    )
+
+
+def ledger_table(results: Results, outcome: str) -> Table:
+    """Runs of masked months of one outcome: where, when, how far from the level around them."""
+    rows = results.ledger[results.ledger.outcome == outcome].sort_values(["unit", "month"])
+    gap = (
+        rows.month.dt.to_period("M").astype("int64").diff().ne(1)
+        | rows.unit.ne(rows.unit.shift())
+        | rows.rule.ne(rows.rule.shift())
+    )
+    runs = rows.groupby(gap.cumsum()).agg(
+        unit=("unit", "first"), unit_name=("unit_name", "first"), first=("month", "min"), last=("month", "max"),
+        months=("month", "size"), ratio=("ratio", "mean"), rule=("rule", "first"), note=("note", "first"),
+    )  # fmt: skip
+    words = {"missing_return": "missing return", "double_count": "too high, as if counted twice", "pending": "pending"}
+    cells = pd.DataFrame(
+        {
+            "CCG": runs.unit_name.str.removeprefix("NHS ").str.removesuffix(" CCG") + " (" + runs.unit + ")",
+            "From": runs["first"].dt.strftime("%b %Y"),
+            "To": runs["last"].dt.strftime("%b %Y"),
+            "Months": runs.months.astype(str),
+            "Published ÷ expected": runs.ratio.map("{:.2f}".format),
+            "Rule": runs.rule.map(words),
+        }
+    )
+    return Table(
+        cells=cells,
+        numeric=("Months", "Published ÷ expected"),
+        caption=f"{results.protocol.outcome(outcome).label}: runs of months that the data-quality rule flags",
+        data=runs,
+        note="Expected: the level of the months before and after, with season and national movement. The ledger gives each month and the file's own note.",
+    )
+
+
+def sources_table(results: Results) -> Table:
+    """Every published file that the panel was made from."""
+    files = pd.DataFrame(results.provenance["files"])
+    cells = pd.DataFrame(
+        {
+            "File": files.file.str.rsplit("/", n=1).str[-1],
+            "Month": files.month,
+            "Published": files.published,
+            "Revised": files.revised,
+            "SHA-256 begins": files.sha256.str[:12],
+        }
+    )
+    return Table(
+        cells=cells,
+        numeric=(),
+        caption="Published files that the panel was made from",
+        data=files,
+        note="The CSV and data_raw/manifest.csv give each SHA-256 in full. All files: Open Government Licence v3.0.",
+    )

@@ -1,0 +1,102 @@
+"""Where things are, and which of the choices that a caller may make were made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from analysis.errors import UsageError
+from analysis.protocol import PROTOCOL_FILE
+
+Data = Literal["auto", "mar", "snapshot"]
+Renderer = Literal["auto", "quarto", "embedded"]
+
+DEFAULT_MIRROR = Path("../shared/data")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one run. ``root`` is the repository; relative paths in the environment start there."""
+
+    root: Path = field(default_factory=lambda: Path(__file__).resolve().parent.parent)
+    build: Path = Path("build")
+    mirror: Path | None = None
+    data: Data = "auto"
+    renderer: Renderer = "auto"
+    protocol_file: Path = PROTOCOL_FILE
+
+    @property
+    def data_raw(self) -> Path:
+        return self.root / "data_raw"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.data_raw / "snapshot"
+
+    @property
+    def manifest(self) -> Path:
+        return self.data_raw / "manifest.csv"
+
+    @property
+    def panel(self) -> Path:
+        return self.build / "data" / "panel.parquet"
+
+    @property
+    def shifts(self) -> Path:
+        return self.build / "data" / "lasting_shifts.csv"
+
+    @property
+    def data_provenance(self) -> Path:
+        return self.build / "data" / "provenance.json"
+
+    @property
+    def results(self) -> Path:
+        return self.build / "results"
+
+    @property
+    def estimates(self) -> Path:
+        return self.results / "estimates.parquet"
+
+    @property
+    def its_series(self) -> Path:
+        return self.results / "its_series.parquet"
+
+    @property
+    def not_run(self) -> Path:
+        return self.results / "not_run.csv"
+
+    @property
+    def ledger(self) -> Path:
+        return self.results / "quality_ledger.csv"
+
+    @property
+    def reports(self) -> Path:
+        return self.build / "reports"
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """The workspace that BUILD, MIRROR, DATA and RENDERER describe.
+
+        Raises
+        ------
+        UsageError
+            A choice has a value it cannot have.
+        """
+        root = Path(__file__).resolve().parent.parent
+        mirror = root / os.environ["MIRROR"] if os.environ.get("MIRROR") else root / DEFAULT_MIRROR
+        return cls(
+            root=root,
+            build=root / (os.environ.get("BUILD") or "build"),
+            mirror=mirror if mirror.is_dir() else None,
+            data=_choice("DATA", get_args(Data)),
+            renderer=_choice("RENDERER", get_args(Renderer)),
+        )
+
+
+def _choice(name: str, allowed: tuple[str, ...]) -> Any:
+    value = os.environ.get(name) or allowed[0]
+    if value not in allowed:
+        raise UsageError(f"{name}={value}: it must be one of {', '.join(allowed)}.")
+    return value

@@ -1,0 +1,85 @@
+"""The real panel, built once a session through the stage that users run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.cleaning.snapshot import read_snapshot
+from analysis.protocol import Protocol, load_protocol
+from analysis.sources.manifest import read_manifest, required_months, verify
+from analysis.sources.mar import MarFile, read_all_mar
+from analysis.stages import build_data
+from analysis.workspace import DEFAULT_MIRROR, Workspace
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class RealData:
+    """What the data stage writes from the published files, and the committed snapshot read back."""
+
+    work: Workspace
+    panel: pd.DataFrame
+    ledger: pd.DataFrame
+    shifts: pd.DataFrame
+    snapshot: pd.DataFrame
+
+    @property
+    def ccgs(self) -> pd.DataFrame:
+        return self.panel[self.panel.geography == "ccg"]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def protocol() -> Protocol:
+    return load_protocol()
+
+
+@pytest.fixture(scope="session")
+def published_folder() -> Path:
+    """The folder of published files; tests that need it are skipped only where there is none, in CI as elsewhere."""
+    folder = REPOSITORY / (os.environ.get("MIRROR") or DEFAULT_MIRROR)
+    if not folder.is_dir():
+        pytest.skip("no folder of published files; set MIRROR to one")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workspace_of(published_folder: Path) -> Callable[..., Workspace]:
+    """A workspace of the published files with this root and build folder."""
+
+    def workspace(build: Path, root: Path = REPOSITORY) -> Workspace:
+        return Workspace(root=root, build=build, mirror=published_folder, data="mar")
+
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def real(workspace_of: Callable[..., Workspace], tmp_path_factory: pytest.TempPathFactory) -> RealData:
+    work = workspace_of(tmp_path_factory.mktemp("real"))
+    build_data(work, say=lambda message: None)
+    return RealData(
+        work,
+        pd.read_parquet(work.panel),
+        pd.read_csv(work.ledger, parse_dates=["month"]),
+        pd.read_csv(work.shifts, parse_dates=["month"]),
+        read_snapshot(REPOSITORY / "data_raw" / "snapshot"),
+    )
+
+
+@pytest.fixture(scope="session")
+def returns(published_folder: Path) -> dict[date, MarFile]:
+    """The 72 Monthly Activity Returns as published, by month."""
+    pins = required_months(read_manifest(REPOSITORY / "data_raw/manifest.csv"), "mar", date(2012, 4, 1), date(2018, 3, 1))
+    return {mar.month: mar for mar in read_all_mar({month: verify(published_folder / pin.file, pin) for month, pin in pins.items()})}
