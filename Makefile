@@ -1,7 +1,7 @@
 # The NHS vanguard evaluation. `make report` and `make test` set up what they need on a machine with Python 3.11 and make.
 #
 # Choices, on the command line or in the environment:
-#   DATA=auto|mar|snapshot            which data set (auto: the published files where they can be had)
+#   DATA=auto|mar|snapshot           which data set (auto: the published files where they can be had)
 #   MIRROR=folder                     a folder that holds the published files (default ../shared/data)
 #   RENDERER=auto|quarto|embedded     what renders (auto: Quarto where it is installed)
 #   BUILD=folder                      where everything is written (default build)
