@@ -59,7 +59,8 @@ def _run(choice: argparse.Namespace, work: Workspace) -> None:
         else:
             with _timed("Reports: HTML and PDF"):
                 headline = build_reports(work, choice.names, _say)
-            print(headline)
+            if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built
+                print(headline)
 
 
 def _say(line: str) -> None:

@@ -40,6 +40,14 @@ class Workspace:
         return self.data_raw / "manifest.csv"
 
     @property
+    def cohorts(self) -> Path:
+        return self.data_raw / "vanguard_ccgs.csv"
+
+    @property
+    def ccg_changes(self) -> Path:
+        return self.data_raw / "ccg_changes.csv"
+
+    @property
     def panel(self) -> Path:
         return self.build / "data" / "panel.parquet"
 

@@ -36,11 +36,23 @@ def population_by_month(
     return unit_population(mid_year, registered, geography, protocol.months, protocol.population)
 
 
-def unit_attributes(cohorts: pd.DataFrame, names: pd.Series, geography: Geography, protocol: Protocol) -> pd.DataFrame:
-    """[unit, unit_name, model, site, covered_share, other_programmes]; ``names`` are by CCG code."""
+def unit_attributes(
+    cohorts: pd.DataFrame, unit_names: pd.Series, geography: Geography, protocol: Protocol
+) -> pd.DataFrame:
+    """[unit, unit_name, model, site, covered_share, other_programmes]."""
     table = unit_cohorts(cohorts, geography, protocol.model_ids)
-    named = table.unit.map(lambda unit: " and ".join(names[code] for code in unit.split(POOL_SEPARATOR)))
-    return table.assign(unit_name=named)
+    return table.assign(unit_name=table.unit.map(unit_names))
+
+
+def unit_names(names: pd.Series, geography: Geography) -> pd.Series:
+    """Unit → its name, from names by CCG code; a pooled unit has its members' names."""
+    units = sorted(set(geography.units.unit))
+    return pd.Series({unit: " and ".join(names[code] for code in members(unit)) for unit in units}, name="unit_name")
+
+
+def members(unit: str) -> list[str]:
+    """The CCG codes that a unit's code is made of."""
+    return unit.split(POOL_SEPARATOR)
 
 
 def ccg_names(ccgs: pd.DataFrame, lsoas: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:

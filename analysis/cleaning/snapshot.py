@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from analysis.cleaning.panel import AREA, ATTRIBUTES, CCG, aggregate, england, tidy
-from analysis.protocol import NO_MODEL
+from analysis.errors import StudyError
+from analysis.protocol import NO_MODEL, Protocol
 from analysis.tabular import read_table
 
-SERIES = "series.csv"
-UNITS = "units.csv"
+SERIES, UNITS, POPULATION = "series.csv", "units.csv", "population.csv"
 NUMBERS = ["value_published", "population_published", "value", "population"]
 SERIES_COLUMNS = ["unit", "month", "outcome", *NUMBERS, "quality"]
 UNIT_COLUMNS = ["unit", "unit_name", *ATTRIBUTES]
@@ -48,27 +49,66 @@ def summarise(panel: pd.DataFrame, stp_of: pd.DataFrame) -> dict[str, pd.DataFra
     return {
         SERIES: series.sort_values(["outcome", "unit", "month"], ignore_index=True),
         UNITS: areas.rename(columns={"area": "unit"})[UNIT_COLUMNS],
+        POPULATION: _population_table(ccgs),
     }
 
 
-def read_snapshot(folder: Path) -> pd.DataFrame:
-    """The panel that the committed snapshot holds (geographies ``area`` and ``england``).
+def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
+    """The panel that the committed snapshot holds (geographies ``area`` and ``england``), cut to the study's window.
 
     Raises
     ------
     DataError
         A file is not there or lacks a column.
+    StudyError
+        The protocol has an outcome or a month that the snapshot does not hold.
     """
     series = read_table(folder / SERIES, SERIES_COLUMNS)
     units = read_table(folder / UNITS, UNIT_COLUMNS)
     series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
     series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
+    _check_held(folder / SERIES, "outcome", [outcome.id for outcome in protocol.outcomes], set(series.outcome))
+    _check_held(folder / SERIES, "month", list(protocol.months), set(series.month))
+    series = series[series.month.isin(protocol.months) & series.outcome.isin([o.id for o in protocol.outcomes])]
     units["covered_share"] = pd.to_numeric(units.covered_share)
     units["site"] = units.site.replace("", None)
-    areas = series.merge(units, on="unit", validate="m:1").assign(
-        geography=AREA, days=series.month.dt.days_in_month.astype("int64"), dataset="snapshot"
-    )
+    areas = series.merge(units, on="unit", validate="m:1")
+    areas = areas.assign(geography=AREA, days=areas.month.dt.days_in_month.astype("int64"), dataset="snapshot")
     return tidy(pd.concat([areas, england(areas)]))
+
+
+def read_population(folder: Path, protocol: Protocol) -> tuple[pd.Series, pd.DataFrame]:
+    """Unit → name, and [unit, month, population], of the CCG units that the snapshot was made from.
+
+    Raises
+    ------
+    DataError, StudyError
+        As for ``read_snapshot``.
+    """
+    table = read_table(folder / POPULATION, ["unit", "unit_name"]).set_index("unit")
+    names = table.pop("unit_name")
+    table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
+    _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns))
+    return names, table[protocol.months].astype(float).stack().rename("population").reset_index()
+
+
+def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
+    """A row a unit, a column a month."""
+    once = ccgs[ccgs.outcome == ccgs.outcome.iloc[0]].assign(month=ccgs.month.dt.strftime("%Y-%m"))
+    wide = once.pivot(index=["unit", "unit_name"], columns="month", values="population_published")
+    return wide.round(3).reset_index().rename_axis(columns=None)
+
+
+def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any]) -> None:
+    missing = [item for item in wanted if item not in held]
+    if missing:
+        raise StudyError(
+            path,
+            f"no {what} {missing[0]}",
+            f"every {what} of analysis/protocol.toml",
+            "Supply the published files (MIRROR=folder) and run `make snapshot`, or change the protocol back.",
+            column=what,
+        )
 
 
 def _slug(name: str) -> str:

@@ -36,7 +36,7 @@ def acquire(pins: Sequence[Pin], data_raw: Path, mirror: Path | None, cache: Pat
     missing = [pin for pin in pins if pin not in found]
     obstacle = _obstacle(missing)
     if obstacle and not found:
-        raise SetUnavailable(f"None of the {len(pins)} pinned files is in {_places(folders)}, and {obstacle}.")
+        raise SetUnavailable(f"None of the {len(pins)} published files is at hand, and {obstacle}.")
     if obstacle:
         raise DataError(
             file=missing[0].file,
