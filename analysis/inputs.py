@@ -21,7 +21,7 @@ from analysis.sources.acquire import acquire
 from analysis.sources.gp_lists import read_gp_lists
 from analysis.sources.lookup import read_lsoa_lookup, read_similar_ccgs
 from analysis.sources.manifest import Pin, locate, pins_of, read_manifest, required_months
-from analysis.sources.mar import read_all_mar
+from analysis.sources.mar import check_organisations, read_all_mar
 from analysis.sources.ons import read_mid2015
 from analysis.workspace import Workspace
 
@@ -70,7 +70,10 @@ def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path])
     geography = reference.geography
     cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
     known = geography.known_codes | set(protocol.study.outside_panel)
-    mar = read_all_mar({pin.month: path for pin, path in files.items() if pin.source == "mar" and pin.month}, known)
+    paths = {pin.month: path for pin, path in files.items() if pin.source == "mar" and pin.month}
+    mar = read_all_mar(paths, known)
+    for file in mar:
+        check_organisations(file, geography.in_force(file.month) | set(protocol.study.outside_panel), paths[file.month])
     cleaned = clean(
         counts=assemble.unit_counts(mar, geography, protocol),
         population=reference.population,

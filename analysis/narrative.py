@@ -42,19 +42,10 @@ def p_text(p_value: float) -> str:
     )
 
 
-def higher_or_lower(value: float) -> str:
-    """Size and direction: 1.2% lower, 0.3% higher, or no different (0.0%)."""
-    return _sized(value, "lower", "higher", "no different (0.0%)")
-
-
 def above_or_below(value: float) -> str:
-    """Size and position: 1.2% below, 0.3% above, or level with (0.0%)."""
-    return _sized(value, "below", "above", "level with (0.0%)")
-
-
-def _sized(value: float, less: str, more: str, same: str) -> str:
+    """Size and position: 1.2% below, 0.3% above, or 0.0% from."""
     size = f"{abs(value):.1f}%"
-    return same if size == "0.0%" else f"{size} {less if value < 0 else more}"
+    return f"{size} from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
 
 
 def in_sentence(label: str) -> str:
@@ -187,14 +178,14 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     for model in results.protocol.model_ids:
         gap = results.percent("growth", outcome, model, f"growth_gap_{rule_id}", "linearised")
         label = results.protocol.cohort_labels[model]
-        parts.append(f"{higher_or_lower(gap.value)} for {label} ({interval(gap, level)})")
+        parts.append(f"{signed(gap.value)} for {label} ({interval(gap, level)})")
         clear += [label] if gap.excludes_zero else []
     ending = (
         f"Chance alone would not easily explain the difference for {listed(clear)}."
         if clear
         else "Chance alone could explain this."
     )
-    return f"Set against the rest of England, growth was {listed(parts)}. {ending}"
+    return f"Relative to the rest of England, the change was {listed(parts)}. {ending}"
 
 
 def years_sentence(results: Results, outcome: str, cohort: str) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.cleaning.panel import CCG, Cleaned
 from analysis.cleaning.snapshot import summarise
+from analysis.errors import MachineError
 from analysis.files import write_csv, write_parquet, write_text
 from analysis.inputs import clean_published, clean_snapshot, published_files
 from analysis.models.evaluate import evaluate, job_count
@@ -68,7 +69,10 @@ def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tup
             files = published_files(work, protocol)
         except SetUnavailable as unavailable:
             if work.data == "mar":
-                raise
+                action = (
+                    "Put the files into data_raw/, set MIRROR to a folder that holds them, or run with DATA=snapshot."
+                )
+                raise MachineError(f"{unavailable} {action}") from unavailable
             reason = str(unavailable)
             say(f"{reason} Using the embedded snapshot.")
         else:

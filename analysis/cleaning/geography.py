@@ -23,9 +23,12 @@ POOL_SEPARATOR = "+"
 
 @dataclass(frozen=True)
 class Geography:
-    """``units``: one row per CCG code [ccg_code, current_code, unit]; ``later``: mergers after the boundaries' date."""
+    """``units``: one row per CCG code [ccg_code, current_code, unit]; ``earlier`` and ``later``: mergers up to and after the
+    boundaries' date.
+    """
 
     units: pd.DataFrame
+    earlier: pd.DataFrame
     later: pd.DataFrame
 
     @property
@@ -35,6 +38,11 @@ class Geography:
     @property
     def unit_of(self) -> dict[str, str]:
         return dict(zip(self.units.ccg_code, self.units.unit, strict=True))
+
+    def in_force(self, on: dt.date) -> set[str]:
+        """The CCG codes of a date up to the boundaries' own."""
+        done = self.earlier.effective <= pd.Timestamp(on)
+        return self.known_codes - set(self.earlier.pred_code[done]) - set(self.earlier.succ_code[~done])
 
     def areas(self, on: dt.date | None = None) -> pd.DataFrame:
         """The CCG(s) into which each unit had turned by a later date, or by the last change known [unit, area]."""
@@ -107,4 +115,4 @@ def build_geography(changes: pd.DataFrame, ccg_codes: list[str], boundaries: dt.
             "unit": [pools.get(current[c], current[c]) for c in codes],
         }
     )
-    return Geography(units, late)
+    return Geography(units, early, late)

@@ -96,7 +96,7 @@ def test_nothing_here_and_no_network(places: Places, pins: list[Pin]) -> None:
     with pytest.raises(SetUnavailable) as unavailable:
         places.acquire(offline(pins))
     message = str(unavailable.value)
-    assert message.startswith("None of the 2 pinned files is in") and message.endswith("127.0.0.1:9 cannot be reached.")
+    assert message.startswith("None of the 2 published files is at hand") and message.endswith("127.0.0.1:9 cannot be reached.")
     assert "\n" not in message
 
 
@@ -107,7 +107,7 @@ def test_nothing_here_and_one_file_without_an_address(places: Places, pins: list
 
 
 def test_a_mirror_that_is_not_set(places: Places, pins: list[Pin]) -> None:
-    with pytest.raises(SetUnavailable, match="MIRROR is not set"):
+    with pytest.raises(SetUnavailable, match="cannot be reached"):
         acquire(offline(pins), places.data_raw, None, places.cache)
 
 
