@@ -2,8 +2,11 @@
 
 The published files stay out of the repository; these aggregates of them, made by this project's own cleaning,
 let the evaluation run where the files cannot be had. A masked member leaves an area's ``value`` together with its
-population, so a rate stays a rate of the same people. Within an area the masked member's neighbours stand in for
-it, so estimates agree with the CCG panel's closely but not exactly.
+population, so a rate stays a rate of the same people. Poisson estimates from the snapshot and from the CCG panel
+agree exactly only without masking and with a population that factors into unit × month: then the sum of the members'
+means has the same unit and month effects as the members. With masking, an area's remaining members stand in for the
+one that is masked, where the CCG panel lets that CCG's own level do so; and where members' populations grow at
+different rates, the area's offset is their sum's growth, not each member's own.
 """
 
 from __future__ import annotations
