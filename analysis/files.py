@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -38,14 +38,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
                 f"{target}: no room left to write it ({problem.strerror}). "
                 "Earlier outputs are untouched. Free some space and run again."
             ) from problem
-        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise MachineError(
                 f"{target}: cannot be written ({problem.strerror}). "
                 "Earlier outputs are untouched. Check the folder's permissions and run again."
             ) from problem
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(text: str, target: Path) -> None:

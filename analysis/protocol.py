@@ -177,6 +177,8 @@ class Protocol(_Table):
             raise ValueError('the first of [[specifications]] must have the id "primary"')
         if not any(outcome.role == "primary" for outcome in self.outcomes):
             raise ValueError("no outcome has the role primary")
+        if self.inference.event_study_base not in self.months:
+            raise ValueError("inference.event_study_base does not lie inside the study's window")
         windows = [(f"growth {g.id}", *w) for g in self.growth for w in (g.window, g.baseline)]
         windows += [(f"programme year {y.id}", y.start, y.end) for y in self.programme_years]
         for what, first, last in windows:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from real_data import RealData
 
-from analysis.cleaning.snapshot import read_snapshot
 from analysis.protocol import Protocol, load_protocol
 from analysis.sources.manifest import read_manifest, required_months, verify
 from analysis.sources.mar import MarFile, read_all_mar
@@ -19,21 +18,6 @@ from analysis.stages import build_data
 from analysis.workspace import DEFAULT_MIRROR, Workspace
 
 REPOSITORY = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class RealData:
-    """What the data stage writes from the published files, and the committed snapshot read back."""
-
-    work: Workspace
-    panel: pd.DataFrame
-    ledger: pd.DataFrame
-    shifts: pd.DataFrame
-    snapshot: pd.DataFrame
-
-    @property
-    def ccgs(self) -> pd.DataFrame:
-        return self.panel[self.panel.geography == "ccg"]
 
 
 @pytest.fixture(scope="session")
@@ -68,18 +52,25 @@ def workspace_of(published_folder: Path) -> Callable[..., Workspace]:
 @pytest.fixture(scope="session")
 def real(workspace_of: Callable[..., Workspace], tmp_path_factory: pytest.TempPathFactory) -> RealData:
     work = workspace_of(tmp_path_factory.mktemp("real"))
-    build_data(work, say=lambda message: None)
+    snapshot = Workspace(root=REPOSITORY, build=tmp_path_factory.mktemp("snapshot"), data="snapshot")
+    for run in (work, snapshot):
+        build_data(run, say=lambda message: None)
     return RealData(
         work,
         pd.read_parquet(work.panel),
         pd.read_csv(work.ledger, parse_dates=["month"]),
         pd.read_csv(work.shifts, parse_dates=["month"]),
-        read_snapshot(REPOSITORY / "data_raw" / "snapshot"),
+        pd.read_parquet(snapshot.panel),
     )
 
 
 @pytest.fixture(scope="session")
 def returns(published_folder: Path) -> dict[date, MarFile]:
     """The 72 Monthly Activity Returns as published, by month."""
-    pins = required_months(read_manifest(REPOSITORY / "data_raw/manifest.csv"), "mar", date(2012, 4, 1), date(2018, 3, 1))
-    return {mar.month: mar for mar in read_all_mar({month: verify(published_folder / pin.file, pin) for month, pin in pins.items()})}
+    pins = required_months(
+        read_manifest(REPOSITORY / "data_raw/manifest.csv"), "mar", date(2012, 4, 1), date(2018, 3, 1)
+    )
+    return {
+        mar.month: mar
+        for mar in read_all_mar({month: verify(published_folder / pin.file, pin) for month, pin in pins.items()})
+    }

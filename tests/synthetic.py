@@ -22,7 +22,14 @@ def months(number: int = 60) -> pd.DatetimeIndex:
 
 
 def make_sample(
-    clusters: list[int], treated_clusters: list[int], periods: int, seed: int, *, missing: float = 0.0, effect: float = 0.0, noise: float = 0.05
+    clusters: list[int],
+    treated_clusters: list[int],
+    periods: int,
+    seed: int,
+    *,
+    missing: float = 0.0,
+    effect: float = 0.0,
+    noise: float = 0.05,
 ) -> tuple[Sample, np.ndarray]:
     """A sample with one unit per entry of ``clusters``, and the months of treatment (the last half).
 
@@ -33,7 +40,9 @@ def make_sample(
     cluster = np.array(clusters)
     n, post = len(cluster), np.arange(periods) >= periods // 2
     treated = np.isin(cluster, treated_clusters)
-    population = generator.lognormal(12, 0.5, (n, 1)) * np.exp(generator.normal(0.003, 0.002, (n, 1)) * np.arange(periods))
+    population = generator.lognormal(12, 0.5, (n, 1)) * np.exp(
+        generator.normal(0.003, 0.002, (n, 1)) * np.arange(periods)
+    )
     drift = generator.normal(0, noise, (n, 1)) * post + generator.normal(0, noise / 2, (n, periods))
     season = 0.1 * np.sin(np.arange(periods) * np.pi / 6)
     rate = np.exp(-4.6 + generator.normal(0, 0.2, (n, 1)) + season + drift + effect * np.outer(treated, post))
@@ -43,13 +52,19 @@ def make_sample(
     gone[[0, -1]] = False
     known = np.where(gone, np.nan, population)
     counts = np.where(gone, np.nan, counts)
-    sample = Sample(pd.Index([f"U{i:03d}" for i in range(n)]), months(periods), counts, known, population, treated, cluster)
+    sample = Sample(
+        pd.Index([f"U{i:03d}" for i in range(n)]), months(periods), counts, known, population, treated, cluster
+    )
     return sample, post
 
 
-def realistic_sample(seed: int, controls: int = 177, periods: int = 60, effect: float = 0.0) -> tuple[Sample, np.ndarray]:
+def realistic_sample(
+    seed: int, controls: int = 177, periods: int = 60, effect: float = 0.0
+) -> tuple[Sample, np.ndarray]:
     """The shape of the MCP panel: ten treated units in nine sites (one site of two), every control its own cluster."""
-    return make_sample([0, 0, *range(1, 9), *range(9, 9 + controls)], list(range(9)), periods, seed, missing=0.004, effect=effect)
+    return make_sample(
+        [0, 0, *range(1, 9), *range(9, 9 + controls)], list(range(9)), periods, seed, missing=0.004, effect=effect
+    )
 
 
 def permuted(sample: Sample, order: np.ndarray) -> Sample:
@@ -120,7 +135,11 @@ def cleaned_panel(tables: dict[str, pd.DataFrame], attributes: pd.DataFrame, pro
     counts = pd.concat([t.stack().rename("value").reset_index().assign(outcome=name) for name, t in tables.items()])
     units = next(iter(tables.values())).index
     population = pd.DataFrame(
-        {(unit, month): 10_000.0 + 100 * i + j for i, unit in enumerate(units) for j, month in enumerate(protocol.months)}.items(),
+        {
+            (unit, month): 10_000.0 + 100 * i + j
+            for i, unit in enumerate(units)
+            for j, month in enumerate(protocol.months)
+        }.items(),
         columns=["key", "population"],
     )
     population[["unit", "month"]] = pd.DataFrame(population.key.tolist())

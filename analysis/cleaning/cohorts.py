@@ -80,10 +80,9 @@ def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str])
     StudyError
         A unit is partly in two sites of the study and wholly in neither.
     """
-    members = geography.units.groupby("unit").current_code.agg(set)
     table = cohorts.assign(unit=cohorts.ccg_code.map(geography.unit_of))
     rows = []
-    for unit, codes in members.items():
+    for unit, codes in geography.members().items():
         here = table[table.unit == unit]
         others = sorted(set(here.model[~here.model.isin(models)]))
         ours = here[here.model.isin(models)]
@@ -103,12 +102,16 @@ def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str])
     return pd.DataFrame(rows, columns=["unit", "model", "site", "covered_share", "other_programmes"])
 
 
-def _share(entries: pd.DataFrame, codes: set[str]) -> float | None:
-    """Share of a unit covered: 0 without an entry, 1 if each member is covered as a whole, one part's own, or unknown."""
+def _share(entries: pd.DataFrame, codes: dict[str, set[str]]) -> float | None:
+    """Share of a unit covered: 0 without an entry, 1 if each member is covered as a whole, one part's own, or unknown.
+
+    ``codes`` are the unit's members with their predecessors; all predecessors covered is the member covered.
+    """
     if entries.empty:
         return 0.0
-    if set(entries.ccg_code) == codes and (entries.coverage == "whole").all():
+    whole = set(entries.ccg_code[entries.coverage == "whole"])
+    if all(code in whole or (earlier and earlier <= whole) for code, earlier in codes.items()):
         return 1.0
-    if set(entries.ccg_code) == codes and len(entries) == 1:
+    if set(entries.ccg_code) == set(codes) and len(entries) == 1:
         return float(entries.covered_share.iloc[0])
     return None

@@ -39,6 +39,15 @@ class Geography:
     def unit_of(self) -> dict[str, str]:
         return dict(zip(self.units.ccg_code, self.units.unit, strict=True))
 
+    def members(self) -> dict[str, dict[str, set[str]]]:
+        """Unit → each of its current CCGs → that CCG's predecessors."""
+        return {
+            str(unit): {
+                str(current): set(codes.ccg_code) - {str(current)} for current, codes in rows.groupby("current_code")
+            }
+            for unit, rows in self.units.groupby("unit")
+        }
+
     def in_force(self, on: dt.date) -> set[str]:
         """The CCG codes of a date up to the boundaries' own."""
         done = self.earlier.effective <= pd.Timestamp(on)

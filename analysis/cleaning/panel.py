@@ -76,6 +76,12 @@ def clean(
     DataError
         A unit has no count in some month.
     """
+    for what, table in (("population", population), ("cohort table", attributes)):
+        absent = sorted(set(counts.unit) - set(table.unit))
+        if absent:
+            raise DataError(
+                what, f"no unit {absent[0]}", "every unit that has counts", "Check data_raw/ccg_changes.csv."
+            )
     flagged, shifts = [], []
     for outcome in protocol.outcomes:
         table = _complete(counts[counts.outcome == outcome.id], protocol.months)
@@ -98,7 +104,7 @@ def clean(
     rows["value"] = rows.value_published.where(kept)
     rows["population"] = rows.population_published.where(kept)
     units = rows.assign(geography=CCG, days=rows.month.dt.days_in_month.astype("int64"), dataset="mar")
-    ledger = ledger.merge(names, on="unit").assign(note=ledger.month.map(notes).fillna(""))
+    ledger = ledger.merge(names, on="unit").assign(note=[notes.get(month, "") for month in ledger.month])
     return Cleaned(
         panel=tidy(pd.concat([units, england(units)])),
         ledger=ledger[

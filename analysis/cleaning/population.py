@@ -34,12 +34,24 @@ def unit_population(
         A CCG or an area has no unit, or the crosswalk loses or invents people.
     """
     unit_of = geography.unit_of
+    current = dict(zip(geography.units.ccg_code, geography.units.current_code, strict=True))
+    uncounted = sorted(set(current.values()) - {current.get(code) for code in mid_year.ccg_code})
+    if uncounted:
+        raise _unmatched("mid-year population", "CCG", uncounted)
     strangers = sorted(set(mid_year.ccg_code) - set(unit_of))
     if strangers:
         raise _unmatched("mid-year population", "CCG", strangers)
     level = mid_year.assign(unit=mid_year.ccg_code.map(unit_of)).groupby("unit").persons.sum().astype(float)
     size = list_size_by_month(lists, months.union([rule.anchor]), rule.back_rate_months)
     areas = geography.areas()
+    unknown = size[months].isna().any()
+    if unknown.any():
+        raise DataError(
+            "GP-registered lists",
+            f"no list size for {unknown.idxmax():%B %Y}",
+            "list sizes up to the end of the study's window",
+            "Supply a later file of list sizes, or end the window earlier in analysis/protocol.toml.",
+        )
     missing = sorted(set(areas.area) - set(size.index))
     if missing:
         raise _unmatched("GP-registered lists", "area", missing)

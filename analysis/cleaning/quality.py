@@ -10,6 +10,7 @@ hospital's gap does not move the others.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -42,16 +43,25 @@ def assess(counts: pd.DataFrame, rule: Quality) -> pd.DataFrame:
     centred, movement = median_polish(counts)
     labels = np.full(counts.shape, OK, dtype=object)
     expected = np.full(counts.shape, np.nan)
-    for first, last, before, after in _windows(centred, rule):
+    # Runs with a level on both sides first, so that a gap that ended cannot pass for the level before a pending one.
+    for first, last, before, after in sorted(_windows(centred, rule), key=lambda window: window[3] is None):
         run = centred[:, first:last]
         pending = after is None and first >= counts.shape[1] - rule.pending_months
         if after is None and not pending:
             continue
-        levels = [before] if after is None else [before, after]
+        if after is None:
+            levels = [_level_before(centred, labels, first, rule)]
+            agrees = np.ones(len(counts), dtype=bool)
+        else:
+            levels = [before, after]
+            agrees = np.abs(np.expm1(after - before)) <= rule.agreement
+            # The run is whole: the months beside it are at the neighbouring levels.
+            for month, level in ((first - 1, before), (last, after)):
+                agrees &= ~_departs(centred[:, [month]], level, -1, rule.departure)
+                agrees &= ~_departs(centred[:, [month]], level, 1, rule.departure)
         too_low, too_high = (
             np.all([_departs(run, level, sign, rule.departure) for level in levels], axis=0) for sign in (-1, 1)
         )
-        agrees = True if after is None else np.abs(np.expm1(after - before)) <= rule.agreement
         for hit, label in ((too_low & agrees, TOO_LOW), (too_high & agrees, TOO_HIGH)):
             labels[hit, first:last] = PENDING if pending else label
             expected[hit, first:last] = np.mean(levels, axis=0)[hit, None]
@@ -73,9 +83,9 @@ def assess(counts: pd.DataFrame, rule: Quality) -> pd.DataFrame:
 def lasting_shifts(counts: pd.DataFrame, flagged: pd.DataFrame, rule: Quality) -> pd.DataFrame:
     """Units whose level changed and stayed changed: listed, never masked, left out in a sensitivity.
 
-    Compares, at every month, the median of the ``lasting_shift_months`` before with the median of everything from
-    it to the end (at least half as many months), so that a rise that went away again is no lasting shift. Flagged
-    months are set aside.
+    Compares, at every month, the median of everything from it to the end (at least half of ``lasting_shift_months``)
+    with that of the ``lasting_shift_months`` before and with that of everything before; the smaller difference counts,
+    so that a rise that went away again is no lasting shift. Flagged months are set aside.
 
     Returns
     -------
@@ -88,9 +98,13 @@ def lasting_shifts(counts: pd.DataFrame, flagged: pd.DataFrame, rule: Quality) -
     centred = np.where(unflagged, centred, np.nan)
     span = rule.lasting_shift_months
     starts = np.arange(span, counts.shape[1] - span // 2 + 1)
-    change = np.stack(
-        [np.nanmedian(centred[:, s:], axis=1) - np.nanmedian(centred[:, s - span : s], axis=1) for s in starts]
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a year that is flagged throughout has no level
+        after = [np.nanmedian(centred[:, start:], axis=1) for start in starts]
+        near = np.stack(after) - np.stack([np.nanmedian(centred[:, s - span : s], axis=1) for s in starts])
+        whole = np.stack(after) - np.stack([np.nanmedian(centred[:, :s], axis=1) for s in starts])
+    # The smaller of the two, and none where they differ in sign: what went back differs from the year before only.
+    change = np.where(near * whole > 0, np.sign(near) * np.minimum(np.abs(near), np.abs(whole)), 0.0)
     largest = np.abs(change).argmax(axis=0)
     ratio = np.exp(change[largest, np.arange(len(counts))])
     table = pd.DataFrame({"unit": counts.index, "month": counts.columns[starts[largest]], "ratio": ratio})
@@ -121,6 +135,12 @@ def _windows(centred: FloatArray, rule: Quality) -> Iterator[tuple[int, int, Flo
                 before,
                 np.median(centred[:, last : last + rule.neighbour_window], axis=1) if seen else None,
             )
+
+
+def _level_before(centred: FloatArray, labels: np.ndarray, first: int, rule: Quality) -> FloatArray:
+    """Median of the last unflagged months before ``first``, as many as a neighbouring level uses."""
+    seen = np.where(labels[:, :first] == OK, centred[:, :first], np.nan)
+    return np.array([np.median(row[np.isfinite(row)][-rule.neighbour_window :]) for row in seen])
 
 
 def _departs(run: FloatArray, level: FloatArray, sign: int, threshold: float) -> np.ndarray:

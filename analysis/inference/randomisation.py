@@ -10,18 +10,24 @@ Intervals invert the test.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
 import numpy as np
-from scipy.optimize import root_scalar
+from scipy.optimize import brentq
 from scipy.sparse import csc_array
 
-from analysis.models.poisson import TwoWay, fit_poisson
+from analysis.models.poisson import NotIdentified, TwoWay, fit_poisson
 from analysis.models.sample import Sample
 
 ROUNDING = 1e-9
+FIRST_REACH, LAST_REACH = 2.0, 5.0  # from the estimate, in standard errors and in log points: where an end is sought
+ROUNDS, SETTLED = (
+    4,
+    0.003,
+)  # looks at the critical value, and the share of the half-width by which an end may still move
 COLUMNS_AT_ONCE = 500  # assignments whose arrays fit a processor's cache
 
 
@@ -72,28 +78,44 @@ def randomisation_test(
     def critical(values: np.ndarray) -> float:
         """The largest |t| of the actual assignment that these placebo statistics do not reject."""
         placebo = np.sort(np.abs(values[1:]))[::-1]
-        allowed = int(np.floor((1 - conf_level) * len(values) + ROUNDING)) - 1
+        allowed = int(np.ceil((1 - conf_level) * len(values) - ROUNDING)) - 2  # p = 1 − level exactly is not rejected
         return float(placebo[allowed]) if allowed >= 0 else float("inf")
 
-    def end(side: int, threshold: float, start: float) -> float:
-        """Where the actual statistic reaches the threshold on this side of the estimate."""
+    def boundary(excess: Callable[[float], float], side: int) -> float:
+        """Where ``excess`` turns positive going outwards from the estimate; infinite beyond LAST_REACH."""
+        inner, reach = estimate, FIRST_REACH * std_error
+        while reach <= LAST_REACH:
+            outer = estimate + side * reach
+            try:
+                if excess(outer) > 0:
+                    return float(brentq(excess, inner, outer, xtol=1e-6))
+            except NotIdentified:
+                break
+            inner, reach = outer, 1.5 * reach
+        return side * float("inf")
 
-        def gap(theta: float) -> float:
-            return -side * float(statistics(sample, post, actual, theta)[0]) - threshold
+    def against(threshold: float) -> Callable[[float], float]:
+        return lambda theta: abs(float(statistics(sample, post, actual, theta)[0])) - threshold
 
-        # |t| is close to a straight line in θ₀, so a secant search needs three or four looks.
-        found = root_scalar(
-            gap, x0=start, x1=estimate + 1.05 * (start - estimate), method="secant", xtol=1e-6, maxiter=20
-        )
-        return float(found.root) if found.converged and side * (found.root - estimate) > 0 else side * float("inf")
+    def rejected(theta: float) -> float:
+        values = statistics(sample, post, everyone, theta)
+        return abs(float(values[0])) - critical(values)
 
-    # The critical value hardly moves with θ₀: it is taken under no effect first, then where that puts each end.
-    first = critical(under_null)
-    ends = []
-    for side in (-1, 1):
-        rough = end(side, first, estimate + side * first * std_error) if np.isfinite(first) else side * float("inf")
-        at_end = critical(statistics(sample, post, everyone, rough)) if np.isfinite(rough) else first
-        ends.append(end(side, at_end, rough) if np.isfinite(rough) else rough)
+    def end(side: int) -> float:
+        """The critical value moves little with θ₀ where many sites are treated: it is taken anew at each end found until
+        the end settles. Where it does not settle, every assignment is looked at for every θ₀.
+        """
+        threshold, previous = critical(under_null), float("nan")
+        for _ in range(ROUNDS):
+            found = boundary(against(threshold), side)
+            if not np.isfinite(found):
+                break
+            if abs(found - previous) <= SETTLED * abs(found - estimate):
+                return found
+            previous, threshold = found, critical(statistics(sample, post, everyone, found))
+        return boundary(rejected, side) if np.isfinite(critical(under_null)) else side * float("inf")
+
+    ends = [end(side) for side in (-1, 1)]
     return RandomisationTest(p_value, (ends[0], ends[1]), under_null, assignments.exact)
 
 

@@ -110,7 +110,12 @@ def run_job(job: Job) -> tuple[Rows, list[pd.DataFrame], list[tuple[str, ...]]]:
             add(growth_gap(treated, rest, rule, study.conf_level), sample, cohort)
             if cohort == job.protocol.pooled_cohort:
                 add(growth_per_head(rest, rule, study.conf_level), rest, REST)
-        for design, (found, path) in _interrupted_series(sample, job.protocol).items():
+        try:
+            paths = _interrupted_series(sample, job.protocol)
+        except NotIdentified as problem:
+            absent.append((outcome, cohort, specification, "its", str(problem)))
+            continue
+        for design, (found, path) in paths.items():
             add([{**row, "design": design} for row in found], sample, cohort)
             series.append(path.assign(design=design, outcome=outcome, cohort=cohort, specification=specification))
     return rows, series, absent

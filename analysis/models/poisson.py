@@ -46,7 +46,10 @@ class TwoWay:
         schur = np.diag(weights.sum(axis=0)) - weights.T @ self.shares
         # The effects are fixed up to a constant, so the matrix maps a constant to zero. Adding that direction makes it
         # regular and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
-        self.schur_inverse = np.linalg.inv(schur + np.trace(schur) / schur.size)
+        try:
+            self.schur_inverse = np.linalg.inv(schur + np.trace(schur) / schur.size)
+        except np.linalg.LinAlgError as problem:
+            raise NotIdentified("the unit and month effects cannot be told apart") from problem
 
     def effects(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit (…, n) and month (…, T) effects of ``values`` (…, n, T)."""
@@ -84,7 +87,13 @@ def fit_poisson(counts: np.ndarray, population: np.ndarray, regressors: np.ndarr
         effects = TwoWay(mean)
         residual_x = effects.residual(regressors)
         information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
-        if len(regressors) and np.linalg.cond(information) > 1e12:
+        size = np.sqrt(
+            np.einsum("jnt,nt->j", regressors**2, mean)
+        )  # of each regressor before the effects are taken out
+        if (
+            len(regressors)
+            and not np.linalg.eigvalsh(information / np.maximum(np.outer(size, size), 1e-300))[0] > 1e-10
+        ):
             raise NotIdentified("the regressors are collinear with the unit and month effects")
         coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, mean, working))
         unit, month = effects.effects(working - np.einsum("j,jnt->nt", coefficients, regressors))
@@ -95,6 +104,8 @@ def fit_poisson(counts: np.ndarray, population: np.ndarray, regressors: np.ndarr
             break
     else:
         raise NotIdentified(f"the fit did not settle in {MAX_ITERATIONS} iterations")
+    if (mean[observed] < 1e-7).any() and len(regressors):
+        raise NotIdentified("a regressor's cells count nothing, so that its effect has no bound")
     residual_x = TwoWay(mean).residual(regressors)
     information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
     return PoissonFit(

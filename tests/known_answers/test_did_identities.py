@@ -21,17 +21,30 @@ QUARTERS = [q for q in range(-8, 12) if q != -1]
 
 
 def _att(sample: Sample, post: np.ndarray) -> float:
-    return float(fit_poisson(sample.counts, sample.population, np.outer(sample.treated, post)[None].astype(float)).coefficients[0])
+    return float(
+        fit_poisson(sample.counts, sample.population, np.outer(sample.treated, post)[None].astype(float)).coefficients[
+            0
+        ]
+    )
 
 
 def _summed(sample: Sample, area: np.ndarray) -> Sample:
     """Units summed into areas, each within one treatment group; a masked unit-month leaves the sums."""
+
     def total(values: np.ndarray) -> np.ndarray:
         return np.stack([np.nansum(values[area == a], axis=0) for a in np.unique(area)])
 
     treated = np.array([sample.treated[area == a].all() for a in np.unique(area)])
     full = total(sample.population_full)
-    return Sample(pd.Index(np.unique(area)), sample.months, total(sample.counts), total(sample.population), full, treated, np.arange(len(full)))
+    return Sample(
+        pd.Index(np.unique(area)),
+        sample.months,
+        total(sample.counts),
+        total(sample.population),
+        full,
+        treated,
+        np.arange(len(full)),
+    )
 
 
 def _factored(seed: int, missing: float) -> tuple[Sample, np.ndarray]:
@@ -47,7 +60,9 @@ def test_areas_within_a_group_give_the_same_att() -> None:
     sample, post = _factored(seed=1, missing=0.0)
     areas = np.array([0, 0, 1, 1, 1, *np.repeat([2, 3, 4], 5)])
     assert _att(_summed(sample, areas), post) == pytest.approx(_att(sample, post), abs=1e-9)
-    ratio = np.log([sample.counts[group][:, when].sum() for group in (sample.treated, ~sample.treated) for when in (post, ~post)])
+    ratio = np.log(
+        [sample.counts[group][:, when].sum() for group in (sample.treated, ~sample.treated) for when in (post, ~post)]
+    )
     assert _att(sample, post) == pytest.approx(ratio[0] - ratio[1] - ratio[2] + ratio[3], abs=1e-9)
 
 
@@ -61,7 +76,11 @@ def test_with_masked_cells_areas_differ() -> None:
 def test_treated_and_controls_swapped_flip_the_sign() -> None:
     """Swapping the groups gives exactly minus the effect, with any cells missing."""
     sample, post = _factored(seed=2, missing=0.1)
-    swapped = Sample(*(getattr(sample, name) for name in ("units", "months", "counts", "population", "population_full")), ~sample.treated, sample.cluster)
+    swapped = Sample(
+        *(getattr(sample, name) for name in ("units", "months", "counts", "population", "population_full")),
+        ~sample.treated,
+        sample.cluster,
+    )
     assert _att(swapped, post) == pytest.approx(-_att(sample, post), abs=1e-9)
 
 
@@ -69,8 +88,17 @@ def _noise_free(log_effect: np.ndarray) -> Sample:
     """Twelve units over the study's months; three treated, with this log effect by month."""
     sample, _ = make_sample([0, 0, *range(1, 11)], [0, 1], 60, seed=7)
     generator = np.random.default_rng(7)
-    rate = np.exp(generator.normal(-5, 0.3, (12, 1)) + generator.normal(0, 0.1, 60) + np.outer(sample.treated, log_effect))
-    return Sample(sample.units, months(), sample.population_full * rate, *(sample.population_full,) * 2, sample.treated, sample.cluster)
+    rate = np.exp(
+        generator.normal(-5, 0.3, (12, 1)) + generator.normal(0, 0.1, 60) + np.outer(sample.treated, log_effect)
+    )
+    return Sample(
+        sample.units,
+        months(),
+        sample.population_full * rate,
+        *(sample.population_full,) * 2,
+        sample.treated,
+        sample.cluster,
+    )
 
 
 def test_event_study_recovers_noise_free_effects(protocol: Protocol) -> None:
@@ -113,9 +141,14 @@ def test_rows_of_the_table(protocol: Protocol) -> None:
     assert row_of(rows, "att_year2", "CR1")["n_obs"] == sample.observed[:, [*range(24), *range(36, 48)]].sum()
 
 
-@pytest.mark.parametrize(("conf_level", "power", "ratio"), [(0.95, 0.80, 2.80 / 1.96), (0.90, 0.80, 2.486 / 1.645), (0.95, 0.90, 3.24 / 1.96)])
+@pytest.mark.parametrize(
+    ("conf_level", "power", "ratio"),
+    [(0.95, 0.80, 2.80 / 1.96), (0.90, 0.80, 2.486 / 1.645), (0.95, 0.90, 3.24 / 1.96)],
+)
 def test_minimum_detectable_effect(conf_level: float, power: float, ratio: float) -> None:
     """Half-width times 2.80 ÷ 1.96 at 95% and 80% (printed normal points), and exactly the power it promises."""
     assert minimum_detectable(0.1, conf_level, power) == pytest.approx(0.1 * ratio, rel=1e-3)
     std_error = 0.1 / norm.ppf(0.5 + conf_level / 2)
-    assert norm.sf(norm.ppf(0.5 + conf_level / 2), loc=minimum_detectable(0.1, conf_level, power) / std_error) == pytest.approx(power, abs=1e-12)
+    assert norm.sf(
+        norm.ppf(0.5 + conf_level / 2), loc=minimum_detectable(0.1, conf_level, power) / std_error
+    ) == pytest.approx(power, abs=1e-12)

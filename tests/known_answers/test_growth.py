@@ -1,7 +1,7 @@
 """Growth per head against sums by hand and a cluster jackknife.
 
 Tolerances. Estimates 1e-12: they are sums. The linearised standard error is a first-order expansion, so the jackknife
-may differ by terms of the order of 1/G: 5% with 40 clusters; the bootstrap adds its own noise: 10% with 2,000 draws.
+may differ by terms of the order of 1/G: 5% with 40 clusters; the bootstrap adds its own noise: 10% with 1,000 draws.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def _sample(counts: np.ndarray, population: np.ndarray, cluster: list[int] | Non
     n, periods = counts.shape
     clusters = np.arange(n) if cluster is None else np.array(cluster)
     known = np.where(np.isfinite(counts), population, np.nan)
-    return Sample(pd.Index([f"U{i}" for i in range(n)]), months(periods), counts, known, population, np.ones(n, bool), clusters)
+    return Sample(
+        pd.Index([f"U{i}" for i in range(n)]), months(periods), counts, known, population, np.ones(n, bool), clusters
+    )
 
 
 def _columns(first: str, last: str) -> np.ndarray:
@@ -78,7 +80,9 @@ def test_a_masked_winter_does_not_pass_for_growth(rule: Growth) -> None:
 
 
 def _clustered(seed: int) -> Sample:
-    return make_sample([*np.repeat(range(10), 2), *range(10, 40)], list(range(40)), 60, seed, missing=0.01, noise=0.08)[0]
+    return make_sample([*np.repeat(range(10), 2), *range(10, 40)], list(range(40)), 60, seed, missing=0.01, noise=0.08)[
+        0
+    ]
 
 
 def _without(sample: Sample, weights: np.ndarray) -> Sample:
@@ -104,7 +108,7 @@ def test_standard_error_is_the_jackknifes(rule: Growth, seed: int) -> None:
 def test_standard_error_is_the_bootstraps(rule: Growth) -> None:
     """Drawing clusters with replacement gives the linearised standard error within 10%."""
     sample, generator = _clustered(9), np.random.default_rng(2)
-    draws = [_estimate(_without(sample, generator.multinomial(40, np.full(40, 1 / 40))), rule) for _ in range(2000)]
+    draws = [_estimate(_without(sample, generator.multinomial(40, np.full(40, 1 / 40))), rule) for _ in range(1000)]
     found = row_of(growth_per_head(sample, rule, 0.95), f"growth_{rule.id}")["std_error"]
     assert found == pytest.approx(np.std(draws), rel=0.10)
 
@@ -121,6 +125,8 @@ def test_the_gap_is_the_difference(rule: Growth) -> None:
 
 def test_one_cluster_has_no_interval(rule: Growth) -> None:
     """A single site's growth is a number without a standard error, not one with an error of zero."""
-    row = row_of(growth_per_head(_sample(np.full((1, 60), 90.0), np.full((1, 60), 1e4)), rule, 0.95), f"growth_{rule.id}")
+    row = row_of(
+        growth_per_head(_sample(np.full((1, 60), 90.0), np.full((1, 60), 1e4)), rule, 0.95), f"growth_{rule.id}"
+    )
     assert row["estimate"] == pytest.approx(0, abs=1e-12)
     assert np.isnan([row["std_error"], row["ci_low"], row["p_value"]]).all()

@@ -56,7 +56,13 @@ def _noisy(seed: int) -> np.ndarray:
 def _frame(outcome: np.ndarray) -> pd.DataFrame:
     time, angle = np.arange(MONTHS), 2 * np.pi * months().month.to_numpy() / 12
     return pd.DataFrame(
-        {"y": outcome, "time": time, "after": (time >= START) * 1.0, "since": np.maximum(time - START, 0.0), "angle": angle}
+        {
+            "y": outcome,
+            "time": time,
+            "after": (time >= START) * 1.0,
+            "since": np.maximum(time - START, 0.0),
+            "angle": angle,
+        }
     )
 
 
@@ -89,7 +95,8 @@ def test_against_a_formula_fit(protocol: Protocol) -> None:
     """statsmodels' formula interface gives the same, and the band is the counterfactual's mean interval."""
     outcome = _noisy(2)
     fit = smf.ols(
-        "y ~ time + after + since + np.sin(angle) + np.cos(angle) + np.sin(2 * angle) + np.cos(2 * angle)", _frame(outcome)
+        "y ~ time + after + since + np.sin(angle) + np.cos(angle) + np.sin(2 * angle) + np.cos(2 * angle)",
+        _frame(outcome),
     ).fit(cov_type="HAC", cov_kwds={"maxlags": 6, "use_correction": True}, use_t=True)
     rows, path = segmented_regression(months(), outcome, protocol)
     for term, name in {"level": "after", "slope": "since"}.items():
@@ -106,7 +113,9 @@ def test_against_a_formula_fit(protocol: Protocol) -> None:
 def test_the_sicily_smoking_ban_as_r_gives_it(published_folder: Path, tmp_path: Path, lags: int) -> None:
     """log(events/population) with two harmonic pairs: coefficients and Newey–West errors are those of R's sandwich."""
     sicily = pd.read_csv(published_folder / "reference/sicily.csv")
-    oracle = json.loads((published_folder / "reference/r/reference.json").read_text())["sicily"]["its_log_rate_two_harmonics"]
+    oracle = json.loads((published_folder / "reference/r/reference.json").read_text())["sicily"][
+        "its_log_rate_two_harmonics"
+    ]
     ban = protocol_with(
         tmp_path,
         ('start = "2013-04"', 'start = "2002-01"'),
@@ -151,7 +160,14 @@ def test_a_masked_large_member_does_not_bend_the_filled_series() -> None:
     sample, _ = make_sample(list(range(6)), [0, 1], 24, seed=5)
     generator = np.random.default_rng(6)
     rate = np.exp(generator.normal(-5, 0.3, (6, 1)) + generator.normal(0, 0.1, 24))
-    whole = type(sample)(sample.units, sample.months, sample.population_full * rate, *(sample.population_full,) * 2, sample.treated, sample.cluster)
+    whole = type(sample)(
+        sample.units,
+        sample.months,
+        sample.population_full * rate,
+        *(sample.population_full,) * 2,
+        sample.treated,
+        sample.cluster,
+    )
     gone = np.zeros((6, 24), bool)
     gone[0, 8:14] = True
     masked = type(sample)(
@@ -160,4 +176,7 @@ def test_a_masked_large_member_does_not_bend_the_filled_series() -> None:
     )  # fmt: skip
     everyone = np.ones(6, bool)
     assert cohort_series(masked, everyone).log_rate == pytest.approx(cohort_series(whole, everyone).log_rate, abs=1e-9)
-    assert np.abs(cohort_series(masked, everyone, complete=False).log_rate - cohort_series(whole, everyone).log_rate).max() > 0.01
+    assert (
+        np.abs(cohort_series(masked, everyone, complete=False).log_rate - cohort_series(whole, everyone).log_rate).max()
+        > 0.01
+    )

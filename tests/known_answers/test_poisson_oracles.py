@@ -65,7 +65,9 @@ def test_against_statsmodels_with_dummies(case: tuple[Sample, np.ndarray]) -> No
     n, p = design.shape
     expected = oracle.cov_params().to_numpy()[:k, :k] / ((n - 1) / (n - p))
     assert np.allclose(covariance, expected, rtol=1e-6, atol=1e-12)
-    naive = sm.GLM(table.y, design, family=sm.families.Poisson(), offset=table.log_population).fit(tol=1e-12, tol_criterion="params")
+    naive = sm.GLM(table.y, design, family=sm.families.Poisson(), offset=table.log_population).fit(
+        tol=1e-12, tol_criterion="params"
+    )
     assert np.allclose(fit.bread, naive.cov_params().to_numpy()[:k, :k], rtol=1e-6)
 
 
@@ -104,7 +106,9 @@ def test_the_offset_is_log_population() -> None:
     scale = np.exp(np.random.default_rng(1).normal(0, 1, (len(sample.units), 1)) + np.linspace(0, 1, 16))
     factored = fit_poisson(sample.counts, sample.population * scale, regressors)
     plain = fit_poisson(sample.counts, sample.population, regressors)
-    assert factored.coefficients == pytest.approx(plain.coefficients, abs=1e-9)  # unit × month factors go into the effects
+    assert factored.coefficients == pytest.approx(
+        plain.coefficients, abs=1e-9
+    )  # unit × month factors go into the effects
     bent = sample.population.copy()
     bent[0, -1] *= 2
     assert abs(fit_poisson(sample.counts, bent, regressors).coefficients[0] - plain.coefficients[0]) > 1e-3
@@ -168,5 +172,3 @@ def test_what_the_data_cannot_tell_is_refused(kind: str) -> None:
     """An effect that is collinear, unobserved or without bound is an error, never a number."""
     with pytest.raises(NotIdentified):
         fit_poisson(*_collinear(kind))
-
-

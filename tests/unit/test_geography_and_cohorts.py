@@ -38,7 +38,15 @@ def geography(tmp_path: Path) -> Geography:
 
 @pytest.mark.parametrize(
     ("code", "unit"),
-    [("00A", "10A"), ("00B", "10A"), ("10A", "10A"), ("00C", "00C"), ("00E", "00E"), ("01H", "01H+01K"), ("01K", "01H+01K")],
+    [
+        ("00A", "10A"),
+        ("00B", "10A"),
+        ("10A", "10A"),
+        ("00C", "00C"),
+        ("00E", "00E"),
+        ("01H", "01H+01K"),
+        ("01K", "01H+01K"),
+    ],
 )
 def test_each_code_has_its_unit(geography: Geography, code: str, unit: str) -> None:
     """Early mergers go to the successor, later ones stay apart, exchanged practices are pooled."""
@@ -135,7 +143,11 @@ def test_a_cohort_table_that_makes_no_sense_is_refused(
     ],
 )
 def test_units_take_their_members_cohort(
-    tmp_path: Path, geography: Geography, unit: str, lines: list[str], expected: tuple[str, str | None, float | None, str]
+    tmp_path: Path,
+    geography: Geography,
+    unit: str,
+    lines: list[str],
+    expected: tuple[str, str | None, float | None, str],
 ) -> None:
     """Whole only if each member is; unknown stays unknown; programmes of other kinds are noted, not obeyed."""
     assert _unit(tmp_path, geography, unit, *lines) == expected

@@ -49,7 +49,9 @@ def test_a_masked_month_has_no_value_and_keeps_what_was_published(rows: pd.DataF
 
 def test_england_is_the_sum_of_kept_units_with_their_people(cleaned: Cleaned, rows: pd.DataFrame) -> None:
     """Published sums hold everyone; value and population hold those unmasked, in every month."""
-    england = cleaned.panel[(cleaned.panel.geography == "england") & (cleaned.panel.outcome == OUTCOME)].set_index("month")
+    england = cleaned.panel[(cleaned.panel.geography == "england") & (cleaned.panel.outcome == OUTCOME)].set_index(
+        "month"
+    )
     for column in ("value_published", "population_published"):
         assert england[column].to_numpy() == pytest.approx(rows.groupby("month")[column].sum().to_numpy())
     kept = rows[rows.quality != "missing_return"].groupby("month")
@@ -116,7 +118,9 @@ def test_a_unit_without_people_or_attributes_is_refused(protocol: Protocol, what
         clean(long, population, attributes, {}, protocol)
 
 
-def _sample(cleaned: Cleaned, protocol: Protocol, models: list[str], specification: str = "primary", **changes: object) -> Sample:
+def _sample(
+    cleaned: Cleaned, protocol: Protocol, models: list[str], specification: str = "primary", **changes: object
+) -> Sample:
     chosen = protocol.specification(specification).model_copy(update=changes)
     return build_sample(cleaned.panel, OUTCOME, models, chosen, protocol, frozenset({"U00", "U20"}))
 

@@ -31,7 +31,9 @@ def geography() -> Geography:
          ("01H", "", "01K", "", "2017-04-01", "boundary move")],
         columns=["pred_code", "pred_name", "succ_code", "succ_name", "effective", "kind"],
     )  # fmt: skip
-    return build_geography(changes.assign(effective=pd.to_datetime(changes.effective)), list(LEVEL), dt.date(2017, 4, 1))
+    return build_geography(
+        changes.assign(effective=pd.to_datetime(changes.effective)), list(LEVEL), dt.date(2017, 4, 1)
+    )
 
 
 def _path(rate: float, size: float, step: int = 3) -> np.ndarray:
@@ -46,7 +48,8 @@ RATES = {"20A": 0.001, "00C": -0.0005, "01H": 0.0002, "01K": 0.002}
 @pytest.fixture(scope="module")
 def lists() -> pd.DataFrame:
     frames = [
-        pd.DataFrame({"month": LISTED, "area": area, "registered_patients": _path(rate, 2e5)}) for area, rate in RATES.items()
+        pd.DataFrame({"month": LISTED, "area": area, "registered_patients": _path(rate, 2e5)})
+        for area, rate in RATES.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -58,7 +61,9 @@ def mid_year() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def population(mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population) -> pd.DataFrame:
-    return unit_population(mid_year, lists, geography, MONTHS, rule).pivot(index="unit", columns="month", values="population")
+    return unit_population(mid_year, lists, geography, MONTHS, rule).pivot(
+        index="unit", columns="month", values="population"
+    )
 
 
 def test_every_unit_has_every_month(population: pd.DataFrame) -> None:
@@ -70,7 +75,9 @@ def test_every_unit_has_every_month(population: pd.DataFrame) -> None:
 def test_june_2015_is_the_ons_estimate(population: pd.DataFrame, rule: Population) -> None:
     """The anchor month is ONS by unit, and conserves everybody to within one person."""
     june = population[rule.anchor]
-    assert june.to_dict() == pytest.approx({"00A": 101_000, "00B": 202_000, "00C": 303_003, "01H+01K": 550_000}, abs=1e-6)
+    assert june.to_dict() == pytest.approx(
+        {"00A": 101_000, "00B": 202_000, "00C": 303_003, "01H+01K": 550_000}, abs=1e-6
+    )
     assert abs(june.sum() - sum(LEVEL.values())) < 1
 
 
@@ -107,13 +114,17 @@ def test_before_the_lists_the_first_years_rate_holds(lists: pd.DataFrame) -> Non
         assert sizes.loc[area, pd.Timestamp("2013-04-01")] == pytest.approx(2e5 * np.exp(-13 * rate), rel=1e-9)
 
 
-def test_an_area_without_a_list_is_named(mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population) -> None:
+def test_an_area_without_a_list_is_named(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population
+) -> None:
     """A later CCG that the lists lack stops the run by name."""
     with pytest.raises(DataError, match="area 20A"):
         unit_population(mid_year, lists[lists.area != "20A"], geography, MONTHS, rule)
 
 
-def test_a_ccg_that_no_unit_holds_is_named(mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population) -> None:
+def test_a_ccg_that_no_unit_holds_is_named(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population
+) -> None:
     """A CCG of the mid-year table without a unit stops the run, as its people would be lost."""
     stranger = pd.concat([mid_year, pd.DataFrame({"ccg_code": ["99Z"], "persons": [5]})])
     with pytest.raises(DataError, match="CCG 99Z"):

@@ -1,0 +1,165 @@
+"""The table of estimates: ids, scales, and a whole evaluation of a made-up panel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.errors
+import pytest
+from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
+
+from analysis.models.estimates import both_scales, estimates_table
+from analysis.models.evaluate import Results, evaluate, job_count
+from analysis.protocol import Protocol
+
+CONTEXT = {
+    "design": "did", "outcome": "o", "cohort": "MCP", "specification": "primary", "conf_level": 0.95, "n_units": 9,
+    "n_treated": 3, "n_obs": 90, "window": "2013-04/2018-03", "dataset": "mar",
+}  # fmt: skip
+
+
+def test_both_scales_say_the_same() -> None:
+    """Percent is 100(eˣ − 1) of estimate and ends, its standard error by the delta method, p the same."""
+    log_rate, percent = both_scales("att", "CR1", -0.05, (-0.11, 0.01), std_error=0.03, p_value=0.1, **CONTEXT)
+    assert (log_rate["term"], log_rate["scale"], percent["term"], percent["scale"]) == (
+        "att",
+        "log_rate",
+        "att_percent",
+        "percent",
+    )
+    assert percent["estimate"] == pytest.approx(100 * (math.exp(-0.05) - 1))
+    assert percent["ci_low"] == pytest.approx(100 * (math.exp(-0.11) - 1))
+    assert percent["ci_high"] == pytest.approx(100 * (math.exp(0.01) - 1))
+    assert percent["std_error"] == pytest.approx(100 * math.exp(-0.05) * 0.03)
+    assert percent["p_value"] == log_rate["p_value"] == 0.1
+
+
+def test_ids_are_made_of_their_parts_and_sorted() -> None:
+    """The id names design, outcome, cohort, specification, term and method; order of the rows does not matter."""
+    rows = both_scales("att", "randomisation", 0.1, **CONTEXT) + both_scales("att", "CR1", 0.1, **CONTEXT)
+    table = estimates_table(rows)
+    assert table.estimate_id.tolist() == sorted(
+        f"did/o/MCP/primary/{term}/{method}" for term in ("att", "att_percent") for method in ("CR1", "randomisation")
+    )
+    pd.testing.assert_frame_equal(table, estimates_table(rows[::-1]))
+
+
+@pytest.mark.parametrize(
+    "change", [{"p_value": 1.2}, {"scale": "odds"}, {"ci_low": 1.0, "ci_high": 0.0}, {"n_units": None}]
+)
+def test_a_row_against_the_contract_is_refused(change: dict[str, Any]) -> None:
+    """Impossible p-values, scales, intervals and counts do not get into the table."""
+    rows = both_scales("att", "CR1", 0.1, (0.0, 0.2), p_value=0.5, **CONTEXT)
+    with pytest.raises((pandera.errors.SchemaError, ValueError, TypeError)):
+        estimates_table([{**rows[0], **change}, rows[1]])
+
+
+def test_two_rows_of_one_id_are_refused() -> None:
+    """An id that stood for two numbers would be none."""
+    with pytest.raises(pandera.errors.SchemaError, match="estimate_id"):
+        estimates_table(both_scales("att", "CR1", 0.1, **CONTEXT) * 2)
+
+
+EFFECT = math.log(0.9)
+
+
+@pytest.fixture(scope="module")
+def small_protocol(protocol: Protocol) -> Protocol:
+    """Two outcomes, two specifications, few draws."""
+    wanted = [s.model_copy(update={"draws": 49}) for s in protocol.specifications if s.id in ("primary", "unmasked")]
+    return protocol.model_copy(update={"outcomes": protocol.outcomes[:2], "specifications": wanted})
+
+
+def _counts(seed: int) -> pd.DataFrame:
+    """Counts with 2% noise; the two MCP units fall by 10% from April 2015; U20 lost nine months."""
+    noise = np.exp(np.random.default_rng(seed).normal(0, 0.02, (40, 60)))
+    counts = two_way_counts() * noise
+    for unit in ("U00", "U01"):
+        counts = changed(counts, unit, 24, 60, math.exp(EFFECT))
+    return changed(counts, "U20", 15, 24, 0.1).round()
+
+
+def _evaluate(protocol: Protocol, tables: dict[str, pd.DataFrame], workers: int = 1) -> Results:
+    sites = {
+        "U00": ("MCP", "Alpha", 1.0),
+        "U01": ("MCP", "Beta", 1.0),
+        "U02": ("PACS", "Gamma", 1.0),
+        "U03": ("PACS", "Delta", 1.0),
+    }
+    cleaned = cleaned_panel(tables, attributes_of(list(two_way_counts().index), sites), protocol)
+    ticks: list[int] = []
+    results = evaluate(cleaned.panel, cleaned.shifts, protocol, workers, lambda: ticks.append(1))
+    assert len(ticks) == job_count(cleaned.panel, protocol)
+    return results
+
+
+@pytest.fixture(scope="module")
+def tables(small_protocol: Protocol) -> dict[str, pd.DataFrame]:
+    return {outcome.id: _counts(seed) for seed, outcome in enumerate(small_protocol.outcomes)}
+
+
+@pytest.fixture(scope="module")
+def results(small_protocol: Protocol, tables: dict[str, pd.DataFrame]) -> Results:
+    return _evaluate(small_protocol, tables)
+
+
+def test_every_design_of_every_cohort_is_there_on_both_scales(results: Results, small_protocol: Protocol) -> None:
+    """Ids are unique, and each log rate has its percent twin, for every outcome, cohort and specification."""
+    table = results.estimates
+    assert table.estimate_id.is_unique
+    assert results.not_run.empty
+    cohorts = set(small_protocol.treated_cohorts)
+    for keys, rows in table.groupby(["outcome", "specification"]):
+        assert set(rows.cohort) == {*cohorts, "rest"}, keys
+        for cohort in cohorts:
+            assert {"did", "event_study", "growth", "its", "cits", "power"} <= set(rows.design[rows.cohort == cohort])
+    log_rates = table[table.scale == "log_rate"]
+    twins = log_rates.estimate_id.str.replace(r"/([^/]+)/([^/]+)$", r"/\1_percent/\2", regex=True)
+    assert set(twins) == set(table.estimate_id[table.scale == "percent"])
+
+
+def test_the_effect_put_in_comes_out(results: Results) -> None:
+    """The MCP units' 10% is found and significant; PACS, where nothing was put in, shows none."""
+    table = results.estimates.set_index("estimate_id")
+    mcp, pacs = (table.loc[f"did/non_elective_admissions/{cohort}/primary/att/CR1"] for cohort in ("MCP", "PACS"))
+    assert mcp.estimate == pytest.approx(EFFECT, abs=0.01)
+    assert mcp.ci_high < 0
+    assert abs(pacs.estimate) < 0.01
+    assert (mcp.n_units, mcp.n_treated, pacs.n_treated) == (38, 2, 2)
+    assert table.loc["cits/non_elective_admissions/MCP/primary/level/HAC"].estimate == pytest.approx(EFFECT, abs=0.03)
+
+
+def test_masking_changes_what_it_should(results: Results) -> None:
+    """Nine lost months of a control before the start bend the unmasked effect downwards, not the masked one."""
+    table = results.estimates.set_index("estimate_id").estimate
+    masked, unmasked = (table[f"did/non_elective_admissions/MCP/{s}/att/CR1"] for s in ("primary", "unmasked"))
+    assert unmasked < masked - 0.001
+    assert masked == pytest.approx(EFFECT, abs=0.01)
+
+
+def test_workers_never_change_a_result(
+    results: Results, small_protocol: Protocol, tables: dict[str, pd.DataFrame]
+) -> None:
+    """Two processes give one outcome's rows and paths as one does, to the last bit."""
+    outcome = small_protocol.outcomes[0]
+    again = _evaluate(
+        small_protocol.model_copy(update={"outcomes": [outcome]}), {outcome.id: tables[outcome.id]}, workers=2
+    )
+    for first, second in ((results.estimates, again.estimates), (results.its_series, again.its_series)):
+        alone = first[first.outcome == outcome.id].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, second, check_exact=True)
+
+
+def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(
+    small_protocol: Protocol, tables: dict[str, pd.DataFrame]
+) -> None:
+    """A unit that never counted one admission stops its outcome's models with a reason, not the run."""
+    empty = dict(tables)
+    empty["elective_admissions"] = changed(tables["elective_admissions"], "U30", 0, 60, 0.0)
+    results = _evaluate(small_protocol, empty)
+    assert set(results.not_run.outcome) == {"elective_admissions"}
+    assert results.not_run.reason.str.contains("no observed count above zero").all()
+    assert "did/non_elective_admissions/MCP/primary/att/CR1" in set(results.estimates.estimate_id)
