@@ -88,7 +88,7 @@ def randomisation_test(
             outer = estimate + side * reach
             try:
                 if excess(outer) > 0:
-                    return float(brentq(excess, inner, outer, xtol=1e-6))
+                    return float(brentq(excess, inner, outer, xtol=1e-5))
             except NotIdentified:
                 break
             inner, reach = outer, 1.5 * reach
@@ -157,10 +157,16 @@ def _studentised(
     # Month effects of each single unit's indicator (T × n); those of an assignment are sums of these columns.
     month_basis = effects.schur_inverse @ (weights_post - exposure[:, None] * effects.shares).T
 
+    month = _times(month_basis, assigned)
+
+    def along(matrix: np.ndarray) -> np.ndarray:
+        """matrix · month, by whichever order of the products is the shorter."""
+        return _times(matrix @ month_basis, assigned) if assigned.shape[1] > len(exposure) else matrix @ month
+
     treated = assigned.toarray()
-    smoothed = _times(effects.shares @ month_basis, assigned)
+    smoothed = along(effects.shares)
     unit = treated * (exposure / effects.unit_total)[:, None] - smoothed
-    overlap = treated * _times(weights_post @ month_basis, assigned)
+    overlap = treated * along(weights_post)
     exposed = treated * exposure[:, None]
 
     score = (residual * post).sum(axis=1)
@@ -170,9 +176,9 @@ def _studentised(
         exposed * (1 - 2 * unit)
         - 2 * overlap
         + effects.unit_total[:, None] * unit * (unit + 2 * smoothed)
-        + effects.weights @ _times(month_basis, assigned) ** 2
+        + effects.weights @ month**2
     )
-    unit_scores = treated * score[:, None] - _times(residual @ month_basis, assigned) - spread * estimate
+    unit_scores = treated * score[:, None] - along(residual) - spread * estimate
     clusters = members.shape[0]
     meat = ((members @ unit_scores) ** 2).sum(axis=0)
     return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))

@@ -2,7 +2,8 @@
 
 E[y_it] = population_it · exp(α_i + γ_t + x_it'β). Consistent for β whenever this mean is right, whatever the
 variance (Wooldridge 1999; Santos Silva & Tenreyro 2006). Fitted by iteratively reweighted least squares in which
-the two sets of effects are projected out exactly at every step, so that a fit takes milliseconds.
+the two sets of effects are projected out exactly at every step, so that a fit takes milliseconds. Without regressors
+the effects are fitted by their margins alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from analysis.errors import EvaluationError
 
 TOLERANCE = 1e-10
 MAX_ITERATIONS = 50
+MARGIN_TOLERANCE = 1e-13
+MAX_MARGIN_ROUNDS = 5000
+TINY, VANISHING = 1e-300, 1e-7
 
 
 class NotIdentified(EvaluationError):
@@ -78,34 +82,12 @@ def fit_poisson(counts: np.ndarray, population: np.ndarray, regressors: np.ndarr
     y = np.where(observed, counts, 0.0)
     if (y.sum(axis=1) <= 0).any() or (y.sum(axis=0) <= 0).any():
         raise NotIdentified("a unit or a month has no observed count above zero")
-    offset = np.where(observed, np.log(np.where(observed, population, 1.0)), 0.0)
-    mean = np.where(observed, y + 0.5, 0.0)
-    eta = np.where(observed, np.log(np.where(observed, mean, 1.0)), 0.0)
-    deviance = np.inf
-    for _ in range(MAX_ITERATIONS):
-        working = np.where(observed, eta - offset + (y - mean) / np.where(observed, mean, 1.0), 0.0)
-        effects = TwoWay(mean)
-        residual_x = effects.residual(regressors)
-        information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
-        size = np.sqrt(
-            np.einsum("jnt,nt->j", regressors**2, mean)
-        )  # of each regressor before the effects are taken out
-        if (
-            len(regressors)
-            and not np.linalg.eigvalsh(information / np.maximum(np.outer(size, size), 1e-300))[0] > 1e-10
-        ):
-            raise NotIdentified("the regressors are collinear with the unit and month effects")
-        coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, mean, working))
-        unit, month = effects.effects(working - np.einsum("j,jnt->nt", coefficients, regressors))
-        eta = offset + unit[:, None] + month + np.einsum("j,jnt->nt", coefficients, regressors)
-        mean = np.where(observed, np.exp(eta), 0.0)
-        previous, deviance = deviance, _deviance(y, mean)
-        if abs(previous - deviance) <= TOLERANCE * (abs(deviance) + 1):
-            break
-    else:
-        raise NotIdentified(f"the fit did not settle in {MAX_ITERATIONS} iterations")
-    if (mean[observed] < 1e-7).any() and len(regressors):
-        raise NotIdentified("a regressor's cells count nothing, so that its effect has no bound")
+    exposure = np.where(observed, population, 0.0)
+    log_unit, log_month = _fit_effects(y, exposure)
+    coefficients = np.zeros(len(regressors))
+    if len(regressors):
+        coefficients, log_unit, log_month = _fit_regressors(y, exposure, regressors, log_unit, log_month)
+    mean = _mean(exposure, log_unit, log_month, coefficients, regressors)
     residual_x = TwoWay(mean).residual(regressors)
     information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
     return PoissonFit(
@@ -113,9 +95,57 @@ def fit_poisson(counts: np.ndarray, population: np.ndarray, regressors: np.ndarr
         bread=np.linalg.inv(information),
         unit_scores=np.einsum("jnt,nt->nj", residual_x, y - mean),
         fitted=mean,
-        log_unit=unit,
-        log_month=month,
+        log_unit=log_unit,
+        log_month=log_month,
     )
+
+
+def _fit_regressors(
+    y: np.ndarray, exposure: np.ndarray, regressors: np.ndarray, log_unit: np.ndarray, log_month: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Iteratively reweighted least squares from the effects alone: coefficients, unit and month effects."""
+    coefficients = np.zeros(len(regressors))
+    mean = _mean(exposure, log_unit, log_month, coefficients, regressors)
+    deviance = _deviance(y, mean)
+    for _ in range(MAX_ITERATIONS):
+        effects = TwoWay(mean)
+        residual_x = effects.residual(regressors)
+        information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
+        size = np.sqrt(np.einsum("jnt,nt->j", regressors**2, mean))  # of each regressor with the effects still in it
+        if not np.linalg.eigvalsh(information / np.maximum(np.outer(size, size), TINY))[0] > TOLERANCE:
+            raise NotIdentified("the regressors are collinear with the unit and month effects")
+        linear = log_unit[:, None] + log_month + np.einsum("j,jnt->nt", coefficients, regressors)
+        working = np.where(exposure > 0, linear + (y - mean) / np.where(mean > 0, mean, 1.0), 0.0)
+        coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, mean, working))
+        log_unit, log_month = effects.effects(working - np.einsum("j,jnt->nt", coefficients, regressors))
+        mean = _mean(exposure, log_unit, log_month, coefficients, regressors)
+        previous, deviance = deviance, _deviance(y, mean)
+        if abs(previous - deviance) <= TOLERANCE * (abs(deviance) + 1):
+            break
+    else:
+        raise NotIdentified(f"the fit did not settle in {MAX_ITERATIONS} iterations")
+    if (mean[exposure > 0] < VANISHING).any():
+        raise NotIdentified("a regressor's cells count nothing, so that its effect has no bound")
+    return coefficients, log_unit, log_month
+
+
+def _fit_effects(y: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit and month effects without regressors: each in turn makes its margins right, which is maximum likelihood."""
+    by_unit, by_month = y.sum(axis=1), y.sum(axis=0)
+    month = np.ones(y.shape[1])
+    for _ in range(MAX_MARGIN_ROUNDS):
+        unit = by_unit / (exposure @ month)
+        previous, month = month, by_month / (unit @ exposure)
+        if np.abs(month / previous - 1).max() <= MARGIN_TOLERANCE:
+            return np.log(unit), np.log(month)
+    raise NotIdentified(f"the unit and month effects did not settle in {MAX_MARGIN_ROUNDS} rounds")
+
+
+def _mean(
+    exposure: np.ndarray, log_unit: np.ndarray, log_month: np.ndarray, coefficients: np.ndarray, regressors: np.ndarray
+) -> np.ndarray:
+    """Expected counts, 0 where nothing was observed."""
+    return exposure * np.exp(log_unit[:, None] + log_month + np.einsum("j,jnt->nt", coefficients, regressors))
 
 
 def _deviance(y: np.ndarray, mean: np.ndarray) -> float:
