@@ -83,6 +83,7 @@ class Outcome(_Table):
     label: str
     definition: str
     role: Literal["primary", "secondary", "negative_control"]
+    plain: str = ""
     measure: str
 
 
@@ -215,11 +216,20 @@ class Protocol(_Table):
         return colours | {self.pooled_cohort: self.pooled.colour, REST: self.pooled.rest_colour}
 
     @property
+    def years_before(self) -> int:
+        """Whole years of the window before the programme."""
+        before = self.study.programme_start.to_period("M") - self.study.start.to_period("M")
+        return int(before.n) // 12
+
+    @property
     def primary_outcomes(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.role == "primary"]
 
     def outcome(self, id: str) -> Outcome:
         return _by_id(self.outcomes, id)
+
+    def growth_rule(self, id: str) -> Growth:
+        return _by_id(self.growth, id)
 
     def specification(self, id: str) -> Specification:
         return _by_id(self.specifications, id)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import DataError
-from analysis.models.estimates import PERCENT_SUFFIX, minimum_detectable
+from analysis.models.estimates import PERCENT_SUFFIX
 from analysis.protocol import Protocol, load_protocol
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
@@ -109,14 +109,13 @@ class Results:
         """The difference-in-differences estimate with the protocol's primary inference."""
         return self.percent("did", outcome, cohort, term, HEADLINE_INFERENCE, specification)
 
-    def detectable(self, outcome: str, cohort: str) -> float:
-        """Minimum detectable effect of the difference-in-differences, in percent."""
-        return self.percent("power", outcome, cohort, "mde", HEADLINE_INFERENCE).value
+    def detectable(self, outcome: str, cohort: str, term: str = "mde") -> tuple[float, float]:
+        """Smallest fall and smallest rise, in percent, that the difference-in-differences mostly finds.
 
-    def detectable_from(self, estimate: Estimate) -> float:
-        """Minimum detectable effect that an interval implies, in percentage points."""
-        half_width = (estimate.high - estimate.low) / 2
-        return minimum_detectable(half_width, self.protocol.study.conf_level, self.protocol.inference.power)
+        They have the same size in log points; "mostly" is the protocol's power.
+        """
+        rise = self.percent("power", outcome, cohort, term, HEADLINE_INFERENCE).value
+        return 100 * rise / (100 + rise), rise
 
 
 def load_results(work: Workspace | None = None) -> Results:

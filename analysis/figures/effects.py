@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
 from plotnine import (
     aes,
@@ -16,8 +18,8 @@ from plotnine import (
 )
 
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, with_minus
-from analysis.narrative import listed, signed
 from analysis.results import Results
+from analysis.wording import listed, signed
 
 
 def choices_figure(results: Results, outcome: str) -> Figure:
@@ -30,7 +32,14 @@ def choices_figure(results: Results, outcome: str) -> Figure:
             if specification.id in ran:
                 effect = results.effect(outcome, model, specification=specification.id)
                 rows.append(
-                    (model, protocol.cohort_labels[model], specification.label, effect.value, effect.low, effect.high)
+                    (
+                        model,
+                        protocol.cohort_labels[model],
+                        textwrap.fill(specification.label, 28),
+                        effect.value,
+                        effect.low,
+                        effect.high,
+                    )
                 )
     data = pd.DataFrame(rows, columns=["cohort", "label", "specification", "estimate", "low", "high"])
     data["label"] = pd.Categorical(data.label, [protocol.cohort_labels[model] for model in protocol.model_ids])
@@ -51,9 +60,9 @@ def choices_figure(results: Results, outcome: str) -> Figure:
         for label, rows in data.groupby("label", observed=True)
     ]
     return Figure(
-        svg=draw(plot, 2.9),
+        svg=draw(plot, 3.2),
         alt=f"Difference-in-differences under each choice about the data: {listed(spans)}.",
         caption=f"**The choices move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each choice "
         f"about the data, with {protocol.study.conf_level:.0%} randomisation intervals.",
-        data=data.drop(columns="cohort"),
+        data=data.drop(columns="cohort").assign(specification=data.specification.str.replace("\n", " ")),
     )

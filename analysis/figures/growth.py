@@ -17,23 +17,24 @@ from plotnine import (
 )
 
 from analysis.figures.theme import INK, MUTED, ROWS, Figure, canvas, draw, with_minus
-from analysis.narrative import listed, plain, published_growth, signed
+from analysis.narrative import published_growth
 from analysis.protocol import REST
 from analysis.results import Results
+from analysis.wording import headed, listed, plain, span
 
 OURS, THEIRS = "This evaluation, with 95% interval", "NHS England, March 2017"
 
 
 def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     """Our growth in percent with its interval, and the published point, a row per cohort."""
-    rule = next(rule for rule in results.protocol.growth if rule.id == rule_id)
+    rule = results.protocol.growth_rule(rule_id)
     labels = results.protocol.cohort_labels
     published = published_growth(results, rule.published or "")
     ours = OURS.replace("95%", f"{results.protocol.study.conf_level:.0%}")
     rows = []
     for cohort in [*results.protocol.model_ids, REST]:
         found = results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
-        name = labels[cohort][0].upper() + labels[cohort][1:]
+        name = headed(labels[cohort])
         rows.append((name, cohort, ours, found.value, found.low, found.high, 0.0))
         if cohort in published:
             rows.append((name, cohort, THEIRS, published[cohort], float("nan"), float("nan"), 0.0))
@@ -55,13 +56,17 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + labs(x="Growth per head, %", y="")
         + ROWS
     )
-    said = [f"{r.cohort} {plain(r.growth)} ({signed(r.low)} to {signed(r.high)})" for r in mine.itertuples()]
+    said = [
+        f"{headed(labels[c])} {plain(e.value)} ({span(e)})"
+        for c in [*results.protocol.model_ids, REST]
+        for e in [results.percent("growth", outcome, c, f"growth_{rule_id}", "linearised")]
+    ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
         svg=draw(plot, 2.7),
-        alt=f"Growth per head, {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
+        alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
         caption=_title(results, outcome, rule_id)
-        + f" Growth per head, {rule.label}: non-elective admissions here, emergency admissions "
+        + f" Growth per head, comparing {rule.label}: non-elective admissions here, emergency admissions "
         "in NHS England's figures.",
         data=data[["cohort", "source", "growth", "low", "high"]],
     )
@@ -72,7 +77,7 @@ def _title(results: Results, outcome: str, rule_id: str) -> str:
     gaps = {m: results.percent("growth", outcome, m, f"growth_gap_{rule_id}", "linearised") for m in models}
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     if not clear:
-        return "**Chance alone could explain the differences in growth.**"
+        return "**The differences in growth cannot be told apart from chance.**"
     return (
         f"**Growth in {listed(clear)} sites differs from the rest of England's by more than chance easily explains.**"
     )

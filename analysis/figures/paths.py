@@ -24,9 +24,10 @@ from plotnine import (
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.figures.theme import MUTED, START, Figure, canvas, draw, with_minus
-from analysis.narrative import above_or_below, event_path, listed, signed
+from analysis.narrative import event_path, late_departure
 from analysis.protocol import NO_MODEL, REST
-from analysis.results import Results
+from analysis.results import Estimate, Results
+from analysis.wording import above_or_below, headed, listed, signed, span
 
 
 def rate_figure(results: Results, outcome: str) -> Figure:
@@ -54,7 +55,7 @@ def rate_figure(results: Results, outcome: str) -> Figure:
     return Figure(
         svg=draw(plot, 2.5),
         alt=f"{name} per 1,000 people per 30 days, the mean over a year: {listed(said)}.",
-        caption=f"**{name} rose everywhere.** Per 1,000 people per 30 days, missing returns masked; points are months, lines "
+        caption=f"**{name} rose in all three groups.** Per 1,000 people per 30 days, missing returns masked; points are months, lines "
         "the mean of the year around each month, the dotted line the programme's start."
         if (ends["last"] > ends["first"]).all()
         else f"**{name} did not move the same way everywhere.** Per 1,000 people per 30 days, missing returns masked; points "
@@ -77,7 +78,7 @@ def event_study_figure(results: Results, outcome: str) -> Figure:
         + facet_wrap("label", nrow=1)
         + scale_color_manual(values=protocol.cohort_colours, guide=None)
         + scale_x_continuous(labels=with_minus)
-        + scale_y_continuous(labels=with_minus)
+        + scale_y_continuous(labels=with_minus, breaks=range(-60, 61, 5))
         + labs(x="Quarters from the programme's start", y="Difference, %")
     )
     measured = data.dropna(subset="ci_low")
@@ -131,20 +132,32 @@ def controlled_series_figure(results: Results, outcome: str) -> Figure:
         + labs(x="", y="Rate ÷ rate in the rest of England")
     )
     month = protocol.its.effect_month
-    gaps = []
-    for model in protocol.model_ids:
-        late = results.percent("cits", outcome, model, f"effect_{month}", "HAC")
-        gaps.append(f"{above_or_below(late.value)} ({protocol.cohort_labels[model]})")
+    late = {model: late_departure(results, outcome, model) for model in protocol.model_ids}
+    gaps = listed(
+        [f"{above_or_below(e.value)} it for {protocol.cohort_labels[m]} ({span(e)})" for m, e in late.items()]
+    )
     return Figure(
         svg=draw(plot, 2.9),
-        alt=f"Controlled interrupted time series. In month {month} the series stand {listed(gaps)} their counterfactual.",
-        caption=f"**In month {month} the series stand {listed(gaps)} where their earlier trend points.** Rate relative to the rest of "
-        "England by month; solid: segmented regression; dashed: its counterfactual, with the interval of its mean.",
+        alt=f"Controlled interrupted time series. In month {month} the series stand, against their counterfactual, {gaps}.",
+        caption=f"**{_departure_title(results, late)}** In month {month}, against the counterfactual: {gaps}. Rate relative to the rest of "
+        "England by month; points: observed; solid: segmented regression; dashed: its counterfactual, with the interval of its mean.",
         data=data[["label", "month", *values]],
     )
 
 
+def _departure_title(results: Results, late: dict[str, Estimate]) -> str:
+    labels = results.protocol.cohort_labels
+    clear = {model: effect for model, effect in late.items() if effect.excludes_zero}
+    unclear = [labels[model] for model in late if model not in clear]
+    parts = [
+        f"{labels[m]} stands {'below' if e.value < 0 else 'above'} where its earlier trend points"
+        for m, e in clear.items()
+    ]
+    parts += [f"for {listed(unclear)} no difference is clear"] if unclear else []
+    return f"{headed('; '.join(parts))}."
+
+
 def _named(data: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    order = [label[0].upper() + label[1:] for cohort, label in labels.items() if cohort in set(data.cohort)]
-    names = data.cohort.map(lambda cohort: labels[cohort][0].upper() + labels[cohort][1:])
+    order = [headed(label) for cohort, label in labels.items() if cohort in set(data.cohort)]
+    names = data.cohort.map(lambda cohort: headed(labels[cohort]))
     return data.assign(label=pd.Categorical(names, order))

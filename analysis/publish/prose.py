@@ -5,11 +5,12 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.narrative import in_sentence, listed, plain
+from analysis.narrative import published_growth
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
 from analysis.tabular import read_table
+from analysis.wording import counted, headed, in_sentence, listed, plain
 
 
 def dataset_callout(results: Results) -> Markdown:
@@ -18,7 +19,7 @@ def dataset_callout(results: Results) -> Markdown:
         return Markdown("")
     return Markdown(
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
-        f"{results.provenance['reason']} This report was built on the snapshot that comes with the package: real figures from the "
+        f"{_reason(results)} This report was built on the snapshot that comes with the package: real figures from the "
         f"published files, summed to the {_site_count(results)} sites and, for the rest of England, to STP areas. Its units are fewer "
         "and larger than the CCGs of the full data, so its intervals belong to another design and are not those of the full "
         "evaluation.\n:::"
@@ -38,7 +39,7 @@ def background(results: Results) -> str:
     study = results.protocol.study
     return (
         f"{fact('applications')} groups applied to become vanguards; in the end there were {fact('vanguards in all')}. On "
-        f"{study.announced:%-d %B %Y} NHS England named the first of them, among them the {_site_count(results)} MCP and PACS sites "
+        f"{study.announced:%-d %B %Y} NHS England named the first of them, among them the {_site_count(results)} {listed(_labels(results))} sites "
         f"that this report is about. Direct funding over three years came to £{fact('direct funding')} million, with "
         f"£{fact('central support')} million more for central support."
     )
@@ -75,23 +76,30 @@ def units(results: Results) -> str:
 
 
 def baselines(results: Results, outcome: str) -> str:
-    """How far growth in each model moves with the baseline."""
+    """How far growth in each cohort moves with the baseline."""
+    rules, labels = results.protocol.growth, results.protocol.cohort_labels
     parts = []
     for cohort in [*results.protocol.model_ids, REST]:
-        values = [
-            results.percent("growth", outcome, cohort, f"growth_{g.id}", "linearised").value
-            for g in results.protocol.growth
-        ]
-        parts.append(f"from {plain(min(values))} to {plain(max(values))} for {results.protocol.cohort_labels[cohort]}")
-    return f"Across the four comparisons growth runs {listed(parts)}.".replace(
-        "the four", f"the {len(results.protocol.growth)}"
-    )
+        values = [results.percent("growth", outcome, cohort, f"growth_{rule.id}", "linearised").value for rule in rules]
+        name = f"the {labels[cohort]}" if cohort == REST else labels[cohort]
+        parts.append(f"from {plain(min(values))} to {plain(max(values))} for {name}")
+    return f"Across the {counted(len(rules))} comparisons growth runs {listed(parts)}."
+
+
+def published_versions(results: Results, rule_id: str) -> str:
+    """What else NHS England published: the note on its first figures, and its later letter."""
+    prefix = results.protocol.growth_rule(rule_id).published or ""
+    note = results.published.note[results.published.id.str.startswith(prefix)].iloc[0]
+    letter = published_growth(results, "letter2017")
+    labels = results.protocol.cohort_labels
+    parts = [f"{plain(value)} for {f'the {labels[c]}' if c == REST else labels[c]}" for c, value in letter.items()]
+    return f"{note}. A letter of July 2017 gave growth to 2016/17, on 2015, of {listed(parts)}."
 
 
 def detectable(results: Results, outcome: str) -> str:
     labels, models = results.protocol.cohort_labels, results.protocol.model_ids
-    parts = [f"{results.detectable(outcome, model):.1f}% for {labels[model]}" for model in models]
-    return f"With these sites and these years, effects under about {listed(parts)} are too small to be found with confidence."
+    parts = [f"{results.detectable(outcome, model)[0]:.1f}% for {labels[model]}" for model in models]
+    return f"With these sites and these years, falls under about {listed(parts)} are too small to be found with confidence."
 
 
 def inference(results: Results) -> str:
@@ -100,30 +108,43 @@ def inference(results: Results) -> str:
         f"Primary p-values and intervals compare the studentised estimate with {primary.draws:,} random assignments of as many sites "
         f"({min(s.draws for s in results.protocol.specifications):,} in the sensitivity analyses); the CCGs of a site move together, "
         "and the interval holds every effect that the test does not reject. p-values of the two models are adjusted by Holm's method "
-        "for the verdict. CR1 is the cluster-robust variance with the factor G/(G − 1) and Student's t on G − 1 degrees of freedom."
+        "for the verdict. The same assignments serve every outcome and data choice. CR1 is the cluster-robust variance with the factor G/(G − 1) and Student's t on G − 1 degrees of freedom."
     )
 
 
 def not_run(results: Results) -> str:
     """What could not be run on this data set."""
     if results.not_run.empty:
-        return "Every specification of the protocol's list was run."
+        return "Every choice about the data that the protocol file lists was run."
     labels = {s.id: in_sentence(s.label) for s in results.protocol.specifications}
     names = list(dict.fromkeys(results.not_run.specification))
     return f"Not run on this data set: {listed([labels[name] for name in names])} ({results.not_run.reason.iloc[0]})."
 
 
+def counts(results: Results) -> dict[str, str]:
+    """Numbers that the text of the report needs in words."""
+    rules = results.protocol.growth
+    during = sum(rule.baseline_in_programme for rule in rules)
+    return {
+        "baselines": counted(len(rules)),
+        "in_programme": headed(counted(during)),
+        "before": counted(results.protocol.years_before),
+        "after": counted(len(results.protocol.programme_years)),
+    }
+
+
 def deviations(results: Results) -> str:
     entries = results.protocol.deviations
     if not entries:
-        return "There are no deviations so far."
+        return "No deviation is recorded; what is not done yet is listed in @sec-limits."
     return "Deviations: " + "; ".join(f"{d.date:%-d %B %Y}, {d.what} ({d.why})" for d in entries) + "."
 
 
 def statement(results: Results) -> str:
     return (
-        "This report is not an official statistic and is not endorsed by the NHS. It holds public sector information licensed under "
-        "the Open Government Licence v3.0. Every number in it is computed from the files below by the code of this edition."
+        "This is not an official statistic and is not endorsed by the NHS. It holds public sector information licensed under "
+        "the Open Government Licence v3.0. Every estimate is computed from the listed files by this edition's code; other people's "
+        "figures come from the tables `published_results.csv` and `programme_facts.csv` in `data_raw/`, with their sources."
     )
 
 
@@ -131,6 +152,15 @@ def provenance_list(results: Results) -> Markdown:
     """The build's identity as a definition list."""
     details = {"Data set": results.dataset_name} | edition_details(results)
     return Markdown("\n\n".join(f"{name}\n:   {value}" for name, value in details.items()))
+
+
+def _reason(results: Results) -> str:
+    asked = "DATA=snapshot" in results.provenance["reason"]
+    return "The snapshot was chosen (`DATA=snapshot`)." if asked else str(results.provenance["reason"])
+
+
+def _labels(results: Results) -> list[str]:
+    return [results.protocol.cohort_labels[model] for model in results.protocol.model_ids]
 
 
 def _site_count(results: Results) -> int:

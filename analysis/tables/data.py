@@ -5,9 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
+from analysis.files import sha256
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
 from analysis.tables.table import Table
+from analysis.tabular import read_table
+from analysis.wording import NO_BREAK
 
 
 def sites_table(results: Results) -> Table:
@@ -18,7 +21,7 @@ def sites_table(results: Results) -> Table:
     ]
     first = rows.drop_duplicates("unit")
     sites = first.groupby(["model", "site"]).agg(
-        units=("unit", lambda s: ", ".join(s)), population=("population_published", "sum"), share=("covered_share", "min"),
+        population=("population_published", "sum"), share=("covered_share", "min"),
         known=("covered_share", lambda s: s.notna().all()),
     ).reset_index()  # fmt: skip
     coverage = [
@@ -26,17 +29,16 @@ def sites_table(results: Results) -> Table:
         for known, share in zip(sites.known, sites.share, strict=True)
     ]
     labels = results.protocol.cohort_labels
-    # With the snapshot a site is one unit, and its commissioners are in the cohort table, not in the panel.
     cells = pd.DataFrame(
         {
             "Site": sites.site,
             "Model": sites.model.map(labels),
-            "CCGs": sites.units if results.dataset != "snapshot" else "summed to the site",
+            "CCGs": sites.site.map(_commissioners(results)),
             "Covered": coverage,
             "Population, thousands": [f"{people / 1000:,.0f}" for people in sites.population],
         }
     )
-    data = sites.drop(columns="known").rename(columns={"share": "covered_share"})
+    data = sites.drop(columns="known").assign(ccgs=cells["CCGs"]).rename(columns={"share": "covered_share"})
     return Table(
         cells=cells,
         numeric=("Population, thousands",),
@@ -44,6 +46,13 @@ def sites_table(results: Results) -> Table:
         data=data,
         note="Only sites covered as a whole are in the treated group; the others are in neither group. Population: ONS mid-2015.",
     )
+
+
+def _commissioners(results: Results) -> pd.Series:
+    """Site → the codes of its CCGs."""
+    table = read_table(results.work.cohorts, ["vanguard", "model", "ccg_code"])
+    ours = table[table.model.isin(results.protocol.model_ids)]
+    return ours.groupby("vanguard").ccg_code.agg(", ".join)
 
 
 def ledger_table(results: Results, outcome: str) -> Table:
@@ -62,8 +71,8 @@ def ledger_table(results: Results, outcome: str) -> Table:
     cells = pd.DataFrame(
         {
             "CCG": runs.unit_name.str.removeprefix("NHS ").str.removesuffix(" CCG") + " (" + runs.unit + ")",
-            "From": runs["first"].dt.strftime("%b %Y"),
-            "To": runs["last"].dt.strftime("%b %Y"),
+            "From": runs["first"].dt.strftime(f"%b{NO_BREAK}%Y"),
+            "To": runs["last"].dt.strftime(f"%b{NO_BREAK}%Y"),
             "Months": runs.months.astype(str),
             "Published ÷ expected": runs.ratio.map("{:.2f}".format),
             "Rule": runs.rule.map(words),
@@ -80,7 +89,9 @@ def ledger_table(results: Results, outcome: str) -> Table:
 
 def sources_table(results: Results) -> Table:
     """Every published file that the panel was made from."""
-    files = pd.DataFrame(results.provenance["files"])
+    tables = ["vanguard_ccgs.csv", "ccg_changes.csv", "published_results.csv", "programme_facts.csv"]
+    own = [{"file": f"data_raw/{name}", "sha256": sha256(results.work.data_raw / name)} for name in tables]
+    files = pd.DataFrame([*results.provenance["files"], *own]).fillna("")
     cells = pd.DataFrame(
         {
             "File": files.file.str.rsplit("/", n=1).str[-1],
@@ -95,5 +106,6 @@ def sources_table(results: Results) -> Table:
         numeric=(),
         caption="Published files that the panel was made from",
         data=files,
-        note="The CSV and data_raw/manifest.csv give each SHA-256 in full. All files: Open Government Licence v3.0.",
+        note="The CSV and data_raw/manifest.csv give each SHA-256 in full. Published files: Open Government Licence v3.0. The last rows are this "
+        "project's own tables of facts, each row with its source.",
     )

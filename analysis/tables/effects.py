@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.narrative import p_text, plain, signed
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 from analysis.tables.table import Table
+from analysis.wording import NO_BREAK, headed, p_text, plain, signed, span
 
 
 def growth_table(results: Results, outcome: str) -> Table:
-    """Growth per head on each baseline, cohort by cohort."""
-    labels = results.protocol.cohort_labels
-    cohorts = [*results.protocol.model_ids, REST]
+    """Growth per head on each baseline, cohort by cohort, and each model's difference from the rest."""
+    labels, models = results.protocol.cohort_labels, results.protocol.model_ids
+    columns = {f"{headed(labels[c])}, %": (c, "growth") for c in [*models, REST]}
+    columns |= {f"{labels[m]} less the rest, %": (m, "growth_gap") for m in models}
     rows, data = [], []
     for rule in results.protocol.growth:
-        found = {c: results.percent("growth", outcome, c, f"growth_{rule.id}", "linearised") for c in cohorts}
-        mark = "*" if rule.baseline_in_programme else ""
-        rows.append(
-            [
-                _capital(rule.label) + mark,
-                *[f"{plain(e.value)} ({signed(e.low)} to {signed(e.high)})" for e in found.values()],
-            ]
-        )
-        data += [(rule.label, c, e.value, e.low, e.high) for c, e in found.items()]
-    headers = ["Compared", *[f"{_capital(labels[c])}, %" for c in cohorts]]
+        cells = [headed(rule.label) + ("*" if rule.baseline_in_programme else "")]
+        for cohort, kind in columns.values():
+            found = results.percent("growth", outcome, cohort, f"{kind}_{rule.id}", "linearised")
+            number = _number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
+            cells.append(f"{number} ({_range(found)})")
+            data.append((rule.label, cohort, kind, found.value, found.low, found.high))
+        rows.append(cells)
     return Table(
-        cells=pd.DataFrame(rows, columns=headers).map(
-            lambda cell: cell.replace("%", "") if cell[:1] in "+−0123456789" else cell
-        ),
-        numeric=tuple(headers[1:]),
+        cells=pd.DataFrame(rows, columns=["Compared", *columns]),
+        numeric=tuple(columns),
         caption=f"Growth of non-elective admissions per head, with {results.protocol.study.conf_level:.0%} intervals",
-        data=pd.DataFrame(data, columns=["compared", "cohort", "growth_percent", "ci_low", "ci_high"]),
-        note="\\* The baseline holds months of the programme. Intervals by linearised ratio of sums, over sites or, for the rest of England, CCGs.",
+        data=pd.DataFrame(data, columns=["compared", "cohort", "kind", "percent", "ci_low", "ci_high"]),
+        note="\\* The baseline holds months of the programme. Intervals by linearised ratio of sums, over sites or, for the rest of England, its units.",
     )
 
 
@@ -46,11 +42,9 @@ def effects_table(results: Results, outcome: str) -> Table:
         for term, period in periods.items():
             main = results.effect(outcome, cohort, term)
             clustered = results.percent("did", outcome, cohort, term, "CR1")
-            detectable = results.percent("power", outcome, cohort, term.replace("att", "mde"), "randomisation").value
+            fall, rise = results.detectable(outcome, cohort, term.replace("att", "mde"))
             label = protocol.cohort_labels[cohort]
-            rows.append(
-                [label, period, _number(main.value), _range(main), _p(main), _range(clustered), f"{detectable:.1f}"]
-            )
+            rows.append([label, period, _number(main.value), _range(main), _p(main), _range(clustered), f"{fall:.1f}"])
             data.append(
                 (
                     label,
@@ -61,11 +55,12 @@ def effects_table(results: Results, outcome: str) -> Table:
                     main.p_value,
                     clustered.low,
                     clustered.high,
-                    detectable,
+                    fall,
+                    rise,
                 )
             )
     level = f"{protocol.study.conf_level:.0%}"
-    headers = ["Cohort", "Period", "Effect, %", f"{level} interval", "p", "CR1 interval", "Detectable, %"]
+    headers = ["Cohort", "Period", "Effect, %", f"{level} interval", "p", "CR1 interval", "Detectable fall, %"]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
@@ -81,11 +76,12 @@ def effects_table(results: Results, outcome: str) -> Table:
                 "p_value",
                 "cr1_low",
                 "cr1_high",
-                "detectable_percent",
+                "detectable_fall_percent",
+                "detectable_rise_percent",
             ],
         ),
         note="Interval and p by randomisation over sites. CR1 is the usual clustered interval, too narrow with so few sites. "
-        f"Detectable: the true effect found {protocol.inference.power:.0%} of the time.",
+        f"Detectable fall: the true fall found {protocol.inference.power:.0%} of the time.",
     )
 
 
@@ -94,7 +90,7 @@ def outcomes_table(results: Results) -> Table:
     protocol = results.protocol
     rows, data = [], []
     for outcome in protocol.outcomes:
-        cells = [outcome.label, "primary" if outcome.role == "primary" else "negative control"]
+        cells = [outcome.label, "primary" if outcome.role == "primary" else f"negative{NO_BREAK}control"]
         for model in protocol.model_ids:
             effect = results.effect(outcome.id, model)
             cells += [f"{_number(effect.value)} ({_range(effect)})", _p(effect)]
@@ -102,7 +98,7 @@ def outcomes_table(results: Results) -> Table:
         rows.append(cells)
     headers = ["Outcome", "Role"]
     for model in protocol.model_ids:
-        headers += [f"{protocol.cohort_labels[model]}, %", f"p ({protocol.cohort_labels[model]})"]
+        headers += [f"{protocol.cohort_labels[model]}, %", f"p{NO_BREAK}({protocol.cohort_labels[model]})"]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
@@ -118,7 +114,7 @@ def its_table(results: Results, outcome: str) -> Table:
     """Level and slope change and the late effect, controlled and single-group, cohort by cohort."""
     protocol = results.protocol
     month = protocol.its.effect_month
-    designs = {"cits": "controlled", "its": "single group"}
+    designs = {"cits": "controlled", "its": f"single{NO_BREAK}group"}
     rows, data = [], []
     for cohort in protocol.treated_cohorts:
         for design, name in designs.items():
@@ -148,12 +144,8 @@ def _number(value: float, digits: int = 1) -> str:
 
 
 def _range(estimate: Estimate, digits: int = 1) -> str:
-    return f"{_number(estimate.low, digits)} to {_number(estimate.high, digits)}"
+    return span(estimate, digits).replace("%", "")
 
 
 def _p(estimate: Estimate) -> str:
-    return p_text(estimate.p_value).removeprefix("p = ").removeprefix("p ")
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return p_text(estimate.p_value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()

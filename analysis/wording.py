@@ -1,0 +1,75 @@
+"""How numbers and lists are written in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analysis.results import Estimate
+
+MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """+1.2%, −0.4%, 0.0%."""
+    text = f"{value:+.{digits}f}".replace("-", MINUS)
+    return f"{text[1:]}%" if float(f"{value:.{digits}f}") == 0 else f"{text}%"
+
+
+def plain(value: float, digits: int = 1) -> str:
+    """1.2%, −0.4%: a growth or a size, without a plus."""
+    return signed(value, digits).removeprefix("+")
+
+
+def span(estimate: Estimate, digits: int = 1) -> str:
+    """−7.2% to +5.3%; an end that no finite effect reaches is said in words."""
+    low = "no lower limit" if estimate.low <= -100 or math.isinf(estimate.low) else signed(estimate.low, digits)
+    high = "no upper limit" if math.isinf(estimate.high) else signed(estimate.high, digits)
+    return f"{low} to {high}"
+
+
+def interval(estimate: Estimate, level: float) -> str:
+    return f"{level:.0%} interval {span(estimate)}"
+
+
+def p_text(p_value: float) -> str:
+    """p = 0.66, p = 0.034, p < 0.001, p > 0.99; what belongs together does not break over a line."""
+    if p_value < 0.001:
+        text = "p < 0.001"
+    elif p_value > 0.99:
+        text = "p > 0.99"
+    else:
+        text = f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+    return text.replace(" ", NO_BREAK)
+
+
+def above_or_below(value: float) -> str:
+    """Size and position: 1.2% below, 0.3% above, or 0.0% from."""
+    size = f"{abs(value):.1f}%"
+    return f"{size} from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
+
+
+def grew_or_fell(value: float) -> str:
+    """grew by 2.7%, fell by 0.3%, did not change (0.0%)."""
+    size = f"{abs(value):.1f}%"
+    return f"did not change ({size})" if size == "0.0%" else f"{'fell' if value < 0 else 'grew'} by {size}"
+
+
+def in_sentence(label: str) -> str:
+    """A label with a small first letter, unless it begins with an abbreviation: GP referrals."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def headed(label: str) -> str:
+    """A label with a capital first letter."""
+    return label[:1].upper() + label[1:]
+
+
+def listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def counted(number: int) -> str:
+    """Small numbers in words."""
+    return SMALL[number] if number < len(SMALL) else f"{number:,}"
