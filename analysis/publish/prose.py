@@ -19,10 +19,9 @@ def dataset_callout(results: Results) -> Markdown:
         return Markdown("")
     return Markdown(
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
-        f"{_reason(results)} This report was built on the snapshot that comes with the package: real figures from the "
-        f"published files, summed to the {_site_count(results)} sites and, for the rest of England, to STP areas. Its units are fewer "
-        "and larger than the CCGs of the full data, so its intervals belong to another design and are not those of the full "
-        "evaluation.\n:::"
+        f"{_reason(results)} This report uses the snapshot that comes with the package: real figures, summed to the "
+        f"{_site_count(results)} sites and to STP areas for the rest of England. With fewer and larger units than the CCGs of the full "
+        "data, its intervals belong to another design.\n:::"
     )
 
 

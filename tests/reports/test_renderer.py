@@ -89,7 +89,7 @@ def test_code_fences_inside_other_fences_are_text_not_cells(rendered):
 
 
 def test_inline_expressions_become_text_and_keep_their_results(rendered):
-    assert "<strong>−1.7%</strong> (95% interval −4.2% to 0.9%)" in rendered.html  # noqa: RUF001 - a true minus sign
+    assert "<strong>−1.7%</strong> (95% interval −4.2% to 0.9%)" in rendered.html
     assert "with 44 areas and the text a*b_c." in rendered.html_text
     assert "<code>`{python} not_run`</code>" in rendered.html
     results = [r for cell in rendered.notebook.cells for r in cell.metadata.get("user_expressions", [])]

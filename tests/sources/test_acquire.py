@@ -96,7 +96,9 @@ def test_nothing_here_and_no_network(places: Places, pins: list[Pin]) -> None:
     with pytest.raises(SetUnavailable) as unavailable:
         places.acquire(offline(pins))
     message = str(unavailable.value)
-    assert message.startswith("None of the 2 published files is at hand") and message.endswith("127.0.0.1:9 cannot be reached.")
+    assert message.startswith("None of the 2 published files is at hand") and message.endswith(
+        "127.0.0.1:9 cannot be reached."
+    )
     assert "\n" not in message
 
 

@@ -1,0 +1,672 @@
+"""Sentences follow the estimates: a build folder of made-up numbers, changed one thing at a time, read back as words.
+
+No number here is a result. Each test writes a whole table of estimates with the project's own functions and reads it
+through ``Results``, as a report does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from synthetic import protocol_with
+
+from analysis import narrative
+from analysis.errors import DataError
+from analysis.figures.effects import choices_figure
+from analysis.figures.growth import growth_figure
+from analysis.figures.paths import controlled_series_figure, event_study_figure
+from analysis.files import write_csv, write_parquet, write_text
+from analysis.models.estimates import ID_PARTS, both_scales, estimates_table, minimum_detectable
+from analysis.protocol import REST, Protocol
+from analysis.publish import prose
+from analysis.results import Results
+from analysis.tables.effects import effects_table, growth_table, its_table, outcomes_table
+from analysis.verdict import Evidence, Verdict, verdict
+from analysis.wording import NO_BREAK
+from analysis.workspace import Workspace
+
+MINUS = "\N{MINUS SIGN}"
+BASE_QUARTER = -1
+
+
+@dataclass(frozen=True)
+class Number:
+    """One made-up estimate in log points: its value, its interval's half-width, and a p-value if not the usual one."""
+
+    value: float
+    half: float
+    p: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.value - self.half, self.value + self.half
+
+    @property
+    def p_value(self) -> float:
+        return float(2 * norm.sf(abs(self.value) / self.half * norm.ppf(0.975))) if self.p is None else self.p
+
+    @property
+    def mirrored(self) -> Number:
+        return replace(self, value=-self.value)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the made-up study found. Keys name as much of a number's address as matters; later keys win over ``plain``."""
+
+    protocol: Protocol = field(repr=False)
+    plain: Number = Number(-0.021, 0.05)
+    numbers: dict[tuple[str, ...], Number] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()  # specifications that did not run
+    dataset: str = "mar"
+
+    def number(self, *address: str) -> Number:
+        """The most particular entry whose parts are all in the address."""
+        fitting = [key for key in self.numbers if set(key) <= set(address)]
+        return self.numbers[max(fitting, key=len)] if fitting else self.plain
+
+    def mirrored(self) -> World:
+        return replace(self, plain=self.plain.mirrored, numbers={key: n.mirrored for key, n in self.numbers.items()})
+
+    def with_numbers(self, numbers: dict[tuple[str, ...], Number]) -> World:
+        return replace(self, numbers={**self.numbers, **numbers})
+
+
+def write_world(world: World, folder: Path, root: Path) -> Results:
+    """The build folder of a world, read back as a report reads it."""
+    work = Workspace(root=root, build=folder)
+    write_parquet(_table(world), work.estimates)
+    write_parquet(_series(world), work.its_series)
+    masked = pd.DataFrame(
+        {
+            "unit": ["A", "A", "B", "C"], "unit_name": ["NHS A CCG", "NHS A CCG", "NHS B CCG", "NHS C CCG"],
+            "month": pd.to_datetime(["2016-01-01", "2016-02-01", "2014-05-01", "2018-03-01"]),
+            "outcome": world.protocol.primary_outcomes[0].id, "ratio": [0.1, 0.2, 0.5, 0.6],
+            "rule": ["missing_return", "missing_return", "missing_return", "pending"], "note": "",
+        }
+    )  # fmt: skip
+    write_csv(masked, work.ledger)
+    absent = [
+        (outcome.id, "all", s, "all", "needs single units")
+        for outcome in world.protocol.outcomes
+        for s in sorted(world.without)
+    ]
+    write_csv(pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]), work.not_run)
+    provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
+    write_text(json.dumps(provenance), work.data_provenance)
+    models = world.protocol.model_ids
+    units = pd.DataFrame({"model": [*models, "none"], "site": [f"Site {m}" for m in models] + [None]})
+    write_parquet(units, work.panel)
+    return Results(work, world.protocol)
+
+
+TABLES: dict[tuple[frozenset[str], str], pd.DataFrame] = {}  # the checked table of the first world of a shape
+
+
+def _table(world: World) -> pd.DataFrame:
+    """The table of estimates. Worlds of one shape differ in their numbers only, so the table is checked once a shape."""
+    rows = _rows(world)
+    shape = (world.without, world.dataset)
+    if shape not in TABLES:
+        TABLES[shape] = estimates_table(rows)
+    table = TABLES[shape]
+    numbers = ["estimate", "ci_low", "ci_high", "p_value"]
+    ids = ["/".join(row[part] for part in ID_PARTS) for row in rows]
+    found = pd.DataFrame([[row[name] for name in numbers] for row in rows], index=ids, columns=numbers)
+    return table.assign(**found.loc[table.estimate_id].set_index(table.index))
+
+
+def _rows(world: World) -> list[dict[str, Any]]:
+    protocol = world.protocol
+    rows: list[dict[str, Any]] = []
+    ran = [s.id for s in protocol.specifications if s.id not in world.without]
+    terms = ["att", *[f"att_{year.id}" for year in protocol.programme_years]]
+
+    def add(
+        design: str,
+        outcome: str,
+        cohort: str,
+        specification: str,
+        term: str,
+        inference: str,
+        number: Number | None = None,
+    ) -> Number:
+        number = number or world.number(design, outcome, cohort, specification, term, inference)
+        context = {
+            "outcome": outcome, "cohort": cohort, "specification": specification, "design": design, "conf_level": 0.95,
+            "n_units": 9, "n_treated": 3, "n_obs": 90, "window": "2013-04/2018-03", "dataset": world.dataset,
+        }  # fmt: skip
+        rows.extend(both_scales(term, inference, number.value, number.interval, p_value=number.p_value, **context))
+        return number
+
+    def effect(outcome: str, cohort: str, specification: str, term: str) -> None:
+        found = add("did", outcome, cohort, specification, term, "randomisation")
+        add("did", outcome, cohort, specification, term, "CR1")
+        detectable = minimum_detectable(found.half, protocol.study.conf_level, protocol.inference.power)
+        add(
+            "power",
+            outcome,
+            cohort,
+            specification,
+            term.replace("att", "mde"),
+            "randomisation",
+            Number(detectable, math.nan, 0.5),
+        )
+
+    outcome = protocol.primary_outcomes[0].id
+    late = f"effect_{protocol.its.effect_month}"
+    for cohort in protocol.treated_cohorts:
+        for specification in ran[1:]:
+            effect(outcome, cohort, specification, "att")
+        for other in protocol.outcomes[1:]:
+            effect(other.id, cohort, "primary", "att")
+        for term in terms:
+            effect(outcome, cohort, "primary", term)
+        for rule in protocol.growth:
+            add("growth", outcome, cohort, "primary", f"growth_gap_{rule.id}", "linearised")
+        for quarter in [q for q in range(-8, 12) if q != BASE_QUARTER]:
+            add("event_study", outcome, cohort, "primary", f"quarter_{quarter:+d}", "CR1")
+        for design in ("its", "cits"):
+            for term in ("level", "slope", late):
+                add(design, outcome, cohort, "primary", term, "HAC")
+    for cohort in [*protocol.treated_cohorts, REST]:
+        for rule in protocol.growth:
+            add("growth", outcome, cohort, "primary", f"growth_{rule.id}", "linearised")
+    return rows
+
+
+def _series(world: World) -> pd.DataFrame:
+    """Paths for the ITS figure; their shape is not looked at."""
+    flat = pd.DataFrame({"month": world.protocol.months}).assign(
+        observed=0.01, fitted=0.0, counterfactual=0.02, counterfactual_low=0.0, counterfactual_high=0.04
+    )
+    keys = {"design": "cits", "outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
+    return pd.concat([flat.assign(cohort=cohort, **keys) for cohort in world.protocol.treated_cohorts])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections():
+    """statsmodels collects garbage in every Holm adjustment: keep what is loaded already out of its way."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture()
+def world(protocol) -> World:
+    """Every estimate a little below zero, every interval across it."""
+    return World(protocol)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, repository) -> Callable[[World], Results]:
+    """Writes a world into a folder of its own and reads it back; the same world only once."""
+    folder = tmp_path_factory.mktemp("worlds")
+    written: dict[str, Results] = {}
+
+    def tell(world: World) -> Results:
+        key = repr(world)
+        if key not in written:
+            written[key] = write_world(world, folder / str(len(written)), repository)
+        return written[key]
+
+    return tell
+
+
+@pytest.fixture()
+def outcome(protocol) -> str:
+    return protocol.primary_outcomes[0].id
+
+
+@pytest.fixture()
+def first(protocol) -> str:
+    return protocol.model_ids[0]
+
+
+@pytest.fixture()
+def published_rule(protocol) -> str:
+    return next(rule.id for rule in protocol.growth if rule.published)
+
+
+def directions(text: str) -> list[int]:
+    """−1 or +1 for each word of direction and each signed number, in order; intervals that hold zero are left out."""
+    text = re.sub(rf"{MINUS}\d[\d.]*%? to \+?\d[\d.]*%?", "", text)
+    text = re.sub(r"A true fall of [\d.]+%, or rise of [\d.]+%", "", text)
+    below, above = (
+        rf"{MINUS}\d|\b(?:below|lower|fell|fall|falls|reduction)\b",
+        r"\+\d|\b(?:above|higher|rose|rise|rises|grew|increase)\b",
+    )
+    return [-1 if re.fullmatch(below, found) else 1 for found in re.findall(f"{below}|{above}", text)]
+
+
+@pytest.fixture()
+def undrawn(monkeypatch):
+    """Figures without their picture: only what is said of them is looked at."""
+    for name in ("effects", "growth", "paths"):
+        monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")
+
+
+def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, str]:
+    """The minimum detectable effect as a fall and as a rise: the same size in log points, not in percent."""
+    fall, rise = results.detectable(outcome, cohort)
+    return f"{fall:.1f}%", f"{rise:.1f}%"
+
+
+# Mutation: the sign
+
+
+SENTENCES: dict[str, Callable[[Results, str, str, str], str]] = {
+    "verdict": lambda r, o, c, g: narrative.verdict_sentence(r, o, c),
+    "gap": lambda r, o, c, g: narrative.gap_sentence(r, g, o),
+    "years": lambda r, o, c, g: narrative.years_sentence(r, o, c),
+    "event study": lambda r, o, c, g: narrative.event_study_sentence(r, o, c),
+    "its": lambda r, o, c, g: narrative.its_sentence(r, o, c),
+    "sensitivity": lambda r, o, c, g: narrative.sensitivity_sentence(r, o, c),
+    "controls": lambda r, o, c, g: narrative.controls_sentence(r, c),
+    "headline": lambda r, o, c, g: "\n".join(narrative.headline(r)),
+    "pooled": lambda r, o, c, g: narrative.morciano_sentence(r, o).partition("Our pooled")[2],
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first, published_rule):
+    down, up = (SENTENCES[name](told(w), outcome, first, published_rule) for w in (world, world.mirrored()))
+    assert directions(down), down
+    assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
+    assert len(directions(down)) == len(directions(up))
+
+
+def test_growth_that_becomes_a_fall_is_printed_as_one(world, told, outcome, published_rule):
+    down, up = (narrative.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
+    assert down != up
+    assert f"{MINUS}2.1%" in down or "fell by 2.1%" in down
+    assert "grew by 2.1%" in up
+
+
+@pytest.mark.parametrize("draw", [event_study_figure, controlled_series_figure, choices_figure])
+def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
+    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
+    for text, other in ((down.caption, up.caption), (down.alt, up.alt)):
+        assert set(directions(text)) == {-1} and set(directions(other)) == {1}, f"{text}\n{other}"
+
+
+def test_the_other_sign_changes_every_table(world, told, outcome):
+    for table in (effects_table, growth_table, its_table):
+        down, up = (table(told(w), outcome).markdown() for w in (world, world.mirrored()))
+        assert f"{MINUS}2.1" in down and "2.1" in up and f"{MINUS}2.1 " not in up
+    down, up = (outcomes_table(told(w)).markdown() for w in (world, world.mirrored()))
+    assert f"{MINUS}2.1 " in down and "+2.1 " in up
+
+
+def test_one_cohorts_sign_changes_its_own_sentence_and_no_other(world, told, outcome, protocol):
+    first, second = protocol.model_ids
+    changed = world.with_numbers({("did", first): world.plain.mirrored})
+    before, after = told(world), told(changed)
+    assert narrative.verdict_sentence(before, outcome, first) != narrative.verdict_sentence(after, outcome, first)
+    assert narrative.verdict_sentence(before, outcome, second) == narrative.verdict_sentence(after, outcome, second)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, told, sign):
+    """The protocol: a change of a sign in the estimates must change the sentence."""
+    clear = replace(world, numbers={("did", world.protocol.primary_outcomes[0].id): Number(sign * 0.08, 0.02)})
+    mirrored = clear.mirrored()
+    assert narrative.summary_answer(told(clear)) != narrative.summary_answer(told(mirrored))
+
+
+# Mutation: the width
+
+
+def test_a_wide_interval_is_inconclusive_and_says_what_could_have_been_seen(world, told, outcome, first):
+    results = told(world)
+    assert set(narrative.verdicts(results, outcome).values()) == {"inconclusive"}
+    text = narrative.verdict_sentence(results, outcome, first)
+    assert "inconclusive" in text and all(size in text for size in detectable_texts(results, outcome, first))
+    assert "cannot tell" in narrative.summary_answer(results)
+
+
+def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, first):
+    found = [told(replace(world, plain=Number(-0.01, half))).detectable(outcome, first)[1] for half in (0.03, 0.06)]
+    assert found[0] == pytest.approx(100 * math.expm1(0.03 * 2.8016 / 1.96), rel=1e-3)
+    assert found[1] > 1.9 * found[0]
+    sizes = [prose.detectable(told(replace(world, plain=Number(-0.01, half))), outcome) for half in (0.03, 0.06)]
+    assert sizes[0] != sizes[1]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_narrow_interval_is_unconfirmed_while_checks_are_missing(world, told, outcome, first, sign):
+    results = told(world.with_numbers({("did", outcome): Number(sign * 0.06, 0.02)}))
+    assert set(narrative.verdicts(results, outcome).values()) == {"unconfirmed"}
+    text = narrative.verdict_sentence(results, outcome, first)
+    for word in ("support", "prove", "inconclusive"):
+        assert word not in text.lower()
+    assert "check" in text and "cannot tell" not in narrative.summary_answer(results)
+
+
+def test_the_interval_stands_beside_the_estimate(world, told, outcome, first):
+    text = narrative.verdict_sentence(told(world), outcome, first)
+    low, high = (100 * math.expm1(end) for end in world.plain.interval)
+    assert f"95% interval {narrative.signed(low)} to {narrative.signed(high)}" in text
+    assert narrative.p_text(world.plain.p_value) in text
+
+
+def test_a_zero_estimate_points_nowhere(world, told, outcome, first):
+    text = narrative.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
+    assert not directions(text) and "0.0%" in text
+
+
+def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, told, outcome, first):
+    results = told(world.with_numbers({("did", outcome): Number(-0.02, math.inf, 0.5)}))
+    assert narrative.verdicts(results, outcome)[first] == "inconclusive"
+    assert not re.search(r"\b(inf|nan)\b", narrative.verdict_sentence(results, outcome, first))
+
+
+# Holm's adjustment
+
+
+@pytest.mark.parametrize(
+    ("p_values", "expected"),
+    [
+        ((0.03, 0.03), ["inconclusive"] * 2),  # 2 × 0.03 is above 0.05, and the second may not be smaller than the first
+        ((0.03, 0.60), ["inconclusive"] * 2),
+        ((0.024, 0.60), ["unconfirmed", "inconclusive"]),
+        ((0.024, 0.049), ["unconfirmed"] * 2),
+        ((0.026, 0.049), ["inconclusive"] * 2),
+        ((0.60, 0.024), ["inconclusive", "unconfirmed"]),
+        ((0.06, 0.06), ["inconclusive"] * 2),
+    ],
+)  # fmt: skip
+def test_p_values_are_adjusted_over_the_models(world, told, outcome, protocol, p_values, expected):
+    found = dict(zip(protocol.model_ids, p_values, strict=True))
+    numbers = {("did", outcome, model, "att"): Number(-0.05, 0.049, p) for model, p in found.items()}
+    verdicts = narrative.verdicts(told(world.with_numbers(numbers)), outcome)
+    assert list(verdicts.values()) == expected
+
+
+def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, told, outcome, first, protocol):
+    """Where only the adjustment, or a negative control, takes the finding away, the interval still leaves out zero."""
+    holm = world.with_numbers(
+        {("did", outcome, model, "att"): Number(-0.05, 0.049, 0.03) for model in protocol.model_ids}
+    )
+    control = next(o.id for o in protocol.outcomes if o.role == "negative_control")
+    spoilt = world.with_numbers({("did", outcome): Number(-0.06, 0.02), ("did", control): Number(-0.06, 0.02)})
+    for case in (holm, spoilt):
+        results = told(case)
+        assert narrative.verdicts(results, outcome)[first] == "inconclusive"
+        text = narrative.verdict_sentence(results, outcome, first)
+        assert any(size in text for size in detectable_texts(results, outcome, first)), text
+
+
+# Checks beside the estimate
+
+
+def test_a_negative_control_that_moves_takes_the_verdict_away(world, told, outcome, protocol):
+    first, second = protocol.model_ids
+    control = next(o.id for o in protocol.outcomes if o.role == "negative_control")
+    clear = world.with_numbers({("did", outcome): Number(-0.06, 0.02)})
+    spoilt = clear.with_numbers({("did", control, first): Number(-0.06, 0.02)})
+    assert narrative.verdicts(told(clear), outcome) == {first: "unconfirmed", second: "unconfirmed"}
+    assert narrative.verdicts(told(spoilt), outcome) == {first: "inconclusive", second: "unconfirmed"}
+    label = narrative.in_sentence(protocol.outcome(control).label)
+    assert f"leaves out zero for {label}" in narrative.controls_sentence(told(spoilt), first)
+    assert "None of the intervals leaves out zero" in narrative.controls_sentence(told(spoilt), second)
+
+
+def test_every_negative_control_is_named_and_no_primary_outcome_is(world, told, first, protocol):
+    text = narrative.controls_sentence(told(world), first)
+    for item in protocol.outcomes:
+        assert (narrative.in_sentence(item.label) in text) == (item.role == "negative_control")
+
+
+def test_the_event_study_says_when_the_base_quarter_itself_stands_out(world, told, outcome, first):
+    split = world.with_numbers({("event_study", f"quarter_{q:+d}"): Number(0.06, 0.02) for q in range(12)})
+    same, other = (narrative.event_study_sentence(told(w), outcome, first) for w in (world, split))
+    assert "base quarter was itself high" in same and "itself" not in other
+    assert re.search(r"after it 6\.2% above", other)
+
+
+def test_the_event_path_has_its_base_quarter_at_zero(world, told, outcome, first):
+    path = narrative.event_path(told(world), outcome, first).set_index("event_time")
+    assert list(path.index) == list(range(-8, 12))
+    assert path.estimate[BASE_QUARTER] == 0 and path.loc[BASE_QUARTER, ["ci_low", "ci_high"]].isna().all()
+    assert (path.estimate.drop(BASE_QUARTER) < 0).all()
+
+
+def test_a_year_that_stands_out_is_named(world, told, outcome, first, protocol):
+    year = protocol.programme_years[-1]
+    clear = world.with_numbers({("did", outcome, f"att_{year.id}"): Number(-0.06, 0.02)})
+    plain, named = (narrative.years_sentence(told(w), outcome, first) for w in (world, clear))
+    assert "Every interval includes zero" in plain
+    assert f"leaves out zero in {year.label}, without adjustment" in named and "Every interval" not in named
+
+
+# Where the designs agree
+
+
+def late_effect(protocol: Protocol) -> str:
+    return f"effect_{protocol.its.effect_month}"
+
+
+def test_designs_that_find_the_same_are_not_said_to_disagree(world, told, outcome, protocol):
+    both = world.with_numbers(
+        {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(-0.08, 0.02)}
+    )
+    for case in (world, both):
+        assert "disagree" not in narrative.designs_agree_sentence(told(case), outcome)
+
+
+def test_the_cohort_whose_designs_disagree_is_named(world, told, outcome, protocol):
+    first, second = protocol.model_ids
+    text = narrative.designs_agree_sentence(
+        told(world.with_numbers({("cits", second, late_effect(protocol)): Number(-0.08, 0.02)})), outcome
+    )
+    assert "disagree" in text and second in text and first not in text
+    assert "not a second finding" in text
+
+
+def test_designs_with_opposite_findings_disagree(world, told, outcome, protocol):
+    opposite = world.with_numbers(
+        {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(0.08, 0.02)}
+    )
+    assert "disagree" in narrative.designs_agree_sentence(told(opposite), outcome)
+
+
+# Growth
+
+
+def test_the_growth_figures_title_depends_on_the_gaps(undrawn, world, told, outcome, published_rule, protocol):
+    second = protocol.model_ids[1]
+    clear = world.with_numbers({(f"growth_gap_{published_rule}", second): Number(-0.06, 0.02)})
+    titles = [growth_figure(told(w), outcome, published_rule).caption.split("**")[1] for w in (world, clear)]
+    assert "cannot be told apart" in titles[0] and second not in titles[0]
+    assert "more than chance" in titles[1] and second in titles[1] and protocol.model_ids[0] not in titles[1]
+    endings = [narrative.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
+    assert "cannot be told apart" in endings[0] and f"for {second}." in endings[1]
+
+
+def test_published_growth_is_what_the_table_of_published_results_holds(world, told, published_rule, protocol):
+    results = told(world)
+    rule = next(rule for rule in protocol.growth if rule.id == published_rule)
+    rows = results.published[results.published.id.str.startswith(f"{rule.published}-")]
+    text = narrative.published_sentence(results, published_rule)
+    assert len(rows) == len(protocol.model_ids) + 1
+    for value in rows.value:
+        assert f"{value:.1f}%" in text
+    assert narrative.published_growth(results, rule.published) == dict(
+        zip(
+            [*protocol.model_ids, REST],
+            [float(rows.set_index("cohort").value[c]) for c in [*protocol.model_ids, protocol.pooled.rest_label]],
+            strict=True,
+        )
+    )
+
+
+# The rule itself, with all of its evidence
+
+
+WHOLE = Evidence(estimate=-0.05, holm_p=0.01, breakdown=0.8, same_sign=0.95, pre_period_p=0.4, control_p=0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "reduction supported"),
+        ({"breakdown": 0.5, "same_sign": 0.8, "pre_period_p": 0.05, "control_p": 0.05}, "reduction supported"),
+        ({"holm_p": 0.0499}, "reduction supported"),
+        ({"holm_p": 0.05}, "inconclusive"),
+        ({"holm_p": 0.4}, "inconclusive"),
+        ({"holm_p": math.nan}, "inconclusive"),
+        ({"breakdown": 0.49}, "trends in doubt"),
+        ({"pre_period_p": 0.049}, "trends in doubt"),
+        ({"pre_period_p": 0.01, "holm_p": 0.4}, "inconclusive"),
+        ({"pre_period_p": 0.01, "same_sign": None}, "trends in doubt"),
+        ({"same_sign": 0.79}, "inconclusive"),
+        ({"control_p": 0.049}, "inconclusive"),
+        ({"breakdown": None}, "unconfirmed"),
+        ({"same_sign": None}, "unconfirmed"),
+        ({"pre_period_p": None}, "unconfirmed"),
+        ({"control_p": None}, "unconfirmed"),
+        ({"breakdown": None, "same_sign": None, "pre_period_p": None, "control_p": None}, "unconfirmed"),
+        ({"breakdown": None, "control_p": 0.01}, "inconclusive"),
+    ],
+)  # fmt: skip
+def test_the_protocols_rule_and_its_mirror_image(change, expected):
+    found = replace(WHOLE, **change)
+    assert verdict(found, 0.05) == expected
+    mirror = "increase supported" if expected == "reduction supported" else expected
+    assert verdict(replace(found, estimate=-found.estimate), 0.05) == mirror
+
+
+def test_the_rule_can_give_every_verdict_and_each_has_its_own_words():
+    assert set(narrative.VERDICT_WORDS) == set(get_args(Verdict))
+    assert len(set(narrative.VERDICT_WORDS.values())) == len(get_args(Verdict))
+    words = narrative.VERDICT_WORDS
+    assert words["reduction supported"].replace("a reduction", "an increase") == words["increase supported"]
+    assert [name for name, text in words.items() if "support" in text] == ["reduction supported", "increase supported"]
+
+
+def test_no_estimate_however_clear_is_supported_in_this_edition(world, told, outcome):
+    for value in (-0.5, -0.05, 0.05, 0.5):
+        results = told(world.with_numbers({("did", outcome): Number(value, 0.001, 1e-4)}))
+        assert not {"reduction supported", "increase supported"} & set(narrative.verdicts(results, outcome).values())
+
+
+@pytest.mark.parametrize("found", get_args(Verdict))
+def test_each_verdict_makes_a_whole_sentence_of_the_summary(monkeypatch, world, told, found, protocol):
+    results = told(world)
+    first, second = protocol.model_ids
+    monkeypatch.setattr(narrative, "verdicts", lambda *_: {first: found, second: "inconclusive"})
+    text = narrative.summary_answer(results)
+    assert text[0].isupper() and text.endswith(".") and first in text and second in text and "{" not in text
+
+
+# Numbers as text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (1.24, 1, "+1.2%"), (-0.36, 1, f"{MINUS}0.4%"), (0.0, 1, "0.0%"), (-0.04, 1, "0.0%"), (0.04, 1, "0.0%"),
+        (-0.0, 1, "0.0%"), (-0.06, 1, f"{MINUS}0.1%"), (-0.004, 2, "0.00%"), (-0.156, 2, f"{MINUS}0.16%"), (12.0, 1, "+12.0%"),
+    ],
+)  # fmt: skip
+def test_a_signed_number_has_a_true_minus_and_zero_has_no_sign(value, digits, text):
+    assert narrative.signed(value, digits) == text
+    assert narrative.plain(value, digits) == text.removeprefix("+")
+    assert "-" not in narrative.signed(value, digits)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0001, "p < 0.001"), (0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.0494, "p = 0.049"), (0.0999, "p = 0.100"),
+        (0.1, "p = 0.10"), (0.664, "p = 0.66"), (0.99, "p = 0.99"), (0.9999, "p > 0.99"), (1.0, "p > 0.99"),
+    ],
+)  # fmt: skip
+def test_a_p_value_is_never_printed_as_zero_or_one(p, text):
+    assert narrative.p_text(p) == text.replace(" ", NO_BREAK)
+
+
+@pytest.mark.parametrize(("value", "text"), [(-1.23, "1.2% below"), (0.3, "0.3% above")])
+def test_size_and_position_stand_together(value, text):
+    assert narrative.above_or_below(value) == text
+
+
+@pytest.mark.parametrize("value", [0.04, -0.04, 0.0])
+def test_what_rounds_to_nothing_has_no_direction(value):
+    text = narrative.above_or_below(value)
+    assert "0.0%" in text and not directions(text)
+
+
+def test_lists_and_labels_inside_sentences():
+    assert narrative.listed(["a"]) == "a"
+    assert narrative.listed(["a", "b"]) == "a and b"
+    assert narrative.listed(["a", "b", "c"]) == "a, b and c"
+    assert narrative.in_sentence("GP referrals") == "GP referrals"
+    assert narrative.in_sentence("Elective admissions") == "elective admissions"
+
+
+# What the build says about itself
+
+
+def test_months_that_are_pending_do_not_count_as_masked(world, told, outcome):
+    text = narrative.quality_sentence(told(world), outcome)
+    share = 3 / (200 * len(world.protocol.months))
+    assert (
+        re.search(r"\b3\b", text)
+        and f"{share:.2%}" in text
+        and "NHS A CCG (2 months)" in text
+        and "NHS C CCG" not in text
+    )
+
+
+def test_the_sentence_on_sensitivity_reads_each_specification(world, told, outcome, first):
+    marked = world.with_numbers(
+        {
+            ("did", outcome, first, "unmasked"): Number(-0.031, 0.05), ("did", outcome, first, "fixed_population"): Number(-0.042, 0.05),
+            ("did", outcome, first, "unmasked_fixed_population"): Number(-0.053, 0.05),
+        }
+    )  # fmt: skip
+    text = narrative.sensitivity_sentence(told(marked), outcome, first)
+    for value in (-0.021, -0.031, -0.042, -0.053):
+        assert narrative.signed(100 * math.expm1(value)) in text
+
+
+def test_what_did_not_run_is_said(world, told):
+    assert "not run" not in prose.not_run(told(world)).lower()
+    label = world.protocol.specification("no_lasting_shift").label
+    text = prose.not_run(told(replace(world, without=frozenset({"no_lasting_shift"}))))
+    assert narrative.in_sentence(label) in text and "needs single units" in text
+
+
+def test_deviations_are_listed_with_their_date_and_reason(world, told, tmp_path):
+    assert "No deviation is recorded" in prose.deviations(told(world))
+    entry = '[[deviations]]\ndate = 2026-01-02\nwhat = "a change"\nwhy = "a reason"\n'
+    mark = "# Deviations from the protocol since it was written: date, what, why."
+    changed = protocol_with(tmp_path, (mark, entry))
+    text = prose.deviations(replace(told(world), protocol=changed))
+    assert "2 January 2026" in text and "a change" in text and "a reason" in text
+
+
+def test_only_a_report_on_the_snapshot_carries_the_callout(world, told):
+    assert prose.dataset_callout(told(world)).data == ""
+    text = prose.dataset_callout(told(replace(world, dataset="snapshot"))).data
+    assert "snapshot" in text and "A made-up reason." in text and "callout" in text
+
+
+def test_a_number_that_is_not_there_is_an_error_and_not_a_blank(world, told, outcome, first):
+    results = told(world)
+    with pytest.raises(DataError, match=r"did/.*/att_year9_percent"):
+        results.effect(outcome, first, "att_year9")
+    with pytest.raises(DataError):
+        narrative.sensitivity_sentence(told(replace(world, without=frozenset({"unmasked"}))), outcome, first)
