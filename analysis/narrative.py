@@ -147,9 +147,9 @@ def published_growth(results: Results, prefix: str) -> dict[str, float]:
 
 def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Whether the growth of each model differs from the rest's by more than chance allows."""
-    level, labels = results.protocol.study.conf_level, results.protocol.cohort_labels
+    labels = results.protocol.cohort_labels
     gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
-    parts = [f"{grew_or_fell(gap.value)} in {labels[m]} sites ({interval(gap, level)})" for m, gap in gaps.items()]
+    parts = [f"{grew_or_fell(gap.value)} in {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     ending = "These differences cannot be told apart from chance."
     if clear:

@@ -47,8 +47,8 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + geom_vline(xintercept=0, color=MUTED, size=0.5)
         + geom_segment(aes(x="low", xend="high", yend="cohort"), data=mine, size=1.2)
         + geom_point(aes(shape="source"), size=3.6, fill="white", stroke=0.9)
-        + geom_text(aes(label="label"), data=mine, nudge_y=0.28, size=8, color=INK)
-        + geom_text(aes(label="label"), data=other, nudge_y=-0.3, size=8, color=INK)
+        + geom_text(aes(label="label"), data=mine, nudge_y=0.32, size=8, color=INK)
+        + geom_text(aes(label="label"), data=other, nudge_y=-0.34, size=8, color=INK)
         + scale_color_manual(values=results.protocol.cohort_colours, guide=None)
         + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS])
         + scale_x_continuous(labels=with_minus)
@@ -63,11 +63,10 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
-        svg=draw(plot, 2.2),
+        svg=draw(plot, 2.3),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
-        caption=_title(results, outcome, rule_id)
-        + f" Growth per head, comparing {rule.label}: non-elective admissions here, emergency admissions "
-        "in NHS England's figures.",
+        caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}; NHS England counted emergency "
+        "admissions.",
         data=data[["cohort", "source", "growth", "low", "high"]],
     )
 
