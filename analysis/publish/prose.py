@@ -19,9 +19,8 @@ def dataset_callout(results: Results) -> Markdown:
         return Markdown("")
     return Markdown(
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
-        f"{_reason(results)} This report uses the snapshot that comes with the package: real figures, summed to the "
-        f"{_site_count(results)} sites and to STP areas for the rest of England. With fewer and larger units than the CCGs of the full "
-        "data, its intervals belong to another design.\n:::"
+        f"{_reason(results)} The figures are real, summed to the {_site_count(results)} sites and to STP areas for the rest of "
+        "England. With fewer and larger units than the full data's CCGs, the intervals belong to another design.\n:::"
     )
 
 
