@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -50,19 +50,35 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_text(text: str, target: Path) -> None:
-    with atomic_path(target) as path:
-        path.write_text(text, encoding="utf-8")
+    """Write UTF-8 text."""
+    write_together({target: text})
 
 
-def write_csv(table: pd.DataFrame, target: Path) -> None:
-    """Write UTF-8 CSV with ISO dates, 12 significant digits and Unix line ends."""
-    with atomic_path(target) as path:
-        table.to_csv(path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n")
+def write_table(table: pd.DataFrame, target: Path) -> None:
+    """Write Parquet or CSV, as the target's suffix says."""
+    write_together({target: table})
 
 
-def write_parquet(table: pd.DataFrame, target: Path) -> None:
-    with atomic_path(target) as path:
-        table.to_parquet(path, index=False, compression="zstd")
+def write_together(contents: dict[Path, pd.DataFrame | str]) -> None:
+    """Write several files, or none: all are complete before the first is moved into place; the first named is moved last.
+
+    Tables are written as Parquet or CSV by the target's suffix (CSV in UTF-8 with ISO dates, 12 significant digits and Unix
+    line ends), text as UTF-8.
+
+    Raises
+    ------
+    MachineError
+        As ``atomic_path``.
+    """
+    with ExitStack() as places:
+        for target, content in contents.items():
+            path = places.enter_context(atomic_path(target))
+            if isinstance(content, str):
+                path.write_text(content, encoding="utf-8")
+            elif target.suffix == ".parquet":
+                content.to_parquet(path, index=False, compression="zstd")
+            else:
+                content.to_csv(path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n")
 
 
 def sha256(path: Path) -> str:

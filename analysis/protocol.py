@@ -251,8 +251,11 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
+    except UnicodeDecodeError as problem:
+        raise StudyError(path, str(problem), "a TOML file in UTF-8", "Save the file as UTF-8 text.") from problem
     except ValidationError as problem:
-        first = problem.errors()[0]
+        # A misspelt key is also a missing one: the misspelling is what the reader can see.
+        first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "the protocol as a whole"
         unknown = first["type"] == "extra_forbidden"
         raise StudyError(

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.cleaning.panel import CCG, Cleaned
 from analysis.cleaning.snapshot import summarise
 from analysis.errors import MachineError
-from analysis.files import write_csv, write_parquet, write_text
+from analysis.files import write_together
 from analysis.inputs import clean_published, clean_snapshot, published_files
 from analysis.models.evaluate import evaluate, job_count
 from analysis.protocol import Protocol, load_protocol
@@ -29,23 +29,32 @@ def build_data(work: Workspace, say: Say) -> None:
     """Write the panel, the quality ledger, the list of lasting shifts, and where the data came from."""
     protocol = load_protocol(work.protocol_file)
     cleaned, provenance = _published_or_snapshot(work, protocol, say)
-    write_csv(cleaned.ledger, work.ledger)
-    write_csv(cleaned.shifts, work.shifts)
-    _write_json(provenance, work.data_provenance)
-    write_parquet(cleaned.panel, work.panel)
+    write_together(
+        {
+            work.panel: cleaned.panel,
+            work.data_provenance: _json(provenance),
+            work.ledger: cleaned.ledger,
+            work.shifts: cleaned.shifts,
+        }
+    )
 
 
 def build_results(work: Workspace, progress: Progress, workers: int) -> None:
     """Write the estimates, the series that figures need, and the list of what could not be run."""
+    work.require(work.panel)
     protocol = load_protocol(work.protocol_file)
     panel = pd.read_parquet(work.panel)
     shifts = pd.read_csv(work.shifts)
     with progress(job_count(panel, protocol)) as tick:
         results = evaluate(panel, shifts, protocol, workers, tick)
-    write_parquet(results.its_series, work.its_series)
-    write_csv(results.not_run, work.not_run)
-    write_csv(results.estimates, work.estimates.with_suffix(".csv"))
-    write_parquet(results.estimates, work.estimates)
+    write_together(
+        {
+            work.estimates: results.estimates,
+            work.estimates.with_suffix(".csv"): results.estimates,
+            work.its_series: results.its_series,
+            work.not_run: results.not_run,
+        }
+    )
 
 
 def write_snapshot(work: Workspace, say: Say) -> None:
@@ -55,11 +64,14 @@ def write_snapshot(work: Workspace, say: Say) -> None:
     cleaned, reference = clean_published(work, protocol, files)
     if reference.stp_of is None:
         raise SetUnavailable("The snapshot needs the lookups and population files as well as the monthly returns.")
-    for name, table in summarise(cleaned.panel, reference.stp_of).items():
-        write_csv(table, work.snapshot / name)
-        say(f"{work.snapshot / name}: {len(table):,} rows")
-    write_csv(cleaned.ledger, work.snapshot / work.ledger.name)
-    _write_json(_provenance(cleaned, files), work.snapshot / work.data_provenance.name)
+    tables = summarise(cleaned.panel, reference.stp_of) | {work.ledger.name: cleaned.ledger}
+    provenance = _json(_provenance(cleaned, files))
+    write_together(
+        {work.snapshot / name: table for name, table in tables.items()}
+        | {work.snapshot / work.data_provenance.name: provenance}
+    )
+    for name, table in tables.items():
+        say(f"{name}: {len(table):,} rows")
 
 
 def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tuple[Cleaned, dict[str, Any]]:
@@ -69,10 +81,11 @@ def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tup
             files = published_files(work, protocol)
         except SetUnavailable as unavailable:
             if work.data == "mar":
-                action = (
-                    "Put the files into data_raw/, set MIRROR to a folder that holds them, or run with DATA=snapshot."
-                )
-                raise MachineError(f"{unavailable} {action}") from unavailable
+                there = "" if work.mirror else ", which is not a folder"
+                raise MachineError(
+                    f"{unavailable} They were looked for in data_raw/ and in MIRROR={work.mirror_asked}{there}. "
+                    "Put them there, or run with DATA=snapshot."
+                ) from unavailable
             reason = str(unavailable)
             say(f"{reason} Using the embedded snapshot.")
         else:
@@ -95,5 +108,5 @@ def _provenance(cleaned: Cleaned, files: dict[Pin, Path]) -> dict[str, Any]:
     return {"ccg_units": int(ccgs.unit.nunique()), "rows": len(cleaned.panel), "files": records}
 
 
-def _write_json(content: dict[str, Any], target: Path) -> None:
-    write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", target)
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

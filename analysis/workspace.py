@@ -22,7 +22,7 @@ class Workspace:
 
     root: Path = field(default_factory=lambda: Path(__file__).resolve().parent.parent)
     build: Path = Path("build")
-    mirror: Path | None = None
+    mirror_asked: Path = DEFAULT_MIRROR
     data: Data = "auto"
     renderer: Renderer = "auto"
     protocol_file: Path = PROTOCOL_FILE
@@ -30,6 +30,17 @@ class Workspace:
     @property
     def data_raw(self) -> Path:
         return self.root / "data_raw"
+
+    @property
+    def mirror(self) -> Path | None:
+        """The mirror folder, where there is one."""
+        return self.mirror_asked if self.mirror_asked.is_dir() else None
+
+    def require(self, *files: Path) -> None:
+        """Raise a UsageError unless the files of the stages before are there."""
+        for file in files:
+            if not file.is_file():
+                raise UsageError(f"{file} is not there yet. Run `make report`, which runs every stage in order.")
 
     @property
     def snapshot(self) -> Path:
@@ -97,7 +108,7 @@ class Workspace:
         return cls(
             root=root,
             build=root / (os.environ.get("BUILD") or "build"),
-            mirror=mirror if mirror.is_dir() else None,
+            mirror_asked=mirror,
             data=_choice("DATA", get_args(Data)),
             renderer=_choice("RENDERER", get_args(Renderer)),
         )

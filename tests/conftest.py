@@ -44,7 +44,7 @@ def workspace_of(published_folder: Path) -> Callable[..., Workspace]:
     """A workspace of the published files with this root and build folder."""
 
     def workspace(build: Path, root: Path = REPOSITORY) -> Workspace:
-        return Workspace(root=root, build=build, mirror=published_folder, data="mar")
+        return Workspace(root=root, build=build, mirror_asked=published_folder, data="mar")
 
     return workspace
 

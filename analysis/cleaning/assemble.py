@@ -10,12 +10,28 @@ from analysis.cleaning.cohorts import unit_cohorts
 from analysis.cleaning.geography import POOL_SEPARATOR, Geography
 from analysis.cleaning.population import unit_population
 from analysis.cleaning.quality import doubts
+from analysis.errors import StudyError
 from analysis.protocol import Protocol
-from analysis.sources.mar import MarFile
+from analysis.sources.mar import MEASURES, MarFile
 
 
 def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protocol) -> pd.DataFrame:
-    """[unit, month, outcome, value]: the protocol's outcomes, merged CCGs back-cast as sums."""
+    """[unit, month, outcome, value]: the protocol's outcomes, merged CCGs back-cast as sums.
+
+    Raises
+    ------
+    StudyError
+        An outcome names a measure that the return does not have.
+    """
+    for outcome in protocol.outcomes:
+        if outcome.measure not in MEASURES.values():
+            raise StudyError(
+                "analysis/protocol.toml",
+                f"outcome {outcome.id!r} with the measure {outcome.measure!r}",
+                f"one of {', '.join(MEASURES.values())}",
+                "Correct the measure's name; MEASURES of analysis/sources/mar.py gives the headers they stand for.",
+                column="outcomes.measure",
+            )
     organisations = pd.concat([file.organisations for file in files], ignore_index=True)
     inside = organisations[~organisations.org_code.isin(protocol.study.outside_panel)]
     measures = {outcome.measure: outcome.id for outcome in protocol.outcomes}

@@ -30,6 +30,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     unknown = sorted(set(names) - set(sources))
     if unknown:
         raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
+    work.require(work.panel, work.estimates)
     results = load_results(work)
     renderer = choose(work.renderer)
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())

@@ -8,7 +8,7 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from analysis.figures.theme import Figure
-from analysis.files import write_csv, write_text
+from analysis.files import write_table, write_text
 from analysis.results import Results
 from analysis.tables.table import Table
 
@@ -19,7 +19,7 @@ def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
     """The figure as ``@fig-NAME``; its SVG and CSV are written beside the reports."""
     picture = results.work.reports / "figures" / f"{name}.svg"
     write_text(figure.svg, picture)
-    write_csv(figure.data, results.work.reports / NUMBERS / f"fig-{name}.csv")
+    write_table(figure.data, results.work.reports / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"
     return Markdown(f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}')
@@ -27,7 +27,7 @@ def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
 
 def show_table(results: Results, name: str, table: Table) -> Markdown:
     """The table as ``@tbl-NAME``, with its note; its CSV is written beside the reports."""
-    write_csv(table.data, results.work.reports / NUMBERS / f"tbl-{name}.csv")
+    write_table(table.data, results.work.reports / NUMBERS / f"tbl-{name}.csv")
     note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}}}\n\n::: {{.table-note}}\n{note}\n:::")
 

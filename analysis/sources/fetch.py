@@ -15,6 +15,7 @@ from analysis.sources.manifest import Pin
 # Uncompressed, so that a byte range counts the bytes of the file itself.
 HEADERS = {"User-Agent": "vanguard-evaluation", "Accept-Encoding": "identity"}
 TRANSIENT = frozenset({408, 425, 429})  # and every 5xx
+BLOCKED = frozenset({401, 403, 407, 451})
 
 
 class _Transient(Exception):
@@ -25,7 +26,8 @@ def site_reachable(url: str, timeout: float = 8.0) -> bool:
     """Whether the site of ``url`` answers within ``timeout`` seconds, name look-up and proxy included.
 
     One attempt, in a thread of its own: the system's name look-up cannot be interrupted and may take half a minute.
-    Any answer below 500 counts, since it shows that the site can be spoken to; a proxy that asks for a log-in does not.
+    Any answer below 500 counts, since it shows that the site can be spoken to, except those of a network that asks for a
+    log-in or blocks the way.
     """
     answered = threading.Event()
 
@@ -34,7 +36,7 @@ def site_reachable(url: str, timeout: float = 8.0) -> bool:
             status = httpx.head(url, timeout=timeout, headers=HEADERS).status_code
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             return
-        if status < 500 and status != 407:
+        if status < 500 and status not in BLOCKED:
             answered.set()
 
     thread = threading.Thread(target=ask, daemon=True)

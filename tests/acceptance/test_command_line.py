@@ -196,7 +196,7 @@ def test_no_mirror_and_no_network(mirror: str, project: Project, warm: Warm, tmp
 
 def test_no_mirror_and_no_network_though_the_files_were_demanded(project: Project, warm: Warm) -> None:
     run = warm.run("data", MIRROR=NOWHERE, DATA="mar")
-    assert run.code == 1
+    assert run.code == 3
     assert_plain(run)
     assert "www.england.nhs.uk cannot be reached" in run.err
 

@@ -24,7 +24,7 @@ import pytest
 from synthetic import protocol_with
 
 from analysis import narrative
-from analysis.files import write_parquet
+from analysis.files import write_table
 from analysis.publish.build import build_reports
 from analysis.results import Results, load_results
 from analysis.stages import build_data
@@ -123,9 +123,11 @@ def build(work: Workspace, folder: Path) -> Built:
 @pytest.fixture(scope="session", params=["snapshot", "mar"])
 def built(request, tmp_path_factory) -> Built:
     """Both reports: always from the embedded snapshot, and from the published files where they are."""
-    mirror = request.getfixturevalue("published_folder") if request.param == "mar" else None
+    mirror = request.getfixturevalue("published_folder") if request.param == "mar" else Path("/nonexistent")
     folder = tmp_path_factory.mktemp(request.param)
-    work = Workspace(root=REPOSITORY, build=folder / "build", mirror=mirror, data=request.param, renderer="embedded")
+    work = Workspace(
+        root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
+    )
     return build(work, folder)
 
 
@@ -302,7 +304,7 @@ def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):
     )
     table.loc[row, ["estimate", "ci_low", "ci_high"]] = [7.7, 1.1, 14.4]
     table.loc[row, "p_value"] = 0.004
-    write_parquet(table, work.estimates)
+    write_table(table, work.estimates)
     with environment(work):
         build_reports(work, ["evaluation"], say=lambda message: None)
     before, after = visible(built.section("sec-summary")), visible(Built(work).section("sec-summary"))

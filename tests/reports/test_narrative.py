@@ -25,7 +25,7 @@ from analysis.errors import DataError
 from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
 from analysis.figures.paths import controlled_series_figure, event_study_figure
-from analysis.files import write_csv, write_parquet, write_text
+from analysis.files import write_table, write_text
 from analysis.models.estimates import ID_PARTS, both_scales, estimates_table, minimum_detectable
 from analysis.protocol import REST, Protocol
 from analysis.publish import prose
@@ -85,8 +85,8 @@ class World:
 def write_world(world: World, folder: Path, root: Path) -> Results:
     """The build folder of a world, read back as a report reads it."""
     work = Workspace(root=root, build=folder)
-    write_parquet(_table(world), work.estimates)
-    write_parquet(_series(world), work.its_series)
+    write_table(_table(world), work.estimates)
+    write_table(_series(world), work.its_series)
     masked = pd.DataFrame(
         {
             "unit": ["A", "A", "B", "C"], "unit_name": ["NHS A CCG", "NHS A CCG", "NHS B CCG", "NHS C CCG"],
@@ -95,18 +95,18 @@ def write_world(world: World, folder: Path, root: Path) -> Results:
             "rule": ["missing_return", "missing_return", "missing_return", "pending"], "note": "",
         }
     )  # fmt: skip
-    write_csv(masked, work.ledger)
+    write_table(masked, work.ledger)
     absent = [
         (outcome.id, "all", s, "all", "needs single units")
         for outcome in world.protocol.outcomes
         for s in sorted(world.without)
     ]
-    write_csv(pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]), work.not_run)
+    write_table(pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]), work.not_run)
     provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
     write_text(json.dumps(provenance), work.data_provenance)
     models = world.protocol.model_ids
     units = pd.DataFrame({"model": [*models, "none"], "site": [f"Site {m}" for m in models] + [None]})
-    write_parquet(units, work.panel)
+    write_table(units, work.panel)
     return Results(work, world.protocol)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import MachineError
-from analysis.files import atomic_path, only_one_run, sha256, write_csv, write_parquet, write_text
+from analysis.files import atomic_path, only_one_run, sha256, write_table, write_text
 
 ROOT = Path(__file__).parents[2]
 ROOM = 256 * 1024  # bytes on the tiny disk
@@ -26,11 +26,11 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd
 from analysis.errors import EvaluationError
-from analysis.files import write_csv, write_parquet, write_text
+from analysis.files import write_table, write_text
 folder = Path(sys.argv[1])
 noise = pd.DataFrame({"x": np.random.default_rng(1).random(400_000)})
 old = pd.DataFrame({"x": [1.0]})
-kinds = {"text": (write_text, "old", "x" * 4_000_000), "csv": (write_csv, old, noise), "parquet": (write_parquet, old, noise)}
+kinds = {"text": (write_text, "old", "x" * 4_000_000), "csv": (write_table, old, noise), "parquet": (write_table, old, noise)}
 for kind, (write, small, _) in kinds.items():
     write(small, folder / f"result.{kind}")
 if sys.argv[2] == "limit":
@@ -109,7 +109,7 @@ def test_a_file_where_a_folder_should_be_is_a_machine_error(tmp_path: Path) -> N
 def test_tables_are_written_alike_every_time(tmp_path: Path) -> None:
     """Two writes give the same bytes; dates are ISO, line ends Unix, twelve digits kept."""
     table = pd.DataFrame({"month": pd.to_datetime(["2013-04-01"]), "x": [1 / 3], "name": ["é"]})
-    for write, name in ((write_csv, "t.csv"), (write_parquet, "t.parquet")):
+    for write, name in ((write_table, "t.csv"), (write_table, "t.parquet")):
         write(table, tmp_path / "one" / name)
         write(table, tmp_path / "two" / name)
         assert sha256(tmp_path / "one" / name) == sha256(tmp_path / "two" / name)
