@@ -115,7 +115,7 @@ class Results:
         They have the same size in log points; "mostly" is the protocol's power.
         """
         rise = self.percent("power", outcome, cohort, term, HEADLINE_INFERENCE).value
-        return 100 * rise / (100 + rise), rise
+        return 100 - 100 / (1 + rise / 100), rise
 
 
 def load_results(work: Workspace | None = None) -> Results:

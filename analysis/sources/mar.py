@@ -40,7 +40,6 @@ MEASURES = {
     "All 1st Outpatient Attendances (G&A)": "first_outpatients",
 }
 OF = "admissions, referrals or attendances in the month"
-OUTCOMES = ("non_elective_admissions", "elective_admissions", "gp_referrals", "first_outpatients")
 
 SHEET = "Commissioner"
 FIRST_CCG_MONTH = date(2013, 4, 1)
@@ -109,16 +108,6 @@ def read_mar(path: Path, month: date, known_codes: Collection[str] | None = None
     mar = _read(path, month, known_codes)
     validated(mar.organisations, ORGANISATIONS, path, SHEET)
     return mar
-
-
-def outcomes(mar: MarFile) -> pd.DataFrame:
-    """The protocol's four outcomes, long: month, org_code, outcome, value (float, count in the month).
-
-    non_elective_admissions and elective_admissions are general and acute first finished consultant episodes;
-    gp_referrals are GP referrals made, all specialties; first_outpatients are first attendances, general and acute
-    (the return has no count of them for all specialties).
-    """
-    return mar.organisations.melt(["month", "org_code"], list(OUTCOMES), var_name="outcome", value_name="value")
 
 
 def check_organisations(mar: MarFile, expected: Collection[str], file: str | Path) -> None:

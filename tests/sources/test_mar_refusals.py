@@ -10,7 +10,7 @@ import pytest
 from mar_workbook import ENGLAND_ROW, FIRST_ROW, HEADER_ROW, NON_ELECTIVE, MarWorkbook
 
 from analysis.errors import DataError
-from analysis.sources.mar import MEASURES, check_organisations, outcomes, read_all_mar, read_mar
+from analysis.sources.mar import MEASURES, check_organisations, read_all_mar, read_mar
 
 APRIL = date(2017, 4, 1)
 KNOWN = {"01H", "01K", "X24"}
@@ -160,7 +160,6 @@ def test_the_built_return_reads_cleanly(book: MarWorkbook, tmp_path: Path) -> No
     assert mar.england["non_elective_admissions"] == 4400
     assert (mar.published, mar.revised) == (date(2017, 6, 9), date(2019, 6, 13))
     assert mar.notes == ("The following organisation did not submit:", "RTE")
-    assert set(outcomes(mar).columns) == {"month", "org_code", "outcome", "value"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
