@@ -45,7 +45,6 @@ def _run(choice: argparse.Namespace, work: Workspace) -> None:
         return
     with only_one_run(work.build):
         from analysis import stages
-        from analysis.publish.build import build_reports
 
         if choice.stage == "data":
             with _timed("Data: reading, checking and cleaning the published files"):
@@ -57,6 +56,8 @@ def _run(choice: argparse.Namespace, work: Workspace) -> None:
             with _timed("Snapshot: summing the panel to sites and STP areas"):
                 stages.write_snapshot(work, _say)
         else:
+            from analysis.publish.build import build_reports
+
             with _timed("Reports: HTML and PDF"):
                 headline = build_reports(work, choice.names, _say)
             if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built

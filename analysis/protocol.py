@@ -251,6 +251,8 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
+    except OSError as problem:
+        raise StudyError(path, str(problem.strerror), "the study's protocol", "Restore the file.") from problem
     except UnicodeDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file in UTF-8", "Save the file as UTF-8 text.") from problem
     except ValidationError as problem:

@@ -15,7 +15,6 @@ from analysis.cleaning.snapshot import summarise
 from analysis.errors import MachineError
 from analysis.files import write_together
 from analysis.inputs import clean_published, clean_snapshot, published_files
-from analysis.models.evaluate import evaluate, job_count
 from analysis.protocol import Protocol, load_protocol
 from analysis.sources.acquire import SetUnavailable
 from analysis.sources.manifest import Pin
@@ -41,7 +40,10 @@ def build_data(work: Workspace, say: Say) -> None:
 
 def build_results(work: Workspace, progress: Progress, workers: int) -> None:
     """Write the estimates, the series that figures need, and the list of what could not be run."""
-    work.require(work.panel)
+    # Imported here because it takes seconds, and the data stage needs none of it.
+    from analysis.models.evaluate import evaluate, job_count
+
+    work.require(work.panel, work.shifts)
     protocol = load_protocol(work.protocol_file)
     panel = pd.read_parquet(work.panel)
     shifts = pd.read_csv(work.shifts)

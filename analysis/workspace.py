@@ -91,6 +91,11 @@ class Workspace:
         return self.results / "quality_ledger.csv"
 
     @property
+    def staged(self) -> Path:
+        """Figures and numbers of a report in the making; they move to ``reports`` when it is whole."""
+        return self.build / "staged"
+
+    @property
     def reports(self) -> Path:
         return self.build / "reports"
 

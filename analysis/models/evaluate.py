@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
+from analysis.errors import MachineError
 from analysis.models.did import difference_in_differences, event_study
 from analysis.models.estimates import estimates_table
 from analysis.models.growth import growth_gap, growth_per_head
@@ -51,10 +56,16 @@ def evaluate(
     jobs = list(_jobs(panel, shifts, protocol))
     parts = []
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            for part in pool.map(run_job, jobs):
-                parts.append(part)
-                tick()
+        try:
+            with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+                for part in pool.map(run_job, jobs):
+                    parts.append(part)
+                    tick()
+        except BrokenProcessPool as problem:
+            raise MachineError(
+                "A worker was stopped from outside, most likely because memory ran out. "
+                "Earlier outputs are untouched. Free some memory and run again."
+            ) from problem
     else:
         for job in jobs:
             parts.append(run_job(job))
@@ -67,6 +78,18 @@ def evaluate(
         its_series=pd.concat(series, ignore_index=True),
         not_run=pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]),
     )
+
+
+def _end_with_parent() -> None:
+    """End this worker when the run that started it is killed; else it waits for ever and holds the folder's lock."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def job_count(panel: pd.DataFrame, protocol: Protocol) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     unknown = sorted(set(names) - set(sources))
     if unknown:
         raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
-    work.require(work.panel, work.estimates)
+    work.require(work.panel, work.data_provenance, work.estimates)
     results = load_results(work)
     renderer = choose(work.renderer)
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())
@@ -39,11 +40,22 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     with Session() as session:
         for name in names or sources:
             html, pdf = (work.reports / f"{name}.{suffix}" for suffix in ("html", "pdf"))
+            shutil.rmtree(work.staged, ignore_errors=True)
             made = render_report(sources[name], html, pdf, session=session, renderer=renderer, metadata=metadata)
+            _move_all(work.staged, work.reports)
             say(f"{name}: {made.renderer}, {made.seconds:.1f} s")
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
     write_text(text + "\n", work.reports / HEADLINE)
     return text
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move every file below ``source`` to the same place below ``target``."""
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, place)
+    shutil.rmtree(source, ignore_errors=True)
 
 
 def _shown(path: Path) -> str:

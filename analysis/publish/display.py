@@ -16,18 +16,18 @@ NUMBERS = "csv"  # folder of the downloads, beside the reports
 
 
 def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
-    """The figure as ``@fig-NAME``; its SVG and CSV are written beside the reports."""
-    picture = results.work.reports / "figures" / f"{name}.svg"
+    """The figure as ``@fig-NAME``; its SVG and CSV will stand beside the reports."""
+    picture = results.work.staged / "figures" / f"{name}.svg"
     write_text(figure.svg, picture)
-    write_table(figure.data, results.work.reports / NUMBERS / f"fig-{name}.csv")
+    write_table(figure.data, results.work.staged / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"
     return Markdown(f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}')
 
 
 def show_table(results: Results, name: str, table: Table) -> Markdown:
-    """The table as ``@tbl-NAME``, with its note; its CSV is written beside the reports."""
-    write_table(table.data, results.work.reports / NUMBERS / f"tbl-{name}.csv")
+    """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports."""
+    write_table(table.data, results.work.staged / NUMBERS / f"tbl-{name}.csv")
     note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}}}\n\n::: {{.table-note}}\n{note}\n:::")
 

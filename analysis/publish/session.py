@@ -121,6 +121,8 @@ class Session:
         try:
             self._client.execute_cell(cell, index)
         except CellExecutionError as problem:
+            if problem.ename == MachineError.__name__:  # a full disk is no fault of the report
+                raise MachineError(problem.evalue) from problem
             traceback = ANSI.sub("", problem.traceback)
             inside = CELL_LINE.search(traceback)
             line = cell.metadata["line"] + (int(inside[1]) - 1 if inside else 0)
