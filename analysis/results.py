@@ -57,10 +57,6 @@ class Results:
         return pd.read_csv(self.work.ledger, parse_dates=["month"], keep_default_na=False)
 
     @cached_property
-    def shifts(self) -> pd.DataFrame:
-        return pd.read_csv(self.work.shifts, parse_dates=["month"])
-
-    @cached_property
     def not_run(self) -> pd.DataFrame:
         return pd.read_csv(self.work.not_run)
 
