@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,22 @@ import pandas as pd
 
 from analysis.cleaning import assemble
 from analysis.cleaning.cohorts import read_cohorts
+from analysis.cleaning.covariates import COVARIATES, SIMILAR, similar_units, unit_covariates
 from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
-from analysis.cleaning.panel import Cleaned, clean
+from analysis.cleaning.local_authorities import local_authority_rows
+from analysis.cleaning.panel import Cleaned, clean, england, outcomes_from, tidy
 from analysis.cleaning.snapshot import POPULATION, read_population, read_snapshot
 from analysis.errors import StudyError
 from analysis.protocol import Protocol
 from analysis.sources.acquire import acquire
+from analysis.sources.dtoc import read_all_dtoc
 from analysis.sources.gp_lists import read_gp_lists
+from analysis.sources.imd import read_imd
 from analysis.sources.lookup import read_lsoa_lookup, read_similar_ccgs
 from analysis.sources.manifest import Pin, locate, pins_of, read_manifest, required_months
 from analysis.sources.mar import check_organisations, read_all_mar
 from analysis.sources.ons import read_mid2015
+from analysis.tabular import read_table
 from analysis.workspace import Workspace
 
 MID2015_FILE, LSOA_FILE, SIMILAR_FILE = "SAPE18DT5", "lsoa11", "ccg16"
@@ -33,20 +39,25 @@ LSOA_BOUNDARIES = pd.Timestamp("2018-04-01")  # the date whose CCGs and STPs the
 class Reference:
     """Who the units are and how many people they have: ``unit_names`` by unit, ``population`` [unit, month, population].
 
-    ``stp_of`` is [unit, stp_code, stp_name], None where only the embedded tables are at hand.
+    ``stp_of`` is [unit, stp_code, stp_name] and ``lsoas`` the lookup of LSOAs, both None where only the embedded tables are
+    at hand; ``units`` (covariates) and ``similar_units`` have no rows then.
     """
 
     geography: Geography
     unit_names: pd.Series
     population: pd.DataFrame
     stp_of: pd.DataFrame | None
+    lsoas: pd.DataFrame | None
+    units: pd.DataFrame
+    similar_units: pd.DataFrame
 
 
-def published_files(work: Workspace, protocol: Protocol) -> dict[Pin, Path]:
+def published_files(work: Workspace, protocol: Protocol, further: bool = True) -> dict[Pin, Path]:
     """A verified local file for each pin that the study needs.
 
     The monthly returns can be downloaded. The files behind population and names have no address of their own; where
     none of them is here, the embedded tables made from them stand in, so that the returns alone are enough.
+    The ``further`` files, delayed transfers and deprivation, are taken where they are at hand and the lookups are too.
 
     Raises
     ------
@@ -61,31 +72,49 @@ def published_files(work: Workspace, protocol: Protocol) -> dict[Pin, Path]:
     folders = [work.data_raw, work.mirror]
     embedded = (work.snapshot / POPULATION).is_file() and not any(locate(pin, folders) for pin in reference)
     needed = [*months.values(), *([] if embedded else reference)]
-    return acquire(needed, work.data_raw, work.mirror, work.build / "downloads")
+    cache = work.build / "downloads"
+    files = acquire(needed, work.data_raw, work.mirror, cache)
+    if embedded or not further:
+        return files
+    return files | acquire(_further(pins, protocol, folders), work.data_raw, work.mirror, cache)
 
 
 def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> tuple[Cleaned, Reference]:
-    """The cleaned panel of CCGs from published files, and the reference tables it rests on."""
+    """The cleaned panel of CCGs, and of local authorities where their files are there, and the tables it rests on."""
     reference = _published_reference(work, protocol, files) or _embedded_reference(work, protocol)
     geography = reference.geography
     cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
     known = geography.known_codes | set(protocol.study.outside_panel)
-    paths = {pin.month: path for pin, path in files.items() if pin.source == "mar" and pin.month}
+    paths = _by_month(files, "mar")
     mar = read_all_mar(paths, known)
     for file in mar:
         check_organisations(file, geography.in_force(file.month) | set(protocol.study.outside_panel), paths[file.month])
+    attributes = assemble.unit_attributes(cohorts, reference.unit_names, geography, protocol)
     cleaned = clean(
         counts=assemble.unit_counts(mar, geography, protocol),
         population=reference.population,
-        attributes=assemble.unit_attributes(cohorts, reference.unit_names, geography, protocol),
+        attributes=attributes,
         notes=assemble.notes_by_month(mar),
         protocol=protocol,
     )
+    delays = _by_month(files, "dtoc")
+    if delays and reference.lsoas is not None:
+        authorities = local_authority_rows(
+            delays=read_all_dtoc(delays),
+            lsoas=reference.lsoas,
+            counties=read_table(work.district_county, ["lad18_code", "county"]),
+            lookup_date=LSOA_BOUNDARIES,
+            geography=geography,
+            population=reference.population,
+            attributes=attributes,
+            protocol=protocol,
+        )
+        cleaned = replace(cleaned, panel=tidy(pd.concat([cleaned.panel, authorities, england(authorities)])))
     return cleaned, reference
 
 
-def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, dict[str, Any]]:
-    """The cleaned panel of areas from the embedded snapshot, and the provenance it came with.
+def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Reference, dict[str, Any]]:
+    """The cleaned panel of areas from the embedded snapshot, the tables it rests on, and the provenance it came with.
 
     Raises
     ------
@@ -93,8 +122,8 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, dict[s
         The protocol or the cohort table is not the one that the snapshot was made with.
     """
     panel = read_snapshot(work.snapshot, protocol)
-    geography = _embedded_reference(work, protocol).geography
-    cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
+    reference = _embedded_reference(work, protocol)
+    cohorts = read_cohorts(work.cohorts, reference.geography.known_codes, protocol.model_ids)
     ours = cohorts[cohorts.model.isin(protocol.model_ids)]
     wanted, held = set(zip(ours.model, ours.vanguard, strict=True)), set(zip(panel.model, panel.site, strict=True))
     changed = sorted(site for _, site in wanted - held)
@@ -109,7 +138,7 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, dict[s
     ledger = pd.read_csv(work.snapshot / work.ledger.name, keep_default_na=False)
     shifts = pd.DataFrame(columns=["outcome", "unit", "unit_name", "month", "ratio"])
     made_from = json.loads((work.snapshot / work.data_provenance.name).read_text(encoding="utf-8"))
-    return Cleaned(panel, ledger, shifts), made_from
+    return Cleaned(panel, ledger, shifts), reference, made_from
 
 
 def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> Reference | None:
@@ -122,11 +151,16 @@ def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, P
     geography = build_geography(changes, sorted(ccgs.ccg_code.unique()), protocol.study.boundaries)
     mid2015 = read_mid2015(files[_pin(pins, "ons", MID2015_FILE)])
     lists = read_gp_lists(files[pins_of(pins, "gp_lists")[0]])
+    imd = [read_imd(files[pin]) for pin in pins_of(pins, "imd")]
+    stp_of = assemble.stp_of_units(lsoas, geography, LSOA_BOUNDARIES)
     return Reference(
         geography=geography,
         unit_names=assemble.unit_names(assemble.ccg_names(ccgs, lsoas, changes), geography),
         population=assemble.population_by_month(mid2015, ccgs, lists, geography, protocol),
-        stp_of=assemble.stp_of_units(lsoas, geography, LSOA_BOUNDARIES),
+        stp_of=stp_of,
+        lsoas=lsoas,
+        units=unit_covariates(stp_of, mid2015, imd[0] if imd else None, ccgs, geography),
+        similar_units=similar_units(ccgs, geography),
     )
 
 
@@ -134,7 +168,20 @@ def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
     unit_names, population = read_population(work.snapshot, protocol)
     codes = [code for unit in unit_names.index for code in assemble.members(unit)]
     geography = build_geography(read_ccg_changes(work.ccg_changes), codes, protocol.study.boundaries)
-    return Reference(geography, unit_names, population, None)
+    empty = [pd.DataFrame(columns=columns) for columns in (COVARIATES, SIMILAR)]
+    return Reference(geography, unit_names, population, None, None, *empty)
+
+
+def _further(pins: Sequence[Pin], protocol: Protocol, folders: Sequence[Path | None]) -> list[Pin]:
+    """Deprivation if it is at hand; delayed transfers of every month of the study if any month of it is."""
+    start, end = protocol.study.start.date(), protocol.study.end.date()
+    held = [pin for pin in pins if locate(pin, folders) and (pin.month is None or start <= pin.month <= end)]
+    delays = outcomes_from("dtoc", protocol) and pins_of(held, "dtoc")
+    return pins_of(held, "imd") + (list(required_months(pins, "dtoc", start, end).values()) if delays else [])
+
+
+def _by_month(files: dict[Pin, Path], source: str) -> dict[date, Path]:
+    return {pin.month: path for pin, path in files.items() if pin.source == source and pin.month}
 
 
 def _pin(pins: Sequence[Pin], source: str, name: str) -> Pin:

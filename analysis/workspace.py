@@ -59,12 +59,25 @@ class Workspace:
         return self.data_raw / "ccg_changes.csv"
 
     @property
+    def district_county(self) -> Path:
+        return self.data_raw / "district_county.csv"
+
+    @property
     def panel(self) -> Path:
         return self.build / "data" / "panel.parquet"
 
     @property
     def shifts(self) -> Path:
         return self.build / "data" / "lasting_shifts.csv"
+
+    @property
+    def units(self) -> Path:
+        """Covariates of the CCG units."""
+        return self.build / "data" / "units.csv"
+
+    @property
+    def similar_units(self) -> Path:
+        return self.build / "data" / "similar_units.csv"
 
     @property
     def data_provenance(self) -> Path:
@@ -78,9 +91,18 @@ class Workspace:
     def estimates(self) -> Path:
         return self.results / "estimates.parquet"
 
+    def series(self, name: str) -> Path:
+        """A table that figures draw."""
+        return self.results / f"{name}.parquet"
+
     @property
     def its_series(self) -> Path:
-        return self.results / "its_series.parquet"
+        return self.series("its_series")
+
+    @property
+    def simulation(self) -> Path:
+        """Simulated error rates: committed, since they take far longer than everything else."""
+        return self.root / "reports" / "simulation.csv"
 
     @property
     def not_run(self) -> Path:

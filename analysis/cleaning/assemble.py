@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.cleaning.cohorts import unit_cohorts
 from analysis.cleaning.geography import POOL_SEPARATOR, Geography
+from analysis.cleaning.panel import outcomes_from
 from analysis.cleaning.population import unit_population
 from analysis.cleaning.quality import doubts
 from analysis.errors import StudyError
@@ -16,14 +17,15 @@ from analysis.sources.mar import MEASURES, MarFile
 
 
 def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protocol) -> pd.DataFrame:
-    """[unit, month, outcome, value]: the protocol's outcomes, merged CCGs back-cast as sums.
+    """[unit, month, outcome, value]: the protocol's outcomes that come from the return, merged CCGs back-cast as sums.
 
     Raises
     ------
     StudyError
         An outcome names a measure that the return does not have.
     """
-    for outcome in protocol.outcomes:
+    outcomes = outcomes_from("mar", protocol)
+    for outcome in outcomes:
         if outcome.measure not in MEASURES.values():
             raise StudyError(
                 "analysis/protocol.toml",
@@ -34,7 +36,7 @@ def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protoc
             )
     organisations = pd.concat([file.organisations for file in files], ignore_index=True)
     inside = organisations[~organisations.org_code.isin(protocol.study.outside_panel)]
-    measures = {outcome.measure: outcome.id for outcome in protocol.outcomes}
+    measures = {outcome.measure: outcome.id for outcome in outcomes}
     counts = inside.assign(unit=inside.org_code.map(geography.unit_of)).groupby(["unit", "month"])[list(measures)].sum()
     return counts.rename(columns=measures).rename_axis(columns="outcome").stack().rename("value").reset_index()
 

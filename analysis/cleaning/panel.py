@@ -9,17 +9,17 @@ import pandera.pandas as pa
 
 from analysis.cleaning import quality
 from analysis.errors import DataError
-from analysis.protocol import Protocol
+from analysis.protocol import Outcome, Protocol
 
 KEY = ["geography", "unit", "month", "outcome"]
 ATTRIBUTES = ["model", "site", "covered_share", "other_programmes"]
-CCG, AREA, ENGLAND = "ccg", "area", "england"
+CCG, LOCAL_AUTHORITY, AREA, ENGLAND = "ccg", "local_authority", "area", "england"
 ANALYSED = (CCG, AREA)  # the geographies whose units a model may compare
 ENGLAND_CODE = "E92000001"
 
 PANEL = pa.DataFrameSchema(
     {
-        "geography": pa.Column(str, pa.Check.isin([CCG, "local_authority", AREA, ENGLAND])),
+        "geography": pa.Column(str, pa.Check.isin([CCG, LOCAL_AUTHORITY, AREA, ENGLAND])),
         "unit": pa.Column(str),
         "unit_name": pa.Column(str),
         "month": pa.Column("datetime64[us]"),
@@ -58,7 +58,7 @@ def clean(
     notes: dict[pd.Timestamp, str],
     protocol: Protocol,
 ) -> Cleaned:
-    """Build the panel of CCG units and of England.
+    """Build the panel of CCG units and of England, for the outcomes of the Monthly Activity Return.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def clean(
                 what, f"no unit {absent[0]}", "every unit that has counts", "Check data_raw/ccg_changes.csv."
             )
     flagged, shifts = [], []
-    for outcome in protocol.outcomes:
+    for outcome in outcomes_from("mar", protocol):
         table = _complete(counts[counts.outcome == outcome.id], protocol.months)
         found = quality.assess(table, protocol.quality)
         flagged.append(found.assign(outcome=outcome.id))
@@ -131,6 +131,11 @@ def aggregate(units: pd.DataFrame, membership: pd.DataFrame) -> pd.DataFrame:
         sums.reset_index().merge(doubts, on=["area", "month", "outcome"], how="left").fillna({"quality": quality.OK})
     )
     return table.rename(columns={"area": "unit"})
+
+
+def outcomes_from(source: str, protocol: Protocol) -> list[Outcome]:
+    """The protocol's outcomes that come from this publication."""
+    return [outcome for outcome in protocol.outcomes if outcome.source == source]
 
 
 def england(units: pd.DataFrame) -> pd.DataFrame:

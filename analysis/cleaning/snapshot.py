@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cleaning.panel import AREA, ATTRIBUTES, CCG, aggregate, england, tidy
+from analysis.cleaning.panel import AREA, ATTRIBUTES, CCG, aggregate, england, outcomes_from, tidy
 from analysis.errors import StudyError
 from analysis.protocol import NO_MODEL, Protocol
 from analysis.tabular import read_table
@@ -59,20 +59,23 @@ def summarise(panel: pd.DataFrame, stp_of: pd.DataFrame) -> dict[str, pd.DataFra
 def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
     """The panel that the committed snapshot holds (geographies ``area`` and ``england``), cut to the study's window.
 
+    It holds the outcomes of the Monthly Activity Return only: those by local authority are absent.
+
     Raises
     ------
     DataError
         A file is not there or lacks a column.
     StudyError
-        The protocol has an outcome or a month that the snapshot does not hold.
+        The protocol has an outcome of the return, or a month, that the snapshot does not hold.
     """
     series = read_table(folder / SERIES, SERIES_COLUMNS)
     units = read_table(folder / UNITS, UNIT_COLUMNS)
     series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
     series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
-    _check_held(folder / SERIES, "outcome", [outcome.id for outcome in protocol.outcomes], set(series.outcome))
+    outcomes = [outcome.id for outcome in outcomes_from("mar", protocol)]
+    _check_held(folder / SERIES, "outcome", outcomes, set(series.outcome))
     _check_held(folder / SERIES, "month", list(protocol.months), set(series.month))
-    series = series[series.month.isin(protocol.months) & series.outcome.isin([o.id for o in protocol.outcomes])]
+    series = series[series.month.isin(protocol.months) & series.outcome.isin(outcomes)]
     units["covered_share"] = pd.to_numeric(units.covered_share)
     units["site"] = units.site.replace("", None)
     areas = series.merge(units, on="unit", validate="m:1")

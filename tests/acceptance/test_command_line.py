@@ -262,6 +262,8 @@ def test_the_returns_alone_downloaded(project: Project, warm: Warm, tmp_path: Pa
     downloaded, full = (pd.read_parquet(folder / PANEL).set_index(key) for folder in (build, project.root / "build"))
     assert downloaded.loc["ccg"].index.get_level_values("unit").nunique() == 206
     numbers = ["population_published", "population"]
+    assert set(full.index.get_level_values("geography")) == {"ccg", "local_authority", "england"}
+    full = full[full.index.isin(downloaded.index)]  # delayed transfers need the lookups, which have no address
     pd.testing.assert_frame_equal(downloaded.drop(columns=numbers), full.drop(columns=numbers))
     ccgs, same = downloaded.loc["ccg"], full.loc["ccg"]
     assert (ccgs.population_published - same.population_published).abs().max() <= 0.001

@@ -53,14 +53,16 @@ def test_all_files_parse_with_their_organisations(returns: dict[date, MarFile]) 
 
 
 def test_the_panel_has_every_unit_and_month(real: RealData) -> None:
-    """206 CCG units and England by 60 months, for each of the four outcomes; every key once."""
+    """206 CCG units by 60 months for each of the return's four outcomes, England for those and delayed days; every key once."""
     sizes = real.panel.groupby(["geography", "outcome"]).agg(
         units=("unit", "nunique"), months=("month", "nunique"), rows=("unit", "size")
     )
     assert sizes.loc["ccg"].to_dict("index") == {
         name: {"units": 206, "months": 60, "rows": 12_360} for name in OUTCOMES
     }
-    assert sizes.loc["england"].to_dict("index") == {name: {"units": 1, "months": 60, "rows": 60} for name in OUTCOMES}
+    assert sizes.loc["england"].to_dict("index") == {
+        name: {"units": 1, "months": 60, "rows": 60} for name in sorted([*OUTCOMES, "delayed_days"])
+    }
 
 
 def test_units_sum_to_published_england_less_x24(real: RealData, returns: dict[date, MarFile]) -> None:
@@ -199,9 +201,9 @@ def test_the_snapshot_gives_nearly_the_same_effect(real: RealData, protocol: Pro
 
 
 def test_the_snapshots_sums_are_the_panels(real: RealData) -> None:
-    """Without masking, the snapshot's England is the panel's, in every month and outcome."""
+    """Without masking, the snapshot's England is the panel's, in every month and outcome of the return."""
     sums = [
-        data[data.geography == "england"]
+        data[(data.geography == "england") & data.outcome.isin(OUTCOMES)]
         .set_index(["outcome", "month"])[["value_published", "population_published", "value"]]
         .sort_index()
         for data in (real.panel, real.snapshot)
