@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.protocol import REST
-from analysis.results import Estimate, Results
-from analysis.verdict import Evidence, Verdict, holm, verdict
+from analysis.inference.multiple import HOLM
+from analysis.models.event_study import PRE_PERIOD, SIMULTANEOUS
+from analysis.protocol import REST, Specification
+from analysis.results import HEADLINE_INFERENCE, Estimate, Results
+from analysis.verdict import Evidence, Verdict, verdict
 from analysis.wording import (
     above_or_below,
     counted,
@@ -34,16 +36,16 @@ VERDICT_WORDS: dict[Verdict, str] = {
 
 
 def evidence(results: Results, outcome: str) -> dict[str, Evidence]:
-    """What the verdict rule looks at for each model: Holm's p over the models, and the controls' smallest p."""
-    models = results.protocol.model_ids
-    effects = [results.effect(outcome, model) for model in models]
-    adjusted = holm([effect.p_value for effect in effects])
+    """What the verdict rule looks at for each model: Holm's p, the test of the quarters before, and the controls' smallest p."""
     controls = [o.id for o in results.protocol.outcomes if o.role == "negative_control"]
     return {
         model: Evidence(
-            effect.value, p, control_p=min((results.effect(c, model).p_value for c in controls), default=None)
+            estimate=results.effect(outcome, model).value,
+            holm_p=results.percent("did", outcome, model, "att", HOLM).p_value,
+            pre_period_p=results.percent("event_study", outcome, model, PRE_PERIOD, HEADLINE_INFERENCE).p_value,
+            control_p=min((results.effect(control, model).p_value for control in controls), default=None),
         )
-        for model, effect, p in zip(models, effects, adjusted, strict=True)
+        for model in results.protocol.model_ids
     }
 
 
@@ -207,21 +209,20 @@ def event_study_sentence(results: Results, outcome: str, cohort: str) -> str:
     return text
 
 
-def event_path(results: Results, outcome: str, cohort: str, specification: str = "primary") -> pd.DataFrame:
-    """[event_time, estimate, ci_low, ci_high] in percent by quarter; the base quarter is zero without an interval."""
-    table = results.estimates
-    rows = table[
-        (table.design == "event_study")
-        & (table.outcome == outcome)
-        & (table.cohort == cohort)
-        & (table.specification == specification)
-        & (table.scale == "percent")
-    ]
-    times = rows.term.str.extract(r"quarter_([+-]\d+)_", expand=False).astype(int)
-    path = rows.assign(event_time=times)[["event_time", "estimate", "ci_low", "ci_high"]]
-    (base,) = set(range(path.event_time.min(), path.event_time.max() + 1)) - set(path.event_time)
-    zero = pd.DataFrame({"event_time": [base], "estimate": [0.0], "ci_low": [float("nan")], "ci_high": [float("nan")]})
-    return pd.concat([path, zero]).sort_values("event_time", ignore_index=True)
+def event_path(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """[event_time, estimate, ci_low, ci_high, band_low, band_high] in percent by quarter.
+
+    The interval is pointwise; the band holds for all quarters at once. The base quarter is zero and has neither.
+    """
+    pointwise, band = (results.rows("event_study", outcome, cohort, name) for name in ("CR1", SIMULTANEOUS))
+    band = band.rename(columns={"ci_low": "band_low", "ci_high": "band_high"})[["term", "band_low", "band_high"]]
+    quarters = pointwise[pointwise.term != PRE_PERIOD].merge(band, on="term", how="left")
+    times = quarters.term.str.removeprefix("quarter_").astype(int)
+    path = quarters.assign(event_time=times).set_index("event_time").sort_index()
+    every = range(path.index.min(), path.index.max() + 1)
+    columns = ["estimate", "ci_low", "ci_high", "band_low", "band_high"]
+    path = path[columns].reindex(every)
+    return path.assign(estimate=path.estimate.fillna(0.0)).reset_index()
 
 
 def late_departure(results: Results, outcome: str, cohort: str, specification: str = "primary") -> Estimate:
@@ -284,12 +285,17 @@ def designs_agree_sentence(results: Results, outcome: str) -> str:
     )
 
 
+def data_choices(results: Results) -> list[Specification]:
+    """The specifications that ran and differ in the data alone: every design is estimated under each of them."""
+    ran = set(results.estimates.specification)
+    return [s for s in results.protocol.specifications if "its" in s.designs and s.id in ran]
+
+
 def its_choices_sentence(results: Results, outcome: str) -> str:
     """How far the choices about the data move the controlled series' late departure."""
-    ran = [s.id for s in results.protocol.specifications if s.id in set(results.estimates.specification)]
     parts = []
     for model in results.protocol.model_ids:
-        values = [late_departure(results, outcome, model, specification).value for specification in ran]
+        values = [late_departure(results, outcome, model, choice.id).value for choice in data_choices(results)]
         parts.append(f"from {signed(min(values))} to {signed(max(values))} for {results.protocol.cohort_labels[model]}")
     month = results.protocol.its.effect_month
     return f"Under the same choices the controlled series' departure in month {month} runs {listed(parts)}."

@@ -85,6 +85,7 @@ class Outcome(_Table):
     role: Literal["primary", "secondary", "negative_control"]
     plain: str = ""
     measure: str
+    source: Literal["mar", "dtoc"] = "mar"  # Monthly Activity Return, or delayed transfers of care by local authority
 
 
 class Quality(_Table):
@@ -120,19 +121,40 @@ class Growth(_Table):
         return self
 
 
+Design = Literal["did", "event_study", "group_time", "robustness", "growth", "its"]
+
+
 class Specification(_Table):
+    """Which data a model sees and how it is fitted. What each choice means stands in ``protocol.toml``."""
+
+
     id: str
     label: str
-    masked: bool
-    population: Literal["moving", "fixed", "flat_backfill"]
-    draws: Count
+    designs: list[Design] = ["did"]
+    years: bool = False
+    estimator: Literal["poisson", "log_rate"] = "poisson"
+    masked: bool = True
     pending_masked: bool = False
+    population: Literal["moving", "fixed", "flat_backfill"] = "moving"
     units: Literal["all", "no_lasting_shift"] = "all"
+    controls: Literal["all", "similar", "no_other_programmes"] = "all"
+    treatment: Literal["whole", "dose"] = "whole"
+    also_treated: list[str] = []
+    unit_effects: Literal["constant", "calendar_month", "trend"] = "constant"
+    month_effects_by: list[str] = []
+    weights: Literal["expected", "equal_sites"] = "expected"
+    start_shift: int = 0
+    draws: Count
 
 
 class Inference(_Table):
     power: Share
     event_study_base: Month
+    event_study_draws: Count
+    variant_draws: Count
+    shortest_placebo: Count
+    high_use_share: Share
+    evaluability: dict[str, Count]
 
 
 class Its(_Table):

@@ -14,7 +14,7 @@ from analysis.cleaning.panel import CCG, Cleaned
 from analysis.cleaning.snapshot import summarise
 from analysis.errors import MachineError
 from analysis.files import write_together
-from analysis.inputs import clean_published, clean_snapshot, published_files
+from analysis.inputs import Reference, clean_published, clean_snapshot, published_files
 from analysis.protocol import Protocol, load_protocol
 from analysis.sources.acquire import SetUnavailable
 from analysis.sources.manifest import Pin
@@ -25,12 +25,14 @@ Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
 
 
 def build_data(work: Workspace, say: Say) -> None:
-    """Write the panel, the quality ledger, the list of lasting shifts, and where the data came from."""
+    """Write the panel, the tables of its units, the quality ledger and lasting shifts, and where the data came from."""
     protocol = load_protocol(work.protocol_file)
-    cleaned, provenance = _published_or_snapshot(work, protocol, say)
+    cleaned, reference, provenance = _published_or_snapshot(work, protocol, say)
     write_together(
         {
             work.panel: cleaned.panel,
+            work.units: reference.units,
+            work.similar_units: reference.similar_units,
             work.data_provenance: _json(provenance),
             work.ledger: cleaned.ledger,
             work.shifts: cleaned.shifts,
@@ -43,26 +45,41 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> None:
     # Imported here because it takes seconds, and the data stage needs none of it.
     from analysis.models.evaluate import evaluate, job_count
 
-    work.require(work.panel, work.shifts)
+    work.require(work.panel, work.shifts, work.units, work.similar_units)
     protocol = load_protocol(work.protocol_file)
     panel = pd.read_parquet(work.panel)
-    shifts = pd.read_csv(work.shifts)
+    shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
     with progress(job_count(panel, protocol)) as tick:
-        results = evaluate(panel, shifts, protocol, workers, tick)
+        results = evaluate(panel, shifts, covariates, similar, protocol, workers, tick)
     write_together(
         {
             work.estimates: results.estimates,
             work.estimates.with_suffix(".csv"): results.estimates,
-            work.its_series: results.its_series,
             work.not_run: results.not_run,
         }
+        | {work.series(name): table for name, table in results.series.items()}
     )
+
+
+def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:
+    """Write the table of error rates, with the seed and the commit that made it, among the reports' sources."""
+    from analysis.inference.simulation import chunk_count, simulate
+    from analysis.publish.provenance import commit
+
+    work.require(work.panel, work.units)
+    protocol = load_protocol(work.protocol_file)
+    panel, units = pd.read_parquet(work.panel), pd.read_csv(work.units)
+    with progress(chunk_count(protocol, draws)) as tick:
+        table = simulate(panel, units, protocol, draws, workers, tick)
+    head, clean = commit(work.root)
+    made_by = head if clean else f"{head}, with changes"
+    write_together({work.simulation: table.assign(seed=protocol.study.seed, commit=made_by)})
 
 
 def write_snapshot(work: Workspace, say: Say) -> None:
     """Write the embedded snapshot from the full published data."""
     protocol = load_protocol(work.protocol_file)
-    files = published_files(work, protocol)
+    files = published_files(work, protocol, further=False)
     cleaned, reference = clean_published(work, protocol, files)
     if reference.stp_of is None:
         raise SetUnavailable("The snapshot needs the lookups and population files as well as the monthly returns.")
@@ -76,7 +93,7 @@ def write_snapshot(work: Workspace, say: Say) -> None:
         say(f"{name}: {len(table):,} rows")
 
 
-def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tuple[Cleaned, dict[str, Any]]:
+def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tuple[Cleaned, Reference, dict[str, Any]]:
     reason = "DATA=snapshot was asked for."
     if work.data != "snapshot":
         try:
@@ -91,10 +108,10 @@ def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tup
             reason = str(unavailable)
             say(f"{reason} Using the embedded snapshot.")
         else:
-            cleaned, _ = clean_published(work, protocol, files)
-            return cleaned, {"dataset": "mar", "reason": "", **_provenance(cleaned, files)}
-    cleaned, made_from = clean_snapshot(work, protocol)
-    return cleaned, {"dataset": "snapshot", "reason": reason, **made_from}
+            cleaned, reference = clean_published(work, protocol, files)
+            return cleaned, reference, {"dataset": "mar", "reason": "", **_provenance(cleaned, files)}
+    cleaned, reference, made_from = clean_snapshot(work, protocol)
+    return cleaned, reference, {"dataset": "snapshot", "reason": reason, **made_from}
 
 
 def _provenance(cleaned: Cleaned, files: dict[Pin, Path]) -> dict[str, Any]:

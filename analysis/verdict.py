@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,12 +45,3 @@ def verdict(evidence: Evidence, level: float) -> Verdict:
     if None in (evidence.breakdown, evidence.same_sign, evidence.pre_period_p, evidence.control_p):
         return "unconfirmed"
     return "reduction supported" if evidence.estimate < 0 else "increase supported"
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of a family of p-values, in their order (Holm 1979)."""
-    adjusted, running = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted

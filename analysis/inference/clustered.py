@@ -1,21 +1,44 @@
-"""Cluster-robust variance from scores: the sandwich with one score per cluster (Liang & Zeger 1986)."""
+"""Cluster-robust variance: from scores (CR1) and from leaving out one cluster at a time (CR3)."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.stats import t as student
 
+from analysis.models.absorbed import NotIdentified
+from analysis.models.regression import Comparison, Fit, by_cluster
+
 
 def cr1_covariance(bread: np.ndarray, unit_scores: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """CR1 covariance (k × k): bread · Σ_g s_g s_g' · bread times G/(G − 1).
+    """CR1 covariance (k × k): bread · Σ_g s_g s_g' · bread times G/(G − 1) (Liang & Zeger 1986).
 
     ``unit_scores`` (n × k) are summed within ``cluster`` (n integers, 0 … G − 1). No factor is taken for the number of
     parameters, as most of them, the unit effects, are nested in the clusters.
     """
-    clusters = cluster.max() + 1
-    scores = np.zeros((clusters, unit_scores.shape[1]))
-    np.add.at(scores, cluster, unit_scores)
-    return bread @ (scores.T @ scores) @ bread * clusters / (clusters - 1)
+    scores = by_cluster(unit_scores, cluster)
+    clusters = len(scores)
+    return np.asarray(bread @ (scores.T @ scores) @ bread * clusters / (clusters - 1))
+
+
+def cr3_std_error(comparison: Comparison, fit: Fit) -> float:
+    """Jackknife standard error: √((G − 1)/G · Σ_g (β₋g − β)²), each β₋g a full refit without cluster g.
+
+    This is CV3 as MacKinnon, Nielsen & Webb (2023) define it; without the factor (G − 1)/G it is CR3 of clubSandwich.
+
+    Raises
+    ------
+    NotIdentified
+        Without some cluster there is no estimate: it held all the treated, or all the untreated.
+    """
+    clusters = comparison.clusters
+    shifts = np.empty(clusters)
+    for cluster in range(clusters):
+        try:
+            left = comparison.without_cluster(cluster).fit(start=fit.linear[comparison.cluster != cluster])
+        except NotIdentified as problem:
+            raise NotIdentified("leaving out one cluster leaves no comparison") from problem
+        shifts[cluster] = left.coefficients[0] - fit.coefficients[0]
+    return float(np.sqrt((clusters - 1) / clusters * (shifts**2).sum()))
 
 
 def t_interval(

@@ -1,39 +1,34 @@
-"""Studentised randomisation inference over sites for the Poisson difference-in-differences.
+"""Studentised randomisation inference over sites for a difference-in-differences.
 
 The treated sites are compared with placebo assignments of as many clusters (a site's units move together; a
-control is its own cluster). Under the null that treatment multiplies the mean by exp(θ₀), counts × exp(−θ₀D) follow
-the model without treatment: that model is fitted once, and the statistic of every assignment, the one-step
-estimate over its CR1 standard error, is then linear algebra. Exact when clusters are exchangeable and the effect is
-constant; studentising keeps it close when variances differ (MacKinnon & Webb 2020; Conley & Taber 2011).
+control is its own cluster). Under the null that the effect is θ₀, the outcome less θ₀D follows the model without
+treatment (for Poisson: counts × exp(−θ₀D)): that model is fitted once, and the statistic of every assignment, the
+one-step estimate over its CR1 standard error, is then linear algebra. Exact when clusters are exchangeable and the
+effect is constant; studentising keeps it close when variances differ (MacKinnon & Webb 2020; Conley & Taber 2011).
 Intervals invert the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, hstack
 
-from analysis.models.poisson import NotIdentified, TwoWay, fit_poisson
-from analysis.models.sample import Sample
+from analysis.inference.inversion import invert, p_value
+from analysis.models.regression import Comparison, Fit, by_cluster
 
-ROUNDING = 1e-9
-FIRST_REACH, LAST_REACH = 2.0, 5.0  # from the estimate, in standard errors and in log points: where an end is sought
-ROUNDS, SETTLED = (
-    4,
-    0.003,
-)  # looks at the critical value, and the share of the half-width by which an end may still move
 COLUMNS_AT_ONCE = 500  # assignments whose arrays fit a processor's cache
 
 
 @dataclass(frozen=True)
 class Assignments:
-    """Placebo assignments: ``clusters`` (draws × treated clusters), the actual one first; ``exact`` if all are listed."""
+    """Placebo assignments: ``clusters`` (draws × treated clusters), the actual one first; ``exact`` if all are listed.
+
+    The clusters of a row are in random order (the actual one's in order of number), as doses that differ need.
+    """
 
     clusters: np.ndarray
     exact: bool
@@ -41,11 +36,12 @@ class Assignments:
 
 @dataclass(frozen=True)
 class RandomisationTest:
-    """``statistics`` are those of every assignment under no effect, the actual one first."""
+    """``statistics`` and one-step ``estimates`` are those of every assignment under no effect, the actual one first."""
 
     p_value: float
     interval: tuple[float, float]
     statistics: np.ndarray
+    estimates: np.ndarray
     exact: bool
 
 
@@ -57,131 +53,129 @@ def draw_assignments(cluster: np.ndarray, treated: np.ndarray, draws: int, seed:
         others = [c for c in combinations(range(total), len(actual)) if c != tuple(actual)]
         return Assignments(np.array([actual, *others]), exact=True)
     generator = np.random.default_rng(seed)
-    order = generator.random((draws, total)).argpartition(len(actual), axis=1)[:, : len(actual)]
+    order = generator.random((draws, total)).argsort(axis=1)[:, : len(actual)]
     return Assignments(np.vstack([actual, order]), exact=False)
 
 
 def randomisation_test(
-    sample: Sample, post: np.ndarray, assignments: Assignments, estimate: float, std_error: float, conf_level: float
+    comparison: Comparison, assignments: Assignments, estimate: float, std_error: float, conf_level: float
 ) -> RandomisationTest:
     """Test of no effect, and the interval of effects (log rate) that the test does not reject.
 
-    ``post`` (T booleans) are the months in which treatment acts; ``estimate`` and ``std_error`` only start the search for
-    the interval. An end that no finite effect reaches is infinite.
+    ``estimate`` and ``std_error`` only start the search for the interval. An end that no finite effect reaches is infinite.
     """
-    everyone = assignment_matrix(assignments, sample.cluster)
-    actual = everyone[:, [0]]
-    under_null = statistics(sample, post, everyone, 0.0)
-    as_extreme = np.abs(under_null[1:]) >= np.abs(under_null[0]) * (1 - ROUNDING)
-    p_value = (int(as_extreme.sum()) + 1) / len(under_null)
-
-    def critical(values: np.ndarray) -> float:
-        """The largest |t| of the actual assignment that these placebo statistics do not reject."""
-        placebo = np.sort(np.abs(values[1:]))[::-1]
-        allowed = int(np.ceil((1 - conf_level) * len(values) - ROUNDING)) - 2  # p = 1 − level exactly is not rejected
-        return float(placebo[allowed]) if allowed >= 0 else float("inf")
-
-    def boundary(excess: Callable[[float], float], side: int) -> float:
-        """Where ``excess`` turns positive going outwards from the estimate; infinite beyond LAST_REACH."""
-        inner, reach = estimate, FIRST_REACH * std_error
-        while reach <= LAST_REACH:
-            outer = estimate + side * reach
-            try:
-                if excess(outer) > 0:
-                    return float(brentq(excess, inner, outer, xtol=1e-5))
-            except NotIdentified:
-                break
-            inner, reach = outer, 1.5 * reach
-        return side * float("inf")
-
-    def against(threshold: float) -> Callable[[float], float]:
-        return lambda theta: abs(float(statistics(sample, post, actual, theta)[0])) - threshold
-
-    def rejected(theta: float) -> float:
-        values = statistics(sample, post, everyone, theta)
-        return abs(float(values[0])) - critical(values)
-
-    def end(side: int) -> float:
-        """The critical value moves little with θ₀ where many sites are treated: it is taken anew at each end found until
-        the end settles. Where it does not settle, every assignment is looked at for every θ₀.
-        """
-        threshold, previous = critical(under_null), float("nan")
-        for _ in range(ROUNDS):
-            found = boundary(against(threshold), side)
-            if not np.isfinite(found):
-                break
-            if abs(found - previous) <= SETTLED * abs(found - estimate):
-                return found
-            previous, threshold = found, critical(statistics(sample, post, everyone, found))
-        return boundary(rejected, side) if np.isfinite(critical(under_null)) else side * float("inf")
-
-    ends = [end(side) for side in (-1, 1)]
-    return RandomisationTest(p_value, (ends[0], ends[1]), under_null, assignments.exact)
+    everyone = assignment_matrix(assignments, comparison)
+    studentised, estimates = one_step(comparison, everyone, comparison.null())
+    interval = invert(
+        everywhere=lambda theta: one_step(comparison, everyone, comparison.null(theta))[0],
+        actual=lambda theta: actual_statistic(comparison, comparison.null(theta)),
+        under_null=studentised, estimate=estimate, std_error=std_error, conf_level=conf_level,
+    )  # fmt: skip
+    return RandomisationTest(p_value(studentised), interval, studentised, estimates, assignments.exact)
 
 
-def assignment_matrix(assignments: Assignments, cluster: np.ndarray) -> csc_array:
-    """Units × assignments, 1 where the unit is treated."""
+def assignment_matrix(assignments: Assignments, comparison: Comparison) -> csc_array:
+    """Units × assignments: the dose of each unit. The first column is the actual one.
+
+    In a placebo assignment each chosen cluster gets the mean dose of one of the treated clusters, in all its units.
+    """
+    cluster, dose = comparison.cluster, comparison.dose
     draws, treated = assignments.clusters.shape
+    doses = np.array([dose[(cluster == number) & (dose != 0)].mean() for number in assignments.clusters[0]])
     chosen = csc_array(
-        (np.ones(draws * treated), (assignments.clusters.ravel(), np.repeat(np.arange(draws), treated))),
-        shape=(int(cluster.max()) + 1, draws),
+        (np.tile(doses, draws), (assignments.clusters.ravel(), np.repeat(np.arange(draws), treated))),
+        shape=(comparison.clusters, draws),
     )
-    members = csc_array(
-        (np.ones(len(cluster)), (np.arange(len(cluster)), cluster)), shape=(len(cluster), chosen.shape[0])
-    )
-    return members @ chosen
+    members = csc_array((np.ones(len(cluster)), (np.arange(len(cluster)), cluster)))
+    placebo = csc_array(members @ chosen)
+    if (placebo[:, [0]].toarray()[:, 0] == dose).all():
+        return placebo
+    return csc_array(hstack([csc_array(dose[:, None]), placebo[:, 1:]]))
 
 
-def statistics(sample: Sample, post: np.ndarray, assigned: csc_array, theta: float) -> np.ndarray:
-    """Studentised one-step estimates, one per column of ``assigned``, under a true log rate ratio ``theta``.
+def statistics(comparison: Comparison, assigned: csc_array, theta: float = 0.0) -> np.ndarray:
+    """Studentised one-step estimates, one per column of ``assigned``, under a true effect of ``theta`` log points."""
+    return one_step(comparison, assigned, comparison.null(theta))[0]
 
-    For every assignment D̃ is the treatment indicator less its weighted unit and month effects. The estimate is
-    Σ D̃e ÷ Σ WD̃², and its CR1 variance sums the squared cluster scores Σ D̃(e − W D̃ β).
+
+def one_step(comparison: Comparison, assigned: csc_array, null: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Studentised one-step estimates from the fit without treatment, and the estimates, one per column of ``assigned``.
+
+    For every assignment D̃ is the treatment less its weighted unit and month effects. The estimate is Σ D̃e ÷ Σ WD̃²,
+    and its CR1 variance sums the squared cluster scores Σ D̃(e − W D̃ β).
     """
-    untreated = sample.counts * np.exp(-theta * np.outer(sample.treated, post))
-    null = fit_poisson(untreated, sample.population, np.empty((0, *sample.counts.shape)))
-    residual = np.where(sample.observed, untreated, 0.0) - null.fitted
-    members = csc_array((np.ones(len(sample.cluster)), (sample.cluster, np.arange(len(sample.cluster)))))
+    basis = _Basis(null, comparison.post.astype(float))
+    cluster = comparison.cluster
+    members = csc_array((np.ones(len(cluster)), (cluster, np.arange(len(cluster)))))
     pieces = range(0, assigned.shape[1], COLUMNS_AT_ONCE)
-    effects = TwoWay(null.fitted)
-    return np.concatenate(
-        [_studentised(effects, residual, post, members, assigned[:, k : k + COLUMNS_AT_ONCE]) for k in pieces]
-    )
+    found = [basis.studentised(assigned[:, k : k + COLUMNS_AT_ONCE], members) for k in pieces]
+    return np.concatenate([t for t, _ in found]), np.concatenate([beta for _, beta in found])
 
 
-def _studentised(
-    effects: TwoWay, residual: np.ndarray, post: np.ndarray, members: csc_array, assigned: csc_array
-) -> np.ndarray:
-    weights_post = effects.weights * post
-    exposure = weights_post.sum(axis=1)
-    # Month effects of each single unit's indicator (T × n); those of an assignment are sums of these columns.
-    month_basis = effects.schur_inverse @ (weights_post - exposure[:, None] * effects.shares).T
+def actual_statistic(comparison: Comparison, null: Fit) -> float:
+    """The studentised one-step estimate of the actual assignment, straight from its definition."""
+    treatment = null.effects.residual(comparison.treatment)
+    spread = null.weights * treatment**2
+    estimate = (treatment * null.scores).sum() / spread.sum()
+    scores = by_cluster((treatment * null.scores - spread * estimate).sum(axis=1), comparison.cluster)
+    clusters = len(scores)
+    return float(estimate * spread.sum() / np.sqrt((scores**2).sum() * clusters / (clusters - 1)))
 
-    month = _times(month_basis, assigned)
 
-    def along(matrix: np.ndarray) -> np.ndarray:
-        """matrix · month, by whichever order of the products is the shorter."""
-        return _times(matrix @ month_basis, assigned) if assigned.shape[1] > len(exposure) else matrix @ month
+class _Basis:
+    """The treatment of each single unit less its effects, from which that of any assignment is a sum.
 
-    treated = assigned.toarray()
-    smoothed = along(effects.shares)
-    unit = treated * (exposure / effects.unit_total)[:, None] - smoothed
-    overlap = treated * along(weights_post)
-    exposed = treated * exposure[:, None]
+    With Z the units' columns, C the months' and p the months of treatment, D̃ = D p − Z u − C m: for unit k's own
+    indicator u and m are columns here, and sums over months of products with D̃ are matrices units × units.
+    """
 
-    score = (residual * post).sum(axis=1)
-    denominator = (exposed * (1 - unit) - overlap).sum(axis=0)
-    estimate = (assigned.T @ score) / denominator
-    spread = (
-        exposed * (1 - 2 * unit)
-        - 2 * overlap
-        + effects.unit_total[:, None] * unit * (unit + 2 * smoothed)
-        + effects.weights @ month**2
-    )
-    unit_scores = treated * score[:, None] - along(residual) - spread * estimate
-    clusters = members.shape[0]
-    meat = ((members @ unit_scores) ** 2).sum(axis=0)
-    return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))
+    def __init__(self, null: Fit, post: np.ndarray) -> None:
+        effects = null.effects
+        across = effects.nuisance.across
+        units, months = effects.weights.shape
+        weighted = effects.weights * post
+        self.own = np.einsum("nat,t->na", effects.weighted_within, post)  # Σ W p Z
+        self.unit = np.einsum("nab,nb->na", effects.block_inverse, self.own)
+        seen = weighted - np.einsum("nat,na->nt", effects.shares, self.own)
+        month = effects.schur_inverse @ np.einsum("nq,nt->qtn", across, seen).reshape(-1, units)
+        self.month = month.reshape(-1, months, units)  # q × T × units assigned
+
+        def along(cells: np.ndarray) -> np.ndarray:
+            """Σ_t cells · C m: units × units assigned."""
+            return np.asarray(sum((cells * across[:, [q]]) @ self.month[q] for q in range(across.shape[1])))
+
+        self.smoothed = np.stack([along(effects.shares[:, a]) for a in range(effects.shares.shape[1])], axis=1)
+        self.overlap, self.residual = along(weighted), along(null.scores)
+        self.exposure = weighted @ post
+        self.score = null.scores @ post
+        self.effects, self.across = effects, across
+
+    def studentised(self, assigned: csc_array, members: csc_array) -> tuple[np.ndarray, np.ndarray]:
+        dose = assigned.toarray()
+        within = range(self.own.shape[1])
+        smoothed = [_times(self.smoothed[:, a], assigned) for a in within]
+        unit = [dose * self.unit[:, [a]] - smoothed[a] for a in within]
+        month = [_times(part, assigned) for part in self.month]
+        overlap = dose * _times(self.overlap, assigned)
+        through = dose * sum(unit[a] * self.own[:, [a]] for a in within)
+        exposed = dose**2 * self.exposure[:, None]
+
+        denominator = (exposed - through - overlap).sum(axis=0)
+        estimate = (assigned.T @ self.score) / denominator
+        spread = exposed - 2 * through - 2 * overlap
+        for a in within:
+            for b in within:
+                block = self.effects.block[:, a, b, None]
+                if block.any():
+                    spread += block * unit[a] * (unit[b] + 2 * smoothed[b])
+        for q, first in enumerate(month):
+            for r, second in enumerate(month):
+                scale = (self.across[:, q] * self.across[:, r])[:, None]
+                spread += (self.effects.weights * scale) @ (first * second)
+        unit_scores = dose * self.score[:, None] - _times(self.residual, assigned) - spread * estimate
+        clusters = members.shape[0]
+        meat = ((members @ unit_scores) ** 2).sum(axis=0)
+        return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1)), np.asarray(estimate)
 
 
 def _times(matrix: np.ndarray, assigned: csc_array) -> np.ndarray:

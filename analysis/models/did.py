@@ -1,21 +1,28 @@
-"""Difference-in-differences and event study by Poisson pseudo-likelihood, cohort against the units of no model."""
+"""Difference-in-differences, cohort against the units of no model, by every inference method side by side."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.inference.clustered import cr1_covariance, t_interval
+from analysis.inference.bootstrap import cluster_bootstrap
+from analysis.inference.clustered import cr1_covariance, cr3_std_error, t_interval
 from analysis.inference.randomisation import draw_assignments, randomisation_test
+from analysis.models.absorbed import NotIdentified, Nuisance
 from analysis.models.estimates import both_scales, minimum_detectable
-from analysis.models.poisson import fit_poisson
+from analysis.models.log_rate import log_rate
+from analysis.models.poisson import Poisson, fit_poisson
+from analysis.models.regression import Comparison, Model, by_cluster
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol
+from analysis.protocol import Protocol, Specification
 
-CR1, RANDOMISATION = "CR1", "randomisation"
+CR1, CR3, RANDOMISATION = "CR1", "CR3", "randomisation"
+BOOTSTRAP = {"poisson": "score_bootstrap", "log_rate": "wild_bootstrap"}
+MONTHS_A_YEAR = 12
 
 
 @dataclass(frozen=True)
@@ -28,75 +35,135 @@ class Effect:
     notes: str = ""
 
 
-def effects(months: pd.DatetimeIndex, protocol: Protocol) -> list[Effect]:
-    """The programme as a whole, then each year.
+def effects(months: pd.DatetimeIndex, specification: Specification, protocol: Protocol) -> list[Effect]:
+    """The programme as a whole and, where the specification asks for them, its years.
 
     A year's effect compares that year with the months before the programme; the other years are left out, so that
     neither its estimate nor its test's null says anything of them.
     """
-    after = months >= protocol.study.programme_start
-    listed = [Effect("att", np.ones(len(months), bool), np.asarray(after))]
-    for year in protocol.programme_years:
+    start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
+    after = np.asarray(months >= start)
+    moved = f"start moved to {start:%B %Y}" if specification.start_shift else ""
+    listed = [Effect("att", np.ones(len(months), bool), after, moved)]
+    for year in protocol.programme_years if specification.years else []:
         inside = np.asarray((months >= year.start) & (months <= year.end))
         note = f"{year.label} against the months before the programme; the other years are left out"
-        listed.append(Effect(f"att_{year.id}", ~np.asarray(after) | inside, inside, note))
+        listed.append(Effect(f"att_{year.id}", ~after | inside, inside, note))
     return listed
 
 
-def difference_in_differences(sample: Sample, draws: int, seed: int, protocol: Protocol) -> list[dict[str, Any]]:
-    """Rows of the estimates table: every effect by CR1 and by randomisation, with its minimum detectable effect.
+def difference_in_differences(
+    sample: Sample, specification: Specification, seed: int, protocol: Protocol, every_method: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of the estimates table: every effect by each inference method, with its minimum detectable effect.
 
-    Units: log points of the rate per head. ``draws`` is the number of placebo assignments.
+    Units: log points of the rate per head. ``every_method`` adds the jackknife and the cluster bootstrap to CR1 and
+    randomisation.
     """
-    assignments = draw_assignments(sample.cluster, sample.treated, draws, seed)
     rows: list[dict[str, Any]] = []
-    for effect in effects(sample.months, protocol):
+    for effect in effects(sample.months, specification, protocol):
         seen = sample.restrict(effect.used)
-        post = effect.post[effect.used]
-        fit = fit_poisson(seen.counts, seen.population, np.outer(seen.treated, post)[None].astype(float))
-        estimate = float(fit.coefficients[0])
-        std_error = float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, seen.cluster)[0, 0]))
-        interval, p_value = t_interval(estimate, std_error, seen.cluster.max(), protocol.study.conf_level)
-        test = randomisation_test(seen, post, assignments, estimate, std_error, protocol.study.conf_level)
-        context: dict[str, Any] = {"design": "did", "n_obs": int(seen.observed.sum())}
-        scheme = "every assignment" if test.exact else f"{draws:,} random assignments"
-        rows += both_scales(
-            effect.term, CR1, estimate, interval, std_error=std_error, p_value=p_value, notes=effect.notes, **context
-        )
-        rows += both_scales(
-            effect.term, RANDOMISATION, estimate, test.interval, p_value=test.p_value,
-            notes="; ".join(filter(None, [effect.notes, scheme])), **context,
-        )  # fmt: skip
-        half_width = (test.interval[1] - test.interval[0]) / 2
-        detectable = minimum_detectable(half_width, protocol.study.conf_level, protocol.inference.power)
-        rows += both_scales(
-            effect.term.replace("att", "mde"), RANDOMISATION, detectable, **context | {"design": "power"}
-        )
+        comparison = compare(seen, specification, effect.post[effect.used])
+        rows += infer(comparison, specification, effect.term, seed, protocol, every_method, effect.notes)
     return rows
 
 
-def event_study(sample: Sample, protocol: Protocol) -> list[dict[str, Any]]:
-    """Effect of treatment in every quarter relative to the last before the programme, with pointwise CR1 intervals."""
-    quarter = (sample.months.year - protocol.study.programme_start.year) * 4 + sample.months.quarter
-    event_time = np.asarray(quarter - protocol.study.programme_start.quarter)
-    base = protocol.inference.event_study_base
-    base_time = int(event_time[sample.months.get_loc(base)])
-    times = [time for time in np.unique(event_time) if time != base_time]
-    regressors = np.stack([np.outer(sample.treated, event_time == time) for time in times]).astype(float)
-    fit = fit_poisson(sample.counts, sample.population, regressors)
-    errors = np.sqrt(np.diag(cr1_covariance(fit.bread, fit.unit_scores, sample.cluster)))
+def compare(sample: Sample, specification: Specification, post: np.ndarray) -> Comparison:
+    """The comparison that the specification makes of a sample, with treatment in the months ``post``."""
+    return Comparison(model_of(sample, specification), sample.dose, post, sample.cluster)
+
+
+def model_of(sample: Sample, specification: Specification) -> Model:
+    """The outcome with the estimator, the effects and the weights of the specification."""
+    effects = _nuisance(sample, specification)
+    weight = _weights(sample) if specification.weights == "equal_sites" else np.ones(len(sample.units))
+    if specification.estimator == "log_rate":
+        return log_rate(sample.counts, sample.population, effects, weight)
+    # A weight on a unit's pseudo-likelihood is a factor on its counts and its population alike.
+    return Poisson(sample.counts * weight[:, None], sample.population * weight[:, None], effects)
+
+
+def infer(
+    comparison: Comparison,
+    specification: Specification,
+    term: str,
+    seed: int,
+    protocol: Protocol,
+    every_method: bool = False,
+    notes: str = "",
+    design: str = "did",
+) -> list[dict[str, Any]]:
+    """One effect's rows: the estimate with each method's interval and p-value, and what each could have found.
+
+    Raises
+    ------
+    NotIdentified
+        The comparison has no estimate.
+    """
+    conf_level, draws = protocol.study.conf_level, specification.draws
+    fit = comparison.fit()
+    estimate = float(fit.coefficients[0])
+    std_error = float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)[0, 0]))
+    degrees = comparison.clusters - 1
+    treated = len(np.unique(comparison.cluster[comparison.dose != 0]))
+    flag = "one treated cluster: cluster-robust errors do not hold" if treated == 1 else ""
     rows: list[dict[str, Any]] = []
-    for time, estimate, error in zip(times, fit.coefficients, errors, strict=True):
-        interval, p_value = t_interval(float(estimate), float(error), sample.cluster.max(), protocol.study.conf_level)
-        rows += both_scales(
-            f"quarter_{time:+d}", CR1, float(estimate), interval, std_error=float(error), p_value=p_value,
-            notes=f"against the quarter from {base:%B %Y}; pointwise interval",
-            design="event_study", n_obs=int(sample.observed.sum()),
-        )  # fmt: skip
+
+    def add(method: str, interval: tuple[float, float], p_value: float, error: float = math.nan, how: str = "") -> None:
+        context: dict[str, Any] = {"n_obs": int(comparison.model.observed.sum())}
+        said = "; ".join(filter(None, [notes, how, flag if method in (CR1, CR3) else ""]))
+        rows.extend(
+            both_scales(
+                term, method, estimate, interval, std_error=error, p_value=p_value, notes=said, design=design, **context
+            )
+        )
+        detectable = minimum_detectable((interval[1] - interval[0]) / 2, conf_level, protocol.inference.power)
+        if term.startswith("att") and design == "did":
+            rows.extend(both_scales(term.replace("att", "mde"), method, detectable, design="power", **context))
+
+    interval, p_value = t_interval(estimate, std_error, degrees, conf_level)
+    add(CR1, interval, p_value, std_error)
+    assignments = draw_assignments(comparison.cluster, comparison.dose != 0, draws, seed)
+    test = randomisation_test(comparison, assignments, estimate, std_error, conf_level)
+    add(RANDOMISATION, test.interval, test.p_value, how=_scheme(test.exact, "assignment", len(test.statistics) - 1))
+    if every_method:
+        bootstrap = cluster_bootstrap(comparison, draws, seed, estimate, std_error, conf_level)
+        how = _scheme(bootstrap.exact, "set of signs", len(bootstrap.statistics) - 1)
+        add(BOOTSTRAP[specification.estimator], bootstrap.interval, bootstrap.p_value, how=how)
+        try:
+            jackknife = cr3_std_error(comparison, fit)
+        except NotIdentified as problem:
+            add(CR3, (math.nan, math.nan), math.nan, how=str(problem))
+        else:
+            interval, p_value = t_interval(estimate, jackknife, degrees, conf_level)
+            add(CR3, interval, p_value, jackknife)
     return rows
 
 
 def fitted_without_treatment(sample: Sample) -> np.ndarray:
     """Expected admissions per head, units × months, from unit and month effects alone: what fills a masked month."""
-    fit = fit_poisson(sample.counts, sample.population, np.empty((0, *sample.counts.shape)))
-    return np.exp(fit.log_unit[:, None] + fit.log_month)
+    return np.exp(fit_poisson(sample.counts, sample.population, np.empty((0, *sample.counts.shape))).linear)
+
+
+def _scheme(exact: bool, what: str, draws: int) -> str:
+    return f"every {what}, {draws + 1:,} in all" if exact else f"{draws:,} random draws"
+
+
+def _nuisance(sample: Sample, specification: Specification) -> Nuisance:
+    constant = np.ones((len(sample.months), 1))
+    within = {
+        "constant": constant,
+        "calendar_month": (sample.months.month.to_numpy()[:, None] == np.arange(1, MONTHS_A_YEAR + 1)).astype(float),
+        "trend": np.hstack([constant, np.linspace(-1, 1, len(sample.months))[:, None]]),
+    }[specification.unit_effects]
+    across = np.ones((len(sample.units), 1))
+    if sample.covariates is not None:
+        across = np.hstack([across, sample.covariates])
+    return Nuisance(within, across)
+
+
+def _weights(sample: Sample) -> np.ndarray:
+    """Weights (n) that give every cluster the same expected count, of mean 1."""
+    expected = np.where(sample.observed, fitted_without_treatment(sample) * np.nan_to_num(sample.population), 0.0)
+    weight = 1 / by_cluster(expected.sum(axis=1), sample.cluster)[sample.cluster]
+    return np.asarray(weight / weight.mean())

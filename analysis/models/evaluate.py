@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analysis.cleaning.panel import ANALYSED
-from analysis.errors import MachineError
-from analysis.models.did import difference_in_differences, event_study
+from analysis.cleaning.panel import ENGLAND, LOCAL_AUTHORITY
+from analysis.inference.multiple import holm_rows
+from analysis.inference.power import evaluability
+from analysis.models.absorbed import NotIdentified
+from analysis.models.did import difference_in_differences
 from analysis.models.estimates import estimates_table
+from analysis.models.event_study import event_study
+from analysis.models.group_time import group_time
 from analysis.models.growth import growth_gap, growth_per_head
 from analysis.models.its import cohort_series, segmented_regression
-from analysis.models.poisson import NotIdentified
-from analysis.models.sample import Sample, build_sample, runs_on
+from analysis.models.robustness import high_use_placebo, leave_one_out, placebo_places, placebo_starts
+from analysis.models.sample import Sample, UnitTables, build_sample, why_not
+from analysis.parallel import run_jobs
 from analysis.protocol import REST, Outcome, Protocol, Specification
 
 Rows = list[dict[str, Any]]
@@ -31,117 +29,152 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Results:
-    """``estimates``; ``its_series``: the paths that ITS figures draw; ``not_run``: what could not be estimated, and why."""
+    """``estimates``; ``series``: tables that figures draw, by name; ``not_run``: what could not be estimated, and why."""
 
     estimates: pd.DataFrame
-    its_series: pd.DataFrame
+    series: dict[str, pd.DataFrame]
     not_run: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Job:
-    """One outcome under one specification: small enough to run anywhere, so that workers never change a result."""
+    """One outcome and cohort under one specification: small enough to run anywhere, so that workers never change a result."""
 
     panel: pd.DataFrame
     outcome: Outcome
+    cohort: str
     specification: Specification
     protocol: Protocol
-    shifted_units: frozenset[str]
+    tables: UnitTables
+
+
+@dataclass
+class Found:
+    """What one job found: rows of the estimates table, series by name, and what could not be estimated."""
+
+    rows: Rows = field(default_factory=list)
+    series: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    absent: list[tuple[str, ...]] = field(default_factory=list)
 
 
 def evaluate(
-    panel: pd.DataFrame, shifts: pd.DataFrame, protocol: Protocol, workers: int, tick: Callable[[], None]
+    panel: pd.DataFrame,
+    shifts: pd.DataFrame,
+    covariates: pd.DataFrame,
+    similar: pd.DataFrame,
+    protocol: Protocol,
+    workers: int,
+    tick: Callable[[], None],
 ) -> Results:
-    """Run every job and collect the tables. ``tick`` is called as each job ends; ``workers`` never changes a result."""
-    jobs = list(_jobs(panel, shifts, protocol))
-    parts = []
-    if workers > 1:
-        try:
-            with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
-                for part in pool.map(run_job, jobs):
-                    parts.append(part)
-                    tick()
-        except BrokenProcessPool as problem:
-            raise MachineError(
-                "A worker was stopped from outside, most likely because memory ran out. "
-                "Earlier outputs are untouched. Free some memory and run again."
-            ) from problem
-    else:
-        for job in jobs:
-            parts.append(run_job(job))
-            tick()
-    rows = [row for found, _, _ in parts for row in found]
-    series = [path for _, paths, _ in parts for path in paths]
-    absent = [entry for _, _, entries in parts for entry in entries] + _left_out(panel, protocol)
+    """Run every job and collect the tables. ``tick`` is called as each job ends; ``workers`` never changes a result.
+
+    ``shifts`` are lasting changes of level [outcome, unit, …], ``covariates`` one row a unit, ``similar`` [unit, rank, similar_unit].
+    """
+    jobs, absent = _jobs(panel, shifts, covariates, similar, protocol)
+    parts: list[Found] = []
+    for part in run_jobs(run_job, jobs, workers):
+        parts.append(part)
+        tick()
+    rows = [row for part in parts for row in part.rows]
+    rows += holm_rows(rows, protocol)
+    names = sorted({name for part in parts for name in part.series})
+    absent += [entry for part in parts for entry in part.absent]
     return Results(
         estimates=estimates_table(rows),
-        its_series=pd.concat(series, ignore_index=True),
+        series={
+            name: pd.concat([table for part in parts for table in part.series.get(name, [])], ignore_index=True)
+            for name in names
+        },
         not_run=pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]),
     )
 
 
-def _end_with_parent() -> None:
-    """End this worker when the run that started it is killed; else it waits for ever and holds the folder's lock."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def job_count(panel: pd.DataFrame, protocol: Protocol) -> int:
-    return sum(runs_on(panel, s) for s in protocol.specifications) * len(protocol.outcomes)
+    """How many jobs there are at most: the length of a progress bar."""
+    held = set(panel.outcome)
+    return sum(o.id in held for o in protocol.outcomes) * len(protocol.specifications) * len(protocol.treated_cohorts)
 
 
-def run_job(job: Job) -> tuple[Rows, list[pd.DataFrame], list[tuple[str, ...]]]:
-    """Rows of the estimates table, ITS paths, and what could not be estimated."""
-    rows: Rows = []
-    series: list[pd.DataFrame] = []
-    absent: list[tuple[str, ...]] = []
-    study, outcome, specification = job.protocol.study, job.outcome.id, job.specification.id
+def run_job(job: Job) -> Found:
+    """Every design of the job's specification, on its sample."""
+    found = Found()
+    protocol, specification, outcome, cohort = job.protocol, job.specification, job.outcome, job.cohort
+    study = protocol.study
     window = f"{study.start:%Y-%m}/{study.end:%Y-%m}"
     dataset = job.panel.dataset.iloc[0]
 
-    def add(found: Rows, sample: Sample, cohort: str) -> None:
+    def add(rows: Rows, sample: Sample, cohort: str = cohort) -> None:
         context = {
-            "outcome": outcome, "cohort": cohort, "specification": specification, "conf_level": study.conf_level,
+            "outcome": outcome.id, "cohort": cohort, "specification": specification.id, "conf_level": study.conf_level,
             "n_units": len(sample.units), "n_treated": int(sample.treated.sum()), "window": window, "dataset": dataset,
         }  # fmt: skip
-        rows.extend({**context, **row} for row in found)
+        found.rows.extend({**context, **row} for row in rows)
 
-    for cohort, models in job.protocol.treated_cohorts.items():
-        sample = build_sample(job.panel, outcome, models, job.specification, job.protocol, job.shifted_units)
-        if not sample.treated.any() or sample.treated.all():
-            absent.append((outcome, cohort, specification, "all", "no unit treated, or none untreated"))
-            continue
-        seed = zlib.crc32(f"{study.seed}/{cohort}".encode())
-        designs: dict[str, Callable[[Sample], Rows]] = {
-            "did": partial(difference_in_differences, draws=job.specification.draws, seed=seed, protocol=job.protocol),
-            "event_study": partial(event_study, protocol=job.protocol),
-        }
-        for design, estimate in designs.items():
-            try:
-                add(estimate(sample), sample, cohort)
-            except NotIdentified as problem:
-                absent.append((outcome, cohort, specification, design, str(problem)))
-        treated, rest = _only(sample, sample.treated), _only(sample, ~sample.treated)
-        for rule in job.protocol.growth:
-            add(growth_per_head(treated, rule, study.conf_level), treated, cohort)
-            add(growth_gap(treated, rest, rule, study.conf_level), sample, cohort)
-            if cohort == job.protocol.pooled_cohort:
-                add(growth_per_head(rest, rule, study.conf_level), rest, REST)
+    def keep(name: str, table: pd.DataFrame, **labels: str) -> None:
+        labels = {"outcome": outcome.id, "cohort": cohort, "specification": specification.id} | labels
+        found.series.setdefault(name, []).append(table.assign(**labels))
+
+    def not_run(design: str, reason: str) -> None:
+        found.absent.append((outcome.id, cohort, specification.id, design, reason))
+
+    def attempt(design: str, estimate: Callable[[], Rows]) -> None:
         try:
-            paths = _interrupted_series(sample, job.protocol)
+            add(estimate(), sample)
         except NotIdentified as problem:
-            absent.append((outcome, cohort, specification, "its", str(problem)))
-            continue
-        for design, (found, path) in paths.items():
-            add([{**row, "design": design} for row in found], sample, cohort)
-            series.append(path.assign(design=design, outcome=outcome, cohort=cohort, specification=specification))
-    return rows, series, absent
+            not_run(design, str(problem))
+
+    models = protocol.treated_cohorts[cohort]
+    sample = build_sample(job.panel, outcome.id, models, specification, protocol, job.tables)
+    for reason in sample.left_out:
+        not_run("unit", reason)
+    if not sample.treated.any() or sample.treated.all():
+        not_run("all", "no unit treated, or none untreated")
+        return found
+    seed = zlib.crc32(f"{study.seed}/{cohort}".encode())
+    headline, main = specification.id == protocol.specifications[0].id, outcome.role != "negative_control"
+    fewer = min(specification.draws, protocol.inference.variant_draws)
+    variant = specification.model_copy(update={"draws": fewer})
+    designs = set(specification.designs)
+    if LOCAL_AUTHORITY in set(job.panel.geography):
+        designs -= {"growth", "its", "robustness"}  # these describe places covered as a whole
+    if "did" in designs:
+        every_method = main and specification.draws > fewer
+        drawn = specification if headline or outcome.role == "primary" else variant
+        attempt("did", lambda: difference_in_differences(sample, drawn, seed, protocol, every_method))
+    if "event_study" in designs:
+        draws = protocol.inference.event_study_draws if headline and main else 0
+        attempt("event_study", lambda: event_study(sample, specification, draws, seed, protocol))
+    if "group_time" in designs and main:
+        attempt("group_time", lambda: group_time(sample, protocol))
+    if "robustness" in designs and main:
+        attempt("leave_one_out", lambda: leave_one_out(sample, variant, seed, protocol))
+        attempt("placebo_start", lambda: placebo_starts(sample, variant, seed, protocol))
+        attempt("placebo_high_use", lambda: high_use_placebo(sample, specification, seed, protocol))
+        rows, draws_table = placebo_places(sample, specification, seed, protocol)
+        add(rows, sample)
+        keep("placebo_places", draws_table)
+    treated, rest = sample.only(sample.treated), sample.only(~sample.treated)
+    pooled = cohort == protocol.pooled_cohort
+    if "robustness" in designs and main and pooled:
+        rows, curve = evaluability(sample, protocol)
+        add(rows, rest, REST)
+        keep("evaluability", curve, cohort=REST)
+    if "growth" in designs:
+        for rule in protocol.growth:
+            add(growth_per_head(treated, rule, study.conf_level), treated)
+            add(growth_gap(treated, rest, rule, study.conf_level), sample)
+            if pooled:
+                add(growth_per_head(rest, rule, study.conf_level), rest, REST)
+    if "its" in designs:
+        try:
+            paths = _interrupted_series(sample, protocol)
+        except NotIdentified as problem:
+            not_run("its", str(problem))
+        else:
+            for design, (rows, path) in paths.items():
+                add([{**row, "design": design} for row in rows], sample)
+                keep("its_series", path, design=design)
+    return found
 
 
 def _interrupted_series(sample: Sample, protocol: Protocol) -> dict[str, tuple[Rows, pd.DataFrame]]:
@@ -153,26 +186,27 @@ def _interrupted_series(sample: Sample, protocol: Protocol) -> dict[str, tuple[R
     }
 
 
-def _only(sample: Sample, members: np.ndarray) -> Sample:
-    """The units where ``members`` is true, with clusters numbered anew."""
-    cluster = np.unique(sample.cluster[members], return_inverse=True)[1]
-    return Sample(
-        sample.units[members], sample.months, sample.counts[members], sample.population[members],
-        sample.population_full[members], sample.treated[members], cluster,
-    )  # fmt: skip
-
-
-def _jobs(panel: pd.DataFrame, shifts: pd.DataFrame, protocol: Protocol) -> Iterator[Job]:
-    units = panel[panel.geography.isin(ANALYSED)]
-    for outcome in protocol.outcomes:
-        rows = units[units.outcome == outcome.id]
-        shifted = frozenset(shifts.unit[shifts.outcome == outcome.id])
-        for specification in protocol.specifications:
-            if runs_on(panel, specification):
-                yield Job(rows, outcome, specification, protocol, shifted)
-
-
-def _left_out(panel: pd.DataFrame, protocol: Protocol) -> list[tuple[str, ...]]:
-    reason = "leaves out single CCGs, which this data set does not hold"
-    missing = [s for s in protocol.specifications if not runs_on(panel, s)]
-    return [(outcome.id, "all", s.id, "all", reason) for s in missing for outcome in protocol.outcomes]
+def _jobs(
+    panel: pd.DataFrame, shifts: pd.DataFrame, covariates: pd.DataFrame, similar: pd.DataFrame, protocol: Protocol
+) -> tuple[list[Job], list[tuple[str, ...]]]:
+    """The jobs, and what the data set at hand rules out from the start."""
+    jobs: list[Job] = []
+    absent: list[tuple[str, ...]] = []
+    by_unit = covariates.set_index("unit")
+    units = panel[panel.geography != ENGLAND]
+    for specification in protocol.specifications:
+        for outcome in protocol.outcomes:
+            rows = units[units.outcome == outcome.id]
+            shifted = frozenset(shifts.unit[shifts.outcome == outcome.id])
+            tables = UnitTables(shifted, by_unit, similar)
+            reason = "not in this data set" if rows.empty else why_not(rows, specification, tables)
+            if reason:
+                absent.append((outcome.id, "all", specification.id, "all", reason))
+                continue
+            for cohort, models in protocol.treated_cohorts.items():
+                theirs = rows[rows.unit.isin(specification.also_treated) & rows.model.isin(models)]
+                if specification.also_treated and theirs.empty:
+                    absent.append((outcome.id, cohort, specification.id, "all", "its units are of another model"))
+                    continue
+                jobs.append(Job(rows, outcome, cohort, specification, protocol, tables))
+    return jobs, absent

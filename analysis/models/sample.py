@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from analysis.cleaning.panel import ANALYSED, CCG
+from analysis.cleaning.panel import CCG, ENGLAND, LOCAL_AUTHORITY
 from analysis.cleaning.quality import PENDING
 from analysis.protocol import NO_MODEL, Protocol, Specification
 
 
 @dataclass(frozen=True)
+class UnitTables:
+    """What is known of CCG units beside the panel; empty where the data set does not hold it.
+
+    ``shifted``: units with a lasting shift of level. ``covariates``: one row per unit, indexed by it. ``similar``:
+    [unit, rank, similar_unit].
+    """
+
+    shifted: frozenset[str] = frozenset()
+    covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    similar: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["unit", "rank", "similar_unit"]))
+
+
+@dataclass(frozen=True)
 class Sample:
-    """``counts`` and ``population`` are units × months, NaN where masked; ``population_full`` is that with nobody masked; ``cluster`` numbers the sites (a control is its own)."""
+    """``counts`` and ``population`` are units × months, NaN where masked; ``population_full`` is that with nobody masked.
+
+    ``cluster`` numbers the sites (a control is its own), ``site`` names them. ``share`` (n) is the part of each unit that is treated, where not all
+    of it is; ``covariates`` (n × q) are standardised; ``left_out`` says which units could not be used, and why.
+    """
 
     units: pd.Index
     months: pd.DatetimeIndex
@@ -23,22 +40,64 @@ class Sample:
     population_full: np.ndarray
     treated: np.ndarray
     cluster: np.ndarray
+    share: np.ndarray | None = None
+    covariates: np.ndarray | None = None
+    site: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def observed(self) -> np.ndarray:
         return np.isfinite(self.counts)
 
+    @property
+    def dose(self) -> np.ndarray:
+        """Treated part of each unit (n): 1 or 0, or its share."""
+        return self.treated.astype(float) if self.share is None else self.share
+
     def restrict(self, months: np.ndarray) -> Sample:
         """The same units in the months where the mask is true."""
-        return Sample(
-            self.units, self.months[months], self.counts[:, months], self.population[:, months],
-            self.population_full[:, months], self.treated, self.cluster,
+        return replace(
+            self, months=self.months[months], counts=self.counts[:, months], population=self.population[:, months],
+            population_full=self.population_full[:, months],
+        )  # fmt: skip
+
+    def only(self, members: np.ndarray) -> Sample:
+        """The units where ``members`` is true, with clusters numbered anew."""
+        return replace(
+            self, units=self.units[members], counts=self.counts[members], population=self.population[members],
+            population_full=self.population_full[members], treated=self.treated[members],
+            cluster=np.unique(self.cluster[members], return_inverse=True)[1],
+            share=None if self.share is None else self.share[members],
+            covariates=None if self.covariates is None else self.covariates[members],
+            site=None if self.site is None else self.site[members],
         )  # fmt: skip
 
 
-def runs_on(panel: pd.DataFrame, specification: Specification) -> bool:
-    """Whether the specification can be run: leaving out single units needs a panel of CCGs."""
-    return specification.units == "all" or CCG in set(panel.geography)
+def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTables) -> str | None:
+    """Why the specification cannot be run on this outcome's rows; None where it can."""
+    held = set(panel.geography)
+    about_returns = (
+        not specification.masked
+        or specification.pending_masked
+        or specification.units != "all"
+        or specification.controls != "all"
+        or specification.month_effects_by
+        or specification.treatment != "whole"
+        or specification.also_treated
+    )
+    if LOCAL_AUTHORITY in held:
+        return "a rule for commissioners; this outcome is by local authority" if about_returns else None
+    if CCG not in held and (specification.units != "all" or specification.controls != "all"):
+        return "leaves out single CCGs, which this data set does not hold"
+    if not set(specification.also_treated) <= set(panel.unit):
+        return "treats a single CCG, which this data set does not hold"
+    if specification.controls == "similar" and tables.similar.empty:
+        return "needs the list of similar CCGs, which this data set does not hold"
+    wanted = list(specification.month_effects_by)
+    held_covariates = tables.covariates.reindex(columns=wanted)
+    if wanted and (held_covariates.empty or held_covariates.isna().to_numpy().any()):
+        return "needs covariates of single CCGs, which this data set does not hold"
+    return None
 
 
 def build_sample(
@@ -47,23 +106,30 @@ def build_sample(
     models: list[str],
     specification: Specification,
     protocol: Protocol,
-    shifted_units: frozenset[str] = frozenset(),
+    tables: UnitTables | None = None,
 ) -> Sample:
-    """The wholly covered units of ``models`` and the units of no model, as arrays.
+    """The treated units of ``models`` and the units of no model, as arrays.
 
-    Units of other models, and units covered in part, are in neither group. ``shifted_units`` are those with a
-    lasting shift of level, left out where the specification says so.
+    Treated are the units covered as a whole; where the specification takes the covered share as a dose, or the outcome
+    is by local authority, all whose share is known. Units of other models are in neither group.
     """
-    rows = panel[panel.geography.isin(ANALYSED) & (panel.outcome == outcome)]
-    in_cohort = rows.model.isin(models) & (rows.covered_share == 1)
-    rows = rows[in_cohort | (rows.model == NO_MODEL)]
-    if specification.units == "no_lasting_shift":
-        rows = rows[~rows.unit.isin(shifted_units)]
+    tables = tables or UnitTables()
+    rows = panel[(panel.geography != ENGLAND) & (panel.outcome == outcome)]
+    dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in set(rows.geography)
+    ours = rows.model.isin(models)
+    also = ours & rows.unit.isin(specification.also_treated)
+    share = rows.covered_share.where(~also, 1.0)
+    rows = rows.assign(covered_share=share)
+    treated = ours & (share > 0 if dosed else share == 1)
+    unknown = sorted(set(rows.unit_name[ours & share.isna()])) if dosed else []
+    rows = rows[treated | (rows.model == NO_MODEL)]
+    rows = rows[~rows.unit.isin(_excluded(rows, specification, tables))]
     rows = apply_specification(rows, specification, protocol)
     wide = rows.pivot(index="unit", columns="month", values=["y", "people", "everyone"]).sort_index()
     attributes = rows.drop_duplicates("unit").set_index("unit").loc[wide.index]
     names = attributes.site.where(attributes.model != NO_MODEL, attributes.index.to_series())
-    return Sample(
+    covariates = specification.month_effects_by
+    sample = Sample(
         units=wide.index,
         months=pd.DatetimeIndex(wide["y"].columns),
         counts=wide["y"].to_numpy(float),
@@ -71,7 +137,30 @@ def build_sample(
         population_full=wide["everyone"].to_numpy(float),
         treated=(attributes.model != NO_MODEL).to_numpy(),
         cluster=pd.factorize(names)[0],
+        share=attributes.covered_share.to_numpy(float) if dosed else None,
+        covariates=_standardised(tables.covariates.loc[wide.index, covariates]) if covariates else None,
+        site=names.to_numpy(str),
     )
+    empty = np.nansum(sample.counts, axis=1) <= 0
+    reasons = [f"{name}: share covered not known" for name in unknown]
+    reasons += [f"{name}: no count above zero in any month used" for name in attributes.unit_name[empty]]
+    return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
+
+
+def _excluded(rows: pd.DataFrame, specification: Specification, tables: UnitTables) -> set[str]:
+    """Units that the specification leaves out."""
+    excluded: set[str] = set(tables.shifted) if specification.units == "no_lasting_shift" else set()
+    controls = rows[rows.model == NO_MODEL]
+    if specification.controls == "no_other_programmes":
+        excluded |= set(controls.unit[controls.other_programmes != ""])
+    if specification.controls == "similar":
+        treated = set(rows.unit[rows.model != NO_MODEL])
+        excluded |= set(controls.unit) - set(tables.similar.similar_unit[tables.similar.unit.isin(treated)])
+    return excluded
+
+
+def _standardised(values: pd.DataFrame) -> np.ndarray:
+    return ((values - values.mean()) / values.std(ddof=0)).to_numpy(float)
 
 
 def apply_specification(rows: pd.DataFrame, specification: Specification, protocol: Protocol) -> pd.DataFrame:

@@ -70,7 +70,10 @@ EFFECT = math.log(0.9)
 def small_protocol(protocol: Protocol) -> Protocol:
     """Two outcomes, two specifications, few draws."""
     wanted = [s.model_copy(update={"draws": 49}) for s in protocol.specifications if s.id in ("primary", "unmasked")]
-    return protocol.model_copy(update={"outcomes": protocol.outcomes[:2], "specifications": wanted})
+    inference = protocol.inference.model_copy(update={"event_study_draws": 49, "variant_draws": 19})
+    return protocol.model_copy(
+        update={"outcomes": protocol.outcomes[:2], "specifications": wanted, "inference": inference}
+    )
 
 
 def _counts(seed: int) -> pd.DataFrame:
@@ -91,7 +94,8 @@ def _evaluate(protocol: Protocol, tables: dict[str, pd.DataFrame], workers: int 
     }
     cleaned = cleaned_panel(tables, attributes_of(list(two_way_counts().index), sites), protocol)
     ticks: list[int] = []
-    results = evaluate(cleaned.panel, cleaned.shifts, protocol, workers, lambda: ticks.append(1))
+    none = pd.DataFrame(columns=["unit"]), pd.DataFrame(columns=["unit", "rank", "similar_unit"])
+    results = evaluate(cleaned.panel, cleaned.shifts, *none, protocol, workers, lambda: ticks.append(1))
     assert len(ticks) == job_count(cleaned.panel, protocol)
     return results
 
@@ -148,7 +152,7 @@ def test_workers_never_change_a_result(
     again = _evaluate(
         small_protocol.model_copy(update={"outcomes": [outcome]}), {outcome.id: tables[outcome.id]}, workers=2
     )
-    for first, second in ((results.estimates, again.estimates), (results.its_series, again.its_series)):
+    for first, second in ((results.estimates, again.estimates), (results.series["its_series"], again.series["its_series"])):
         alone = first[first.outcome == outcome.id].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, second, check_exact=True)
 
@@ -156,10 +160,29 @@ def test_workers_never_change_a_result(
 def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(
     small_protocol: Protocol, tables: dict[str, pd.DataFrame]
 ) -> None:
-    """A unit that never counted one admission stops its outcome's models with a reason, not the run."""
+    """A unit that never counted one admission is left out of its outcome's models and named; all the rest runs."""
     empty = dict(tables)
     empty["elective_admissions"] = changed(tables["elective_admissions"], "U30", 0, 60, 0.0)
     results = _evaluate(small_protocol, empty)
     assert set(results.not_run.outcome) == {"elective_admissions"}
-    assert results.not_run.reason.str.contains("no observed count above zero").all()
-    assert "did/non_elective_admissions/MCP/primary/att/CR1" in set(results.estimates.estimate_id)
+    assert set(results.not_run.design) == {"unit"}
+    assert results.not_run.reason.str.contains("U30.*no count above zero").all()
+    counts = results.estimates.set_index("estimate_id").n_units
+    assert counts["did/elective_admissions/MCP/primary/att/CR1"] == 37
+    assert counts["did/non_elective_admissions/MCP/primary/att/CR1"] == 38
+
+
+def test_every_method_stands_beside_the_others_with_what_it_could_have_found(results: Results) -> None:
+    """The primary outcome's effects, overall and by year, by four methods; each has its minimum detectable effect."""
+    rows = results.estimates.query("outcome == 'non_elective_admissions' and cohort == 'MCP' and specification == 'primary'")
+    methods = {"CR1", "CR3", "score_bootstrap", "randomisation"}
+    for term in ("att", "att_year1", "att_year2", "att_year3"):
+        here = rows[(rows.design == "did") & (rows.term == term)]
+        assert methods <= set(here.inference)
+        assert here.estimate.nunique() == 1
+        detectable = rows[(rows.design == "power") & (rows.term == term.replace("att", "mde"))]
+        assert set(detectable.inference) == methods
+        half = here.set_index("inference").eval("(ci_high - ci_low) / 2")[sorted(methods)]
+        assert detectable.set_index("inference").estimate[sorted(methods)].to_numpy() == pytest.approx(
+            half.to_numpy() * 2.80 / 1.96, rel=2e-3
+        )

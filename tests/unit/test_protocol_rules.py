@@ -42,7 +42,9 @@ def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
         ("conf_level = 0.95", "conf_level = 95", "conf_level"),
         ("departure = 0.30", "departure = 1.30", "departure"),
         ("longest_run = 12", "longest_run = 0", "longest_run"),
-        ('population = "moving"', 'population = "growing"', "population"),
+        ('population = "fixed"', 'population = "growing"', "population"),
+        ('estimator = "log_rate"', 'estimator = "probit"', "estimator"),
+        ('designs = ["did", "event_study", "growth", "its"]', 'designs = ["did", "guess"]', "designs"),
         ('start = "2016-04"', 'start = "2017-04"', "inside the study's window"),  # year2 would end before it starts
         ('anchor = "2015-06"', 'anchor = "2015-6-1"', "is not a month"),
         ('event_study_base = "2015-01"', 'event_study_base = "2019-01"', "event_study_base"),

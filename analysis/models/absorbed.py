@@ -1,0 +1,93 @@
+"""Unit and month effects, projected out exactly: what every regression of the study has in common.
+
+The effects are, for each unit, a coefficient on each column of ``within`` (a constant; or a calendar-month dummy; or a
+constant and a trend) and, for each month, a coefficient on each column of ``across`` (a constant, and covariates of the
+units). The units' part is solved block by block and the months' part by its Schur complement, so that nothing larger
+than months × covariates is ever inverted (Frisch & Waugh 1933; Lovell 1963).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.errors import EvaluationError
+
+
+class NotIdentified(EvaluationError):
+    """The data cannot tell the regressors from the unit and month effects, or the fit does not settle."""
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """``within`` (T × a) has a coefficient for each unit, ``across`` (n × q) one for each month."""
+
+    within: np.ndarray
+    across: np.ndarray
+
+    def rows(self, kept: np.ndarray) -> Nuisance:
+        return Nuisance(self.within, self.across[kept])
+
+
+def two_way(units: int, months: int) -> Nuisance:
+    """One effect for each unit and one for each month."""
+    return Nuisance(np.ones((months, 1)), np.ones((units, 1)))
+
+
+class Absorbed:
+    """Weighted projection off the effects, for weights (n × T) that are 0 where a cell is missing."""
+
+    def __init__(self, weights: np.ndarray, nuisance: Nuisance) -> None:
+        _units, months = weights.shape
+        within, across = nuisance.within, nuisance.across
+        self.weights, self.nuisance = weights, nuisance
+        self.weighted_within = weights[:, None, :] * within.T  # n × a × T
+        self.block = self.weighted_within @ within  # n × a × a
+        self.block_inverse = _inverses(self.block)
+        self.shares = self.block_inverse @ self.weighted_within  # n × a × T: month effects seen from a unit
+        q = across.shape[1]
+        parts = np.empty((q, months, q, months))
+        for j in range(q):
+            for k in range(q):
+                scale = across[:, j] * across[:, k]
+                part = (self.weighted_within * scale[:, None, None]).reshape(-1, months)
+                parts[j, :, k, :] = np.diag(scale @ weights) - part.T @ self.shares.reshape(-1, months)
+        schur = parts.reshape(q * months, q * months)
+        # What a unit's columns can mimic with the months' maps to zero. Adding those directions makes the matrix regular
+        # and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
+        shared = np.kron(np.eye(q), np.linalg.qr(within)[0])
+        try:
+            self.schur_inverse = np.linalg.inv(schur + np.trace(schur) / len(schur) * (shared @ shared.T))
+        except np.linalg.LinAlgError as problem:
+            raise NotIdentified("the unit and month effects cannot be told apart") from problem
+
+    def effects(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unit (…, n, a) and month (…, q, T) effects of ``values`` (…, n, T)."""
+        across = self.nuisance.across
+        by_unit = ((self.weights * values)[..., None, :] @ self.nuisance.within)[..., 0, :]
+        seen = self.weights * values - self._back(by_unit)
+        by_month = across.T @ seen
+        stacked = by_month.reshape(*by_month.shape[:-2], len(self.schur_inverse))
+        month = (stacked @ self.schur_inverse).reshape(by_month.shape)
+        across_month = across @ month
+        unit = (self.block_inverse @ by_unit[..., None])[..., 0] - (self.shares @ across_month[..., None])[..., 0]
+        return unit, month
+
+    def fitted(self, unit: np.ndarray, month: np.ndarray) -> np.ndarray:
+        """What the effects add up to (…, n, T)."""
+        return unit @ self.nuisance.within.T + self.nuisance.across @ month
+
+    def residual(self, values: np.ndarray) -> np.ndarray:
+        return values - self.fitted(*self.effects(values))
+
+    def _back(self, by_unit: np.ndarray) -> np.ndarray:
+        """Weighted fit of the units' own part, from its normal equations' right-hand side (…, n, a)."""
+        return (by_unit[..., None, :] @ self.shares)[..., 0, :]
+
+
+def _inverses(blocks: np.ndarray) -> np.ndarray:
+    """Inverses of symmetric blocks (n × a × a); a column that a unit never observes gets no coefficient."""
+    if blocks.shape[-1] == 1:
+        return np.divide(1.0, blocks, out=np.zeros_like(blocks), where=blocks > 0)
+    return np.asarray(np.linalg.pinv(blocks, hermitian=True))

@@ -1,0 +1,121 @@
+"""Event study by quarter: when a cohort and the rest moved apart, with a band for all quarters and a test of those before.
+
+The quarters share one base and move together, so a row of pointwise intervals says less than it seems to. The band is as wide
+as the largest studentised quarter of placebo assignments of sites; the test of the quarters before is of all of them jointly,
+against the F distribution with CR1 errors and against the same placebo assignments.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import f as f_distribution
+
+from analysis.inference.clustered import cr1_covariance, t_interval
+from analysis.inference.inversion import critical_value, p_value
+from analysis.inference.randomisation import assignment_matrix, draw_assignments
+from analysis.models.did import CR1, RANDOMISATION, compare
+from analysis.models.estimates import both_scales
+from analysis.models.regression import Comparison, Fit
+from analysis.models.sample import Sample
+from analysis.protocol import Protocol, Specification
+
+SIMULTANEOUS = "simultaneous"
+PRE_PERIOD = "pre_period"
+MONTHS_A_QUARTER = 3
+
+
+def event_study(
+    sample: Sample, specification: Specification, draws: int, seed: int, protocol: Protocol
+) -> list[dict[str, Any]]:
+    """Rows of the estimates table: the effect in every quarter relative to the base, and the quarters before taken together.
+
+    The row ``pre_period`` holds the mean of the quarters before the programme (log points) and the p-value of the test that all
+    of them are zero. ``draws`` placebo assignments give the band and the second test; 0 leaves both out.
+    """
+    quarter, times, base = _quarters(sample, protocol)
+    conf_level = protocol.study.conf_level
+    comparison = compare(sample, specification, np.ones(len(sample.months)))
+    shapes = np.stack([quarter == time for time in times]).astype(float)
+    fit = comparison.model.fit(comparison.dose[:, None] * shapes[:, None, :])
+    covariance = cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)
+    errors = np.sqrt(np.diag(covariance))
+    before = np.array(times) < 0
+    context: dict[str, Any] = {"design": "event_study", "n_obs": int(comparison.model.observed.sum())}
+    rows: list[dict[str, Any]] = []
+    for time, estimate, error in zip(times, fit.coefficients, errors, strict=True):
+        interval, p = t_interval(float(estimate), float(error), comparison.clusters - 1, conf_level)
+        rows += both_scales(
+            f"quarter_{time:+d}", CR1, float(estimate), interval, std_error=float(error), p_value=p,
+            notes=f"against the quarter from {base:%B %Y}; pointwise interval", **context,
+        )  # fmt: skip
+    statistic = wald(fit.coefficients[before], covariance[np.ix_(before, before)])
+    number = int(before.sum())
+    mean = float(fit.coefficients[before].mean())
+    mean_error = float(np.sqrt(covariance[np.ix_(before, before)].sum()) / number)
+    interval, _ = t_interval(mean, mean_error, comparison.clusters - 1, conf_level)
+    joint = float(f_distribution.sf(statistic / number, number, comparison.clusters - 1))
+    note = f"mean of {number} quarters; the p-value is of the test that all are zero (F with {number} and"
+    rows += both_scales(
+        PRE_PERIOD, CR1, mean, interval, std_error=mean_error, p_value=joint,
+        notes=f"{note} {comparison.clusters - 1} degrees of freedom)", **context,
+    )  # fmt: skip
+    if draws:
+        largest, walds = placebo_event_studies(comparison, shapes, before, draws, seed)
+        band = critical_value(largest, conf_level)
+        for time, estimate, error in zip(times, fit.coefficients, errors, strict=True):
+            t = abs(estimate / error)
+            rows += both_scales(
+                f"quarter_{time:+d}", SIMULTANEOUS, float(estimate),
+                (float(estimate - band * error), float(estimate + band * error)), std_error=float(error),
+                p_value=float((1 + (largest[1:] >= t).sum()) / len(largest)),
+                notes=f"band for all quarters at once, {len(largest) - 1:,} placebo assignments", **context,
+            )  # fmt: skip
+        rows += both_scales(
+            PRE_PERIOD, RANDOMISATION, mean, p_value=p_value(walds),
+            notes=f"joint test against {len(walds) - 1:,} placebo assignments", **context,
+        )  # fmt: skip
+    return rows
+
+
+def wald(estimates: np.ndarray, covariance: np.ndarray) -> float:
+    """Wald statistic of the estimates all being zero; a singular covariance is met by its pseudo-inverse."""
+    return float(estimates @ np.linalg.pinv(covariance, hermitian=True) @ estimates)
+
+
+def placebo_event_studies(
+    comparison: Comparison, shapes: np.ndarray, before: np.ndarray, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest |t| of any quarter, and Wald statistic of those ``before``, of each placebo assignment, the actual one first.
+
+    One Newton step from the model without treatment, as in ``randomisation``. ``shapes`` are quarters × months.
+    """
+    assignments = draw_assignments(comparison.cluster, comparison.dose != 0, draws, seed)
+    everyone = assignment_matrix(assignments, comparison)
+    null = comparison.null()
+    largest, walds = np.empty(everyone.shape[1]), np.empty(everyone.shape[1])
+    for column in range(everyone.shape[1]):
+        dose = everyone[:, [column]].toarray()[:, 0]
+        estimates, covariance = _one_step(null, dose[:, None] * shapes[:, None, :], comparison.cluster)
+        largest[column] = np.max(np.abs(estimates) / np.sqrt(np.diag(covariance)))
+        walds[column] = wald(estimates[before], covariance[np.ix_(before, before)])
+    return largest, walds
+
+
+def _one_step(null: Fit, regressors: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    treatment = null.effects.residual(regressors)
+    flat = treatment.reshape(len(treatment), -1)
+    bread = np.linalg.inv((flat * null.weights.ravel()) @ flat.T)
+    estimates = bread @ (flat @ null.scores.ravel())
+    left = null.scores - null.weights * (estimates @ flat).reshape(null.scores.shape)
+    return estimates, cr1_covariance(bread, np.einsum("jnt,nt->nj", treatment, left), cluster)
+
+
+def _quarters(sample: Sample, protocol: Protocol) -> tuple[np.ndarray, list[int], Any]:
+    """Quarter of each month counted from the programme's start, the quarters estimated, and the first month of the base."""
+    start, base = protocol.study.programme_start, protocol.inference.event_study_base
+    since = (sample.months.year - start.year) * 12 + sample.months.month - start.month
+    quarter = np.asarray(since) // MONTHS_A_QUARTER
+    base_time = int(quarter[sample.months.get_loc(base)])
+    return quarter, [int(time) for time in np.unique(quarter) if time != base_time], base
