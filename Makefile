@@ -29,7 +29,7 @@ FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
 PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ons/* gp_lists/* lookup/*)))
 CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
 MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
-REPORT_CODE := $(wildcard analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib
+REPORT_CODE := $(wildcard analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv
 REPORTS := $(wildcard reports/*.qmd)
 
 PANEL := $(BUILD)/data/panel.parquet
@@ -37,10 +37,10 @@ ESTIMATES := $(BUILD)/results/estimates.parquet
 HEADLINE := $(BUILD)/reports/headline.txt
 READY := $(VENV)/.ready
 
-.PHONY: help report test check bench data snapshot clean doctor
+.PHONY: help report test check bench simulation data snapshot clean doctor
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 report: $(HEADLINE) ## render the evaluation, HTML and PDF, from published data
 	@cat $(HEADLINE)
@@ -57,6 +57,9 @@ check: $(READY) ## everything: style, types, all the tests
 
 bench: $(PANEL) ## time the stages and print ratios
 	@$(VENV)/bin/python tests/benchmarks/bench.py
+
+simulation: $(PANEL) ## simulate the error rates of every method, about half an hour; writes reports/simulation.csv
+	@$(RUN) simulation
 
 snapshot: $(READY) ## rewrite the embedded snapshot from the full published data
 	@$(RUN) snapshot

@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     stages.add_parser("results", help="the panel → the table of estimates")
     reports = stages.add_parser("reports", help="the estimates → HTML and PDF")
     reports.add_argument("names", nargs="*", help="reports to render, by name; all of them by default")
+    simulation = stages.add_parser("simulation", help="simulated error rates → reports/simulation.csv")
+    simulation.add_argument("--draws", type=int, default=5000, help="panels for each case (5000)")
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
@@ -52,6 +54,9 @@ def _run(choice: argparse.Namespace, work: Workspace) -> None:
         elif choice.stage == "results":
             with _timed("Results: models and inference"):
                 stages.build_results(work, _progress, workers=os.cpu_count() or 1)
+        elif choice.stage == "simulation":
+            with _timed("Simulation: how often each method errs"):
+                stages.run_simulation(work, _progress, os.cpu_count() or 1, choice.draws)
         elif choice.stage == "snapshot":
             with _timed("Snapshot: summing the panel to sites and STP areas"):
                 stages.write_snapshot(work, _say)

@@ -93,7 +93,7 @@ class Comparison:
 
 
 def by_cluster(values: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """Sums of ``values`` (n × …) over the units of each cluster (G × …)."""
-    sums = np.zeros((int(cluster.max()) + 1, *values.shape[1:]))
-    np.add.at(sums, cluster, values)
-    return sums
+    """Sums of ``values`` (n × …) over the units of each cluster (G × …), every number 0 … G − 1 being one of ``cluster``'s."""
+    order = np.argsort(cluster, kind="stable")
+    starts = np.searchsorted(cluster[order], np.arange(int(cluster.max()) + 1))
+    return np.asarray(np.add.reduceat(values[order], starts, axis=0))
