@@ -56,6 +56,7 @@ check: $(READY) ## everything: style, types, all the tests
 	@$(PYTEST)
 
 bench: $(PANEL) ## time the stages and print ratios
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "wildboottest==0.3.2"
 	@$(VENV)/bin/python tests/benchmarks/bench.py
 
 simulation: $(PANEL) ## simulate the error rates of every method, about half an hour; writes reports/simulation.csv

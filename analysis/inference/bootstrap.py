@@ -49,10 +49,11 @@ def cluster_bootstrap(
     ``estimate`` and ``std_error`` only start the search for the interval. An end that no finite effect reaches is infinite.
     """
     signs, exact = draw_signs(comparison.clusters, draws, seed)
-    under_null = bootstrap_statistics(comparison, comparison.null(), signs)
+    none = comparison.null()
+    under_null = bootstrap_statistics(comparison, none, signs)
     interval = invert(
-        everywhere=lambda theta: bootstrap_statistics(comparison, comparison.null(theta), signs),
-        actual=lambda theta: actual_statistic(comparison, comparison.null(theta)),
+        everywhere=lambda theta: bootstrap_statistics(comparison, comparison.null(theta, none), signs),
+        actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
         under_null=under_null, estimate=estimate, std_error=std_error, conf_level=conf_level,
     )  # fmt: skip
     return BootstrapTest(p_value(under_null), interval, under_null, exact)

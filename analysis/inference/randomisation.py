@@ -65,10 +65,11 @@ def randomisation_test(
     ``estimate`` and ``std_error`` only start the search for the interval. An end that no finite effect reaches is infinite.
     """
     everyone = assignment_matrix(assignments, comparison)
-    studentised, estimates = one_step(comparison, everyone, comparison.null())
+    none = comparison.null()
+    studentised, estimates = one_step(comparison, everyone, none)
     interval = invert(
-        everywhere=lambda theta: one_step(comparison, everyone, comparison.null(theta))[0],
-        actual=lambda theta: actual_statistic(comparison, comparison.null(theta)),
+        everywhere=lambda theta: one_step(comparison, everyone, comparison.null(theta, none))[0],
+        actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
         under_null=studentised, estimate=estimate, std_error=std_error, conf_level=conf_level,
     )  # fmt: skip
     return RandomisationTest(p_value(studentised), interval, studentised, estimates, assignments.exact)

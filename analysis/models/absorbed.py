@@ -88,6 +88,8 @@ class Absorbed:
 
 def _inverses(blocks: np.ndarray) -> np.ndarray:
     """Inverses of symmetric blocks (n × a × a); a column that a unit never observes gets no coefficient."""
-    if blocks.shape[-1] == 1:
-        return np.divide(1.0, blocks, out=np.zeros_like(blocks), where=blocks > 0)
-    return np.asarray(np.linalg.pinv(blocks, hermitian=True))
+    diagonal = np.einsum("naa->na", blocks)
+    if np.count_nonzero(blocks) > np.count_nonzero(diagonal):
+        return np.asarray(np.linalg.pinv(blocks, hermitian=True))
+    inverse = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+    return np.asarray(inverse[:, :, None] * np.eye(blocks.shape[-1]))

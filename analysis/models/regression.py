@@ -81,10 +81,13 @@ class Comparison:
     def fit(self, start: np.ndarray | None = None) -> Fit:
         return self.model.fit(self.treatment[None], start)
 
-    def null(self, theta: float = 0.0) -> Fit:
-        """The model without treatment, fitted to the outcome less an effect of ``theta`` log points."""
+    def null(self, theta: float = 0.0, start: Fit | None = None) -> Fit:
+        """The model without treatment, fitted to the outcome less an effect of ``theta`` log points.
+
+        ``start`` is the same with an effect near ``theta``: it saves iterations.
+        """
         nothing = np.empty((0, *self.model.shape))
-        return self.model.less(theta * self.treatment).fit(nothing)
+        return self.model.less(theta * self.treatment).fit(nothing, start and start.linear)
 
     def without_cluster(self, cluster: int) -> Comparison:
         kept = self.cluster != cluster

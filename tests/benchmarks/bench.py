@@ -17,17 +17,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.inference.clustered import cr1_covariance
-from analysis.inference.randomisation import assignment_matrix, draw_assignments, statistics
-from analysis.models.poisson import fit_poisson
-from analysis.models.sample import build_sample
+from analysis.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
+from analysis.inference.clustered import cr1_covariance, cr3_std_error
+from analysis.inference.randomisation import draw_assignments, randomisation_test
+from analysis.models.did import compare
+from analysis.models.regression import Comparison
+from analysis.models.sample import Sample, build_sample
 from analysis.protocol import load_protocol
 from analysis.sources.manifest import locate, pins_of, read_manifest
 from analysis.sources.mar import read_all_mar
 from analysis.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-REFITS = 30
+REFITS = 20
+COHORT = "MCP+PACS"
 
 
 def main() -> None:
@@ -67,23 +70,93 @@ def one_sentence(folder: str) -> None:
 
 
 def compare_inference(work: Workspace) -> None:
-    """Seconds for one placebo assignment: one column of a matrix product, against a full refit."""
+    """What each method takes on the CCG panel for one cohort, and what the same by a library's own loop would take."""
     protocol = load_protocol(work.protocol_file)
     outcome, primary = protocol.primary_outcomes[0].id, protocol.specification("primary")
-    sample = build_sample(pd.read_parquet(work.panel), outcome, protocol.model_ids, primary, protocol)
+    sample = build_sample(pd.read_parquet(work.panel), outcome, protocol.treated_cohorts[COHORT], primary, protocol)
     post = np.asarray(sample.months >= protocol.study.programme_start)
-    matrix = assignment_matrix(draw_assignments(sample.cluster, sample.treated, primary.draws, 1), sample.cluster)
-    vectorised = clock(lambda: statistics(sample, post, matrix, 0.0)) / matrix.shape[1]
+    comparison = compare(sample, primary, post)
+    logs = compare(sample, protocol.specification("log_rate"), post)
+    (estimate, error), (log_estimate, log_error) = (_estimate(each) for each in (comparison, logs))
+    level, draws = protocol.study.conf_level, primary.draws
 
-    def refit() -> None:
-        for column in range(REFITS):
-            placebo = np.outer(matrix[:, [column]].toarray()[:, 0], post)[None]
-            fit = fit_poisson(sample.counts, sample.population, placebo)
-            cr1_covariance(fit.bread, fit.unit_scores, sample.cluster)
+    def randomisation() -> None:
+        assignments = draw_assignments(sample.cluster, sample.treated, draws, 1)
+        randomisation_test(comparison, assignments, estimate, error, level)
 
-    refitted = clock(refit) / REFITS
+    seconds = clock(randomisation)
+    show(f"{draws:,} randomisation draws with interval", seconds, 3)
+    faster("than refitting with pyfixest", pyfixest_refits(sample, post) * draws, seconds, 100)
+    seconds = clock(lambda: cluster_bootstrap(logs, draws, 1, log_estimate, log_error, level))
+    show(f"{draws:,} wild bootstrap draws with interval", seconds, 2)
+    signs = draw_signs(logs.clusters, draws, 1)[0]
+    alone = clock(lambda: bootstrap_statistics(logs, logs.null(), signs))
+    faster("wild bootstrap test alone, than wildboottest", wildboottest_seconds(logs, draws), alone, 4)
+    show(
+        f"{draws:,} score bootstrap draws with interval",
+        clock(lambda: cluster_bootstrap(comparison, draws, 1, estimate, error, level)),
+    )
+    show("CR3 by refits", clock(lambda: cr3_std_error(comparison, comparison.fit())), 1)
+
+
+def _estimate(comparison: Comparison) -> tuple[float, float]:
+    fit = comparison.fit()
+    variance = cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)
+    return float(fit.coefficients[0]), float(np.sqrt(variance[0, 0]))
+
+
+def pyfixest_refits(sample: Sample, post: np.ndarray) -> float:
+    """Seconds of one placebo assignment's fit by pyfixest, CR1 included."""
+    import pyfixest
+
+    units, months = sample.counts.shape
+    long = pd.DataFrame(
+        {
+            "y": sample.counts.ravel(),
+            "offset": np.log(sample.population).ravel(),
+            "unit": np.repeat(np.arange(units), months),
+            "month": np.tile(np.arange(months), units),
+            "site": np.repeat(sample.cluster, months),
+            "d": np.outer(sample.treated, post).ravel().astype(float),
+        }
+    ).dropna()
+
+    def loop() -> None:
+        for _ in range(REFITS):
+            pyfixest.fepois("y ~ d | unit + month", data=long, vcov={"CRV1": "site"}, offset="offset")
+
+    clock(loop)  # what is compiled on first use
+    return clock(loop) / REFITS
+
+
+def wildboottest_seconds(logs: Comparison, draws: int) -> float:
+    """Seconds of wildboottest for the same test: unit means taken off first, month effects as its regressors."""
+    import statsmodels.api as sm
+    from wildboottest.wildboottest import wildboottest
+
+    observed = logs.model.observed
+    values = np.where(observed, logs.model.values, np.nan)  # type: ignore[attr-defined]
+    units, months = values.shape
+    columns = [logs.treatment, *(np.tile(np.arange(months) == month, (units, 1)) for month in range(1, months))]
+    within = [np.where(observed, column, np.nan).astype(float) for column in [values, *columns]]
+    taken = np.column_stack([(each - np.nanmean(each, axis=1, keepdims=True))[observed] for each in within])
+    names = ["d", *(f"m{month}" for month in range(1, months))]
+    model = sm.OLS(taken[:, 0], pd.DataFrame(taken[:, 1:], columns=names))
+    cluster = pd.Series(np.broadcast_to(logs.cluster[:, None], observed.shape)[observed])
+
+    def test() -> None:
+        wildboottest(
+            model, param="d", cluster=cluster, B=draws, bootstrap_type="11", impose_null=True, show=False, seed=1
+        )
+
+    clock(test)  # what is compiled on first use
+    return clock(test)
+
+
+def faster(what: str, theirs: float, ours: float, wanted: float) -> None:
     print(
-        f"one placebo assignment: {vectorised * 1e6:.0f} µs vectorised, {refitted * 1e6:.0f} µs refitted, ratio {refitted / vectorised:.0f}"
+        f"  {what}: {theirs:.1f} s against {ours:.2f} s, {theirs / ours:.0f} times (at least {wanted:g} wanted)",
+        flush=True,
     )
 
 
