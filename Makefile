@@ -26,7 +26,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # What each arrow depends on: published files → panel → estimates → reports.
 COMMON := analysis/protocol.toml $(wildcard analysis/*.py)
 FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
-PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ons/* gp_lists/* lookup/*)))
+PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls dtoc/*.xls ons/* gp_lists/* lookup/* imd/*)))
 CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
 MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
 REPORT_CODE := $(wildcard analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv
@@ -59,7 +59,7 @@ bench: $(PANEL) ## time the stages and print ratios
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "wildboottest==0.3.2"
 	@$(VENV)/bin/python tests/benchmarks/bench.py
 
-simulation: $(PANEL) ## simulate the error rates of every method, about half an hour; writes reports/simulation.csv
+simulation: $(PANEL) ## simulate the error rates of every method, about an hour; writes reports/simulation.csv
 	@$(RUN) simulation
 
 snapshot: $(READY) ## rewrite the embedded snapshot from the full published data

@@ -107,11 +107,12 @@ def infer(
     degrees = comparison.clusters - 1
     treated = len(np.unique(comparison.cluster[comparison.dose != 0]))
     flag = "one treated cluster: cluster-robust errors do not hold" if treated == 1 else ""
+    dosed = "the effect of covering everyone" if not np.isin(comparison.dose, (0, 1)).all() else ""
     rows: list[dict[str, Any]] = []
 
     def add(method: str, interval: tuple[float, float], p_value: float, error: float = math.nan, how: str = "") -> None:
         context: dict[str, Any] = {"n_obs": int(comparison.model.observed.sum())}
-        said = "; ".join(filter(None, [notes, how, flag if method in (CR1, CR3) else ""]))
+        said = "; ".join(filter(None, [notes, dosed, how, flag if method in (CR1, CR3) else ""]))
         rows.extend(
             both_scales(
                 term, method, estimate, interval, std_error=error, p_value=p_value, notes=said, design=design, **context
