@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import norm
 
+from analysis.models.absorbed import NotIdentified
 from analysis.models.estimates import both_scales, minimum_detectable
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol
@@ -32,6 +33,11 @@ def evaluability(sample: Sample, protocol: Protocol) -> tuple[list[dict[str, Any
     -------
     rows of the estimates table, and [kind, unit, population, change, detectable]: ``kind`` is "unit" (``change``: its own, log
     points from the mean) or "curve" (``detectable``: log points).
+
+    Raises
+    ------
+    NotIdentified
+        An untreated unit counts nothing before or after the start.
     """
     controls = sample.only(~sample.treated)
     post = np.asarray(controls.months >= protocol.study.programme_start)
@@ -78,5 +84,7 @@ def _changes(sample: Sample, post: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     observed = sample.observed
     counts, people = np.where(observed, sample.counts, 0.0), np.where(observed, sample.population, 0.0)
     after, before = counts[:, post].sum(axis=1), counts[:, ~post].sum(axis=1)
+    if not ((after > 0) & (before > 0)).all():
+        raise NotIdentified("an untreated unit has no count before or after the start, so that its change has no logarithm")
     change = np.log(after / people[:, post].sum(axis=1)) - np.log(before / people[:, ~post].sum(axis=1))
     return change - change.mean(), sample.population_full.mean(axis=1), 1 / after + 1 / before

@@ -117,11 +117,21 @@ def run_job(job: Job) -> Found:
     def not_run(design: str, reason: str) -> None:
         found.absent.append((outcome.id, cohort, specification.id, design, reason))
 
-    def attempt(design: str, estimate: Callable[[], Rows]) -> None:
+    def attempt(design: str, estimate: Callable[[], Rows], of: Sample | None = None, cohort: str = cohort) -> None:
         try:
-            add(estimate(), sample)
+            add(estimate(), of or sample, cohort)
         except NotIdentified as problem:
             not_run(design, str(problem))
+
+    def places() -> Rows:
+        rows, draws = placebo_places(sample, specification, seed, protocol)
+        keep("placebo_places", draws)
+        return rows
+
+    def power_by_size() -> Rows:
+        rows, curve = evaluability(sample, protocol)
+        keep("evaluability", curve, cohort=REST)
+        return rows
 
     models = protocol.treated_cohorts[cohort]
     sample = build_sample(job.panel, outcome.id, models, specification, protocol, job.tables)
@@ -150,15 +160,11 @@ def run_job(job: Job) -> Found:
         attempt("leave_one_out", lambda: leave_one_out(sample, variant, seed, protocol))
         attempt("placebo_start", lambda: placebo_starts(sample, variant, seed, protocol))
         attempt("placebo_high_use", lambda: high_use_placebo(sample, specification, seed, protocol))
-        rows, draws_table = placebo_places(sample, specification, seed, protocol)
-        add(rows, sample)
-        keep("placebo_places", draws_table)
+        attempt("placebo_places", places)
     treated, rest = sample.only(sample.treated), sample.only(~sample.treated)
     pooled = cohort == protocol.pooled_cohort
     if "robustness" in designs and main and pooled:
-        rows, curve = evaluability(sample, protocol)
-        add(rows, rest, REST)
-        keep("evaluability", curve, cohort=REST)
+        attempt("power", power_by_size, rest, REST)
     if "growth" in designs:
         for rule in protocol.growth:
             add(growth_per_head(treated, rule, study.conf_level), treated)

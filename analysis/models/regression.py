@@ -87,7 +87,7 @@ class Comparison:
         ``start`` is the same with an effect near ``theta``: it saves iterations.
         """
         nothing = np.empty((0, *self.model.shape))
-        return self.model.less(theta * self.treatment).fit(nothing, start and start.linear)
+        return self.model.less(theta * self.treatment).fit(nothing, start.linear if start else None)
 
     def without_cluster(self, cluster: int) -> Comparison:
         kept = self.cluster != cluster
