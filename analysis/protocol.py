@@ -127,7 +127,6 @@ Design = Literal["did", "event_study", "group_time", "robustness", "growth", "it
 class Specification(_Table):
     """Which data a model sees and how it is fitted. What each choice means stands in ``protocol.toml``."""
 
-
     id: str
     label: str
     designs: list[Design] = ["did"]

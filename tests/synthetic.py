@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.cleaning.panel import Cleaned, clean
+from analysis.models.absorbed import Nuisance, two_way
+from analysis.models.poisson import Poisson
+from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
 from analysis.protocol import PROTOCOL_FILE, Protocol, load_protocol
 
@@ -53,9 +56,16 @@ def make_sample(
     known = np.where(gone, np.nan, population)
     counts = np.where(gone, np.nan, counts)
     sample = Sample(
-        pd.Index([f"U{i:03d}" for i in range(n)]), months(periods), counts, known, population, treated, cluster
-    )
+        pd.Index([f"U{i:03d}" for i in range(n)]), months(periods), counts, known, population, treated, cluster,
+        site=np.array([f"Site {c}" for c in cluster]),
+    )  # fmt: skip
     return sample, post
+
+
+def comparison_of(sample: Sample, post: np.ndarray) -> Comparison:
+    """The Poisson comparison of a sample with unit and month effects, as the primary specification makes it."""
+    model = Poisson(sample.counts, sample.population, two_way(*sample.counts.shape))
+    return Comparison(model, sample.dose, post, sample.cluster)
 
 
 def realistic_sample(
@@ -92,6 +102,12 @@ def dummies(n: int, periods: int) -> np.ndarray:
     """Unit dummies and all but one of the month dummies, (n · T) × (n + T − 1)."""
     unit = np.kron(np.eye(n), np.ones((periods, 1)))
     return np.hstack([unit, np.kron(np.ones((n, 1)), np.eye(periods))[:, 1:]])
+
+
+def explicit_effects(nuisance: Nuisance) -> np.ndarray:
+    """Every unit's and every month's columns written out, (n · T) × (n · a + T · q), more than are independent."""
+    by_unit = np.kron(np.eye(len(nuisance.across)), nuisance.within)
+    return np.hstack([by_unit, np.kron(nuisance.across, np.eye(len(nuisance.within)))])
 
 
 def every_assignment(clusters: int, treated: int) -> list[tuple[int, ...]]:

@@ -51,11 +51,14 @@ def cluster_bootstrap(
     signs, exact = draw_signs(comparison.clusters, draws, seed)
     none = comparison.null()
     under_null = bootstrap_statistics(comparison, none, signs)
-    interval = invert(
-        everywhere=lambda theta: bootstrap_statistics(comparison, comparison.null(theta, none), signs),
-        actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
-        under_null=under_null, estimate=estimate, std_error=std_error, conf_level=conf_level,
-    )  # fmt: skip
+    if exact and 2 / signs.shape[1] > 1 - conf_level:
+        interval = -np.inf, np.inf  # all signs turned give the same |t|, so that nothing can be rejected
+    else:
+        interval = invert(
+            everywhere=lambda theta: bootstrap_statistics(comparison, comparison.null(theta, none), signs),
+            actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
+            under_null=under_null, estimate=estimate, std_error=std_error, conf_level=conf_level,
+        )  # fmt: skip
     return BootstrapTest(p_value(under_null), interval, under_null, exact)
 
 

@@ -58,11 +58,11 @@ def invert(
         return side * float("inf")
 
     def against(threshold: float) -> Callable[[float], float]:
-        return lambda theta: abs(actual(theta)) - threshold
+        return lambda theta: abs(actual(theta)) - threshold * (1 + ROUNDING)
 
     def rejected(theta: float) -> float:
         values = everywhere(theta)
-        return abs(float(values[0])) - critical_value(values, conf_level)
+        return abs(float(values[0])) - critical_value(values, conf_level) * (1 + ROUNDING)
 
     def end(side: int) -> float:
         threshold, previous = critical_value(under_null, conf_level), float("nan")

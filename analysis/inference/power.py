@@ -85,6 +85,8 @@ def _changes(sample: Sample, post: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     counts, people = np.where(observed, sample.counts, 0.0), np.where(observed, sample.population, 0.0)
     after, before = counts[:, post].sum(axis=1), counts[:, ~post].sum(axis=1)
     if not ((after > 0) & (before > 0)).all():
-        raise NotIdentified("an untreated unit has no count before or after the start, so that its change has no logarithm")
+        raise NotIdentified(
+            "an untreated unit has no count before or after the start, so that its change has no logarithm"
+        )
     change = np.log(after / people[:, post].sum(axis=1)) - np.log(before / people[:, ~post].sum(axis=1))
     return change - change.mean(), sample.population_full.mean(axis=1), 1 / after + 1 / before

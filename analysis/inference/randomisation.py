@@ -11,8 +11,8 @@ Intervals invert the test.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
+from itertools import combinations, permutations
+from math import comb, perm
 
 import numpy as np
 from scipy.sparse import csc_array, hstack
@@ -45,12 +45,17 @@ class RandomisationTest:
     exact: bool
 
 
-def draw_assignments(cluster: np.ndarray, treated: np.ndarray, draws: int, seed: int) -> Assignments:
-    """Assignments of as many clusters as were treated: all of them where they number ``draws`` or fewer, else random."""
-    actual = np.unique(cluster[treated])
+def draw_assignments(cluster: np.ndarray, dose: np.ndarray, draws: int, seed: int) -> Assignments:
+    """Assignments of as many clusters as were treated: all of them where they number ``draws`` or fewer, else random.
+
+    ``dose`` (n) is 0, or false, for controls. Where it differs between treated clusters, who gets which counts too.
+    """
+    actual = np.unique(cluster[dose != 0])
     total = int(cluster.max()) + 1
-    if comb(total, len(actual)) - 1 <= draws:
-        others = [c for c in combinations(range(total), len(actual)) if c != tuple(actual)]
+    doses = {float(dose[(cluster == number) & (dose != 0)].mean()) for number in actual}
+    every, number = (combinations, comb) if len(doses) == 1 else (permutations, perm)
+    if number(total, len(actual)) - 1 <= draws:
+        others = [c for c in every(range(total), len(actual)) if c != tuple(actual)]
         return Assignments(np.array([actual, *others]), exact=True)
     generator = np.random.default_rng(seed)
     order = generator.random((draws, total)).argsort(axis=1)[:, : len(actual)]

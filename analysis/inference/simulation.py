@@ -272,7 +272,7 @@ def _tools(cell: Cell) -> Tools:
     return Tools(
         poisson=primary,
         log_rate=primary.model_copy(update={"estimator": "log_rate"}),
-        assigned=assignment_matrix(draw_assignments(sample.cluster, sample.treated, PLACEBOS, seed), comparison),
+        assigned=assignment_matrix(draw_assignments(sample.cluster, sample.dose, PLACEBOS, seed), comparison),
         signs=draw_signs(comparison.clusters, PLACEBOS, seed)[0],
         conf_level=cell.protocol.study.conf_level,
     )

@@ -14,6 +14,9 @@ import numpy as np
 
 from analysis.errors import EvaluationError
 
+SINGULAR = 1e11  # condition number from which the months' effects are taken for not identified
+CONFOUNDED = "the unit and month effects cannot be told apart"
+
 
 class NotIdentified(EvaluationError):
     """The data cannot tell the regressors from the unit and month effects, or the fit does not settle."""
@@ -57,10 +60,14 @@ class Absorbed:
         # What a unit's columns can mimic with the months' maps to zero. Adding those directions makes the matrix regular
         # and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
         shared = np.kron(np.eye(q), np.linalg.qr(within)[0])
+        regular = schur + np.trace(schur) / len(schur) * (shared @ shared.T)
         try:
-            self.schur_inverse = np.linalg.inv(schur + np.trace(schur) / len(schur) * (shared @ shared.T))
+            self.schur_inverse = np.linalg.inv(regular)
         except np.linalg.LinAlgError as problem:
-            raise NotIdentified("the unit and month effects cannot be told apart") from problem
+            raise NotIdentified(CONFOUNDED) from problem
+        # A matrix that is singular but for rounding still has an inverse, of no meaning.
+        if not np.linalg.norm(regular, 1) * np.linalg.norm(self.schur_inverse, 1) < SINGULAR:
+            raise NotIdentified(CONFOUNDED)
 
     def effects(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit (…, n, a) and month (…, q, T) effects of ``values`` (…, n, T)."""

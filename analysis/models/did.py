@@ -23,6 +23,7 @@ from analysis.protocol import Protocol, Specification
 CR1, CR3, RANDOMISATION = "CR1", "CR3", "randomisation"
 BOOTSTRAP = {"poisson": "score_bootstrap", "log_rate": "wild_bootstrap"}
 MONTHS_A_YEAR = 12
+ONE_TREATED = "one treated cluster: cluster-robust errors do not hold"
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,20 @@ def effects(months: pd.DatetimeIndex, specification: Specification, protocol: Pr
 
 
 def difference_in_differences(
-    sample: Sample, specification: Specification, seed: int, protocol: Protocol, every_method: bool = False
+    sample: Sample,
+    specification: Specification,
+    seed: int,
+    protocol: Protocol,
+    every_method: bool = False,
+    wanted: list[Effect] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of the estimates table: every effect by each inference method, with its minimum detectable effect.
 
     Units: log points of the rate per head. ``every_method`` adds the jackknife and the cluster bootstrap to CR1 and
-    randomisation.
+    randomisation; ``wanted`` are the specification's ``effects`` unless said otherwise.
     """
     rows: list[dict[str, Any]] = []
-    for effect in effects(sample.months, specification, protocol):
+    for effect in effects(sample.months, specification, protocol) if wanted is None else wanted:
         seen = sample.restrict(effect.used)
         comparison = compare(seen, specification, effect.post[effect.used])
         rows += infer(comparison, specification, effect.term, seed, protocol, every_method, effect.notes)
@@ -76,9 +82,13 @@ def compare(sample: Sample, specification: Specification, post: np.ndarray) -> C
 def model_of(sample: Sample, specification: Specification) -> Model:
     """The outcome with the estimator, the effects and the weights of the specification."""
     effects = _nuisance(sample, specification)
-    weight = _weights(sample) if specification.weights == "equal_sites" else np.ones(len(sample.units))
+    equal = specification.weights == "equal_sites"
     if specification.estimator == "log_rate":
-        return log_rate(sample.counts, sample.population, effects, weight)
+        cells = (sample.counts > 0).sum(axis=1)
+        return log_rate(
+            sample.counts, sample.population, effects, _equal(cells, sample) if equal else np.ones(len(cells))
+        )
+    weight = _equal(_expected(sample), sample) if equal else np.ones(len(sample.units))
     # A weight on a unit's pseudo-likelihood is a factor on its counts and its population alike.
     return Poisson(sample.counts * weight[:, None], sample.population * weight[:, None], effects)
 
@@ -105,14 +115,14 @@ def infer(
     estimate = float(fit.coefficients[0])
     std_error = float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)[0, 0]))
     degrees = comparison.clusters - 1
-    treated = len(np.unique(comparison.cluster[comparison.dose != 0]))
-    flag = "one treated cluster: cluster-robust errors do not hold" if treated == 1 else ""
+    flag = ONE_TREATED if treated_clusters(comparison) == 1 else ""
     dosed = "the effect of covering everyone" if not np.isin(comparison.dose, (0, 1)).all() else ""
     rows: list[dict[str, Any]] = []
 
     def add(method: str, interval: tuple[float, float], p_value: float, error: float = math.nan, how: str = "") -> None:
         context: dict[str, Any] = {"n_obs": int(comparison.model.observed.sum())}
-        said = "; ".join(filter(None, [notes, dosed, how, flag if method in (CR1, CR3) else ""]))
+        warning = "" if method == RANDOMISATION else flag
+        said = "; ".join(filter(None, [notes, dosed, how, warning]))
         rows.extend(
             both_scales(
                 term, method, estimate, interval, std_error=error, p_value=p_value, notes=said, design=design, **context
@@ -120,11 +130,13 @@ def infer(
         )
         detectable = minimum_detectable((interval[1] - interval[0]) / 2, conf_level, protocol.inference.power)
         if term.startswith("att") and design == "did":
-            rows.extend(both_scales(term.replace("att", "mde"), method, detectable, design="power", **context))
+            rows.extend(
+                both_scales(term.replace("att", "mde"), method, detectable, notes=warning, design="power", **context)
+            )
 
     interval, p_value = t_interval(estimate, std_error, degrees, conf_level)
     add(CR1, interval, p_value, std_error)
-    assignments = draw_assignments(comparison.cluster, comparison.dose != 0, draws, seed)
+    assignments = draw_assignments(comparison.cluster, comparison.dose, draws, seed)
     test = randomisation_test(comparison, assignments, estimate, std_error, conf_level)
     add(RANDOMISATION, test.interval, test.p_value, how=_scheme(test.exact, "assignment", len(test.statistics) - 1))
     if every_method:
@@ -139,6 +151,10 @@ def infer(
             interval, p_value = t_interval(estimate, jackknife, degrees, conf_level)
             add(CR3, interval, p_value, jackknife)
     return rows
+
+
+def treated_clusters(comparison: Comparison) -> int:
+    return len(np.unique(comparison.cluster[comparison.dose != 0]))
 
 
 def fitted_without_treatment(sample: Sample) -> np.ndarray:
@@ -163,8 +179,13 @@ def _nuisance(sample: Sample, specification: Specification) -> Nuisance:
     return Nuisance(within, across)
 
 
-def _weights(sample: Sample) -> np.ndarray:
-    """Weights (n) that give every cluster the same expected count, of mean 1."""
-    expected = np.where(sample.observed, fitted_without_treatment(sample) * np.nan_to_num(sample.population), 0.0)
-    weight = 1 / by_cluster(expected.sum(axis=1), sample.cluster)[sample.cluster]
+def _expected(sample: Sample) -> np.ndarray:
+    """Expected count of each unit (n) in the months observed, without treatment."""
+    expected = fitted_without_treatment(sample) * np.nan_to_num(sample.population)
+    return np.asarray(np.where(sample.observed, expected, 0.0).sum(axis=1))
+
+
+def _equal(size: np.ndarray, sample: Sample) -> np.ndarray:
+    """Weights (n), of mean 1, with which the ``size`` (n) of every cluster is the same."""
+    weight = 1 / by_cluster(size, sample.cluster)[sample.cluster]
     return np.asarray(weight / weight.mean())

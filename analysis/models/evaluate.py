@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from analysis.cleaning.panel import ENGLAND, LOCAL_AUTHORITY
 from analysis.inference.multiple import holm_rows
 from analysis.inference.power import evaluability
 from analysis.models.absorbed import NotIdentified
-from analysis.models.did import difference_in_differences
+from analysis.models.did import difference_in_differences, effects
 from analysis.models.estimates import estimates_table
 from analysis.models.event_study import event_study
 from analysis.models.group_time import group_time
@@ -150,7 +151,9 @@ def run_job(job: Job) -> Found:
     if "did" in designs:
         every_method = main and specification.draws > fewer
         drawn = specification if headline or outcome.role == "primary" else variant
-        attempt("did", lambda: difference_in_differences(sample, drawn, seed, protocol, every_method))
+        for effect in effects(sample.months, specification, protocol):
+            estimate = partial(difference_in_differences, sample, drawn, seed, protocol, every_method, [effect])
+            attempt("did" if effect.term == "att" else f"did {effect.term}", estimate)
     if "event_study" in designs:
         draws = protocol.inference.event_study_draws if headline and main else 0
         attempt("event_study", lambda: event_study(sample, specification, draws, seed, protocol))

@@ -15,7 +15,7 @@ from scipy.stats import f as f_distribution
 from analysis.inference.clustered import cr1_covariance, t_interval
 from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments
-from analysis.models.did import CR1, RANDOMISATION, compare
+from analysis.models.did import CR1, ONE_TREATED, RANDOMISATION, compare, treated_clusters
 from analysis.models.estimates import both_scales
 from analysis.models.regression import Comparison, Fit
 from analysis.models.sample import Sample
@@ -24,6 +24,7 @@ from analysis.protocol import Protocol, Specification
 SIMULTANEOUS = "simultaneous"
 PRE_PERIOD = "pre_period"
 MONTHS_A_QUARTER = 3
+FEW_TREATED = 30  # with fewer treated clusters the F test's row says so; Cameron & Miller (2015) speak of 20 to 50
 
 
 def event_study(
@@ -43,12 +44,15 @@ def event_study(
     errors = np.sqrt(np.diag(covariance))
     before = np.array(times) < 0
     context: dict[str, Any] = {"design": "event_study", "n_obs": int(comparison.model.observed.sum())}
+    treated = treated_clusters(comparison)
+    alone = f"; {ONE_TREATED}" if treated == 1 else ""
+    few = f"; few treated clusters ({treated}): it rejects far too often" if 1 < treated < FEW_TREATED else alone
     rows: list[dict[str, Any]] = []
     for time, estimate, error in zip(times, fit.coefficients, errors, strict=True):
         interval, p = t_interval(float(estimate), float(error), comparison.clusters - 1, conf_level)
         rows += both_scales(
             f"quarter_{time:+d}", CR1, float(estimate), interval, std_error=float(error), p_value=p,
-            notes=f"against the quarter from {base:%B %Y}; pointwise interval", **context,
+            notes=f"against the quarter from {base:%B %Y}; pointwise interval{alone}", **context,
         )  # fmt: skip
     statistic = wald(fit.coefficients[before], covariance[np.ix_(before, before)])
     number = int(before.sum())
@@ -59,7 +63,7 @@ def event_study(
     note = f"mean of {number} quarters; the p-value is of the test that all are zero (F with {number} and"
     rows += both_scales(
         PRE_PERIOD, CR1, mean, interval, std_error=mean_error, p_value=joint,
-        notes=f"{note} {comparison.clusters - 1} degrees of freedom)", **context,
+        notes=f"{note} {comparison.clusters - 1} degrees of freedom){few}", **context,
     )  # fmt: skip
     if draws:
         largest, walds = placebo_event_studies(comparison, shapes, before, draws, seed)
@@ -91,7 +95,7 @@ def placebo_event_studies(
 
     One Newton step from the model without treatment, as in ``randomisation``. ``shapes`` are quarters × months.
     """
-    assignments = draw_assignments(comparison.cluster, comparison.dose != 0, draws, seed)
+    assignments = draw_assignments(comparison.cluster, comparison.dose, draws, seed)
     everyone = assignment_matrix(assignments, comparison)
     null = comparison.null()
     largest, walds = np.empty(everyone.shape[1]), np.empty(everyone.shape[1])

@@ -26,19 +26,25 @@ MONTHS_A_YEAR = 12
 
 
 def leave_one_out(sample: Sample, specification: Specification, seed: int, protocol: Protocol) -> list[dict[str, Any]]:
-    """The estimate without each treated site in turn."""
+    """The estimate without each treated site in turn.
+
+    Raises
+    ------
+    NotIdentified
+        There is only one.
+    """
     assert sample.site is not None
     sites = sample.site
+    if len(set(sites[sample.treated])) == 1:
+        raise NotIdentified(f"nothing is left without {sites[sample.treated][0]}, the only site")
     post = np.asarray(sample.months >= protocol.study.programme_start)
     rows: list[dict[str, Any]] = []
     for site in sorted(set(sites[sample.treated])):
-        without = sample.only(~(sample.treated & (sites == site)))
-        if without.treated.any():
-            comparison = compare(without, specification, post)
-            rows += infer(
-                comparison, specification, f"att_without_{_slug(site)}", seed, protocol,
-                notes=f"without {site}", design="leave_one_out",
-            )  # fmt: skip
+        comparison = compare(sample.only(~(sample.treated & (sites == site))), specification, post)
+        rows += infer(
+            comparison, specification, f"att_without_{_slug(site)}", seed, protocol,
+            notes=f"without {site}", design="leave_one_out",
+        )  # fmt: skip
     return rows
 
 
@@ -62,10 +68,16 @@ def placebo_places(
     """Estimates of other choices of as many sites: their mean and middle range, and [draw, estimate, statistic], the actual first.
 
     The p-value is the share of choices with an estimate at least as far from zero as the actual one, not studentised.
+
+    Raises
+    ------
+    NotIdentified
+        The actual choice has no estimate.
     """
     post = np.asarray(sample.months >= protocol.study.programme_start)
     comparison = compare(sample, specification, post)
-    assignments = draw_assignments(sample.cluster, sample.treated, specification.draws, seed)
+    comparison.fit()
+    assignments = draw_assignments(sample.cluster, sample.dose, specification.draws, seed)
     statistics, estimates = one_step(comparison, assignment_matrix(assignments, comparison), comparison.null())
     rows = _spread(
         estimates[1:], estimates[0], "placebo_places", protocol, comparison, "other choices of as many sites"
@@ -92,8 +104,11 @@ def high_use_placebo(
         controls.months >= protocol.study.programme_start - pd.DateOffset(months=MONTHS_A_YEAR)
     )
     population = np.where(controls.observed, controls.population, 0.0)
-    use = np.nansum(controls.counts[:, year], axis=1) / population[:, year].sum(axis=1)
-    pool = np.flatnonzero(use >= np.quantile(use, 1 - protocol.inference.high_use_share))
+    people = population[:, year].sum(axis=1)
+    use = np.divide(
+        np.nansum(controls.counts[:, year], axis=1), people, out=np.full(len(people), np.nan), where=people > 0
+    )
+    pool = np.flatnonzero(use >= np.nanquantile(use, 1 - protocol.inference.high_use_share))
     sites = len(np.unique(sample.cluster[sample.treated]))
     if len(pool) <= sites:
         raise NotIdentified(f"{len(pool)} controls of high use, too few to draw {sites} pseudo-vanguards from")

@@ -11,8 +11,9 @@ import pytest
 from scipy.stats import norm
 from synthetic import make_sample, months, row_of
 
-from analysis.models.did import difference_in_differences, effects, event_study
+from analysis.models.did import difference_in_differences, effects
 from analysis.models.estimates import minimum_detectable
+from analysis.models.event_study import event_study
 from analysis.models.poisson import fit_poisson
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol
@@ -105,8 +106,9 @@ def test_event_study_recovers_noise_free_effects(protocol: Protocol) -> None:
     """Each quarter's effect against the last before the programme comes back, under its own name."""
     by_quarter = dict(zip(QUARTERS, np.random.default_rng(3).normal(0, 0.1, len(QUARTERS)), strict=True)) | {-1: 0.0}
     sample = _noise_free(np.array([by_quarter[month // 3 - 8] for month in range(60)]))
-    rows = event_study(sample, protocol)
-    assert [row["term"] for row in rows if row["scale"] == "log_rate"] == [f"quarter_{q:+d}" for q in QUARTERS]
+    rows = event_study(sample, protocol.specification("primary"), 0, 1, protocol)
+    terms = [row["term"] for row in rows if row["scale"] == "log_rate"]
+    assert terms == [*(f"quarter_{q:+d}" for q in QUARTERS), "pre_period"]
     for quarter in QUARTERS:
         assert row_of(rows, f"quarter_{quarter:+d}")["estimate"] == pytest.approx(by_quarter[quarter], abs=1e-9)
 
@@ -117,7 +119,7 @@ def test_a_year_sees_only_itself_and_the_months_before(protocol: Protocol) -> No
     path = np.concatenate([np.zeros(24), *(np.full(12, value) for value in by_year.values())])
     sample = _noise_free(path)
     found = {}
-    for effect in effects(sample.months, protocol):
+    for effect in effects(sample.months, protocol.specification("primary"), protocol):
         seen = sample.restrict(effect.used)
         found[effect.term] = _att(seen, effect.post[effect.used])
     for year, value in by_year.items():
@@ -126,17 +128,19 @@ def test_a_year_sees_only_itself_and_the_months_before(protocol: Protocol) -> No
 
 
 def test_rows_of_the_table(protocol: Protocol) -> None:
-    """Every effect has a CR1 and a randomisation row around one estimate, and a minimum detectable effect from the latter."""
+    """Every effect has a CR1 and a randomisation row around one estimate, and a minimum detectable effect from each."""
     sample, _ = make_sample([0, 0, *range(1, 40)], [0, 1, 2], 60, seed=2, missing=0.01)
-    rows = difference_in_differences(sample, 199, 1, protocol)
-    assert len(rows) == 4 * 3 * 2
+    specification = protocol.specification("primary").model_copy(update={"draws": 199})
+    rows = difference_in_differences(sample, specification, 1, protocol)
+    assert len(rows) == 4 * 2 * 2 * 2
     for term in ("att", "att_year1", "att_year2", "att_year3"):
         both = [row_of(rows, term, method) for method in ("CR1", "randomisation")]
         assert both[0]["estimate"] == both[1]["estimate"]
-        detectable = row_of(rows, term.replace("att", "mde"))
-        half = (both[1]["ci_high"] - both[1]["ci_low"]) / 2
-        assert detectable["estimate"] == pytest.approx(half * 2.80 / 1.96, rel=1e-3)
-        assert detectable["design"] == "power"
+        for row in both:
+            detectable = row_of(rows, term.replace("att", "mde"), row["inference"])
+            half = (row["ci_high"] - row["ci_low"]) / 2
+            assert detectable["estimate"] == pytest.approx(half * 2.80 / 1.96, rel=1e-3)
+            assert detectable["design"] == "power"
     assert row_of(rows, "att", "CR1")["n_obs"] == sample.observed.sum()
     assert row_of(rows, "att_year2", "CR1")["n_obs"] == sample.observed[:, [*range(24), *range(36, 48)]].sum()
 

@@ -18,7 +18,9 @@ import statsmodels.api as sm
 from synthetic import cells, dummies, make_sample
 
 from analysis.inference.clustered import cr1_covariance, t_interval
-from analysis.models.poisson import NotIdentified, PoissonFit, TwoWay, fit_poisson
+from analysis.models.absorbed import Absorbed, NotIdentified, two_way
+from analysis.models.poisson import fit_poisson
+from analysis.models.regression import Fit
 from analysis.models.sample import Sample
 
 # pyfixest's own calls of pandas, not ours.
@@ -39,7 +41,7 @@ def _case(missing: float, regressors: int, seed: int = 5) -> tuple[Sample, np.nd
     return sample, np.stack([np.outer(sample.treated, post), *further])
 
 
-def _fit(sample: Sample, regressors: np.ndarray) -> tuple[PoissonFit, np.ndarray]:
+def _fit(sample: Sample, regressors: np.ndarray) -> tuple[Fit, np.ndarray]:
     fit = fit_poisson(sample.counts, sample.population, regressors)
     return fit, cr1_covariance(fit.bread, fit.unit_scores, sample.cluster)
 
@@ -61,7 +63,7 @@ def test_against_statsmodels_with_dummies(case: tuple[Sample, np.ndarray]) -> No
     oracle = model.fit(tol=1e-12, tol_criterion="params", cov_type="cluster", cov_kwds=groups)
 
     assert fit.coefficients == pytest.approx(oracle.params.to_numpy()[:k], abs=1e-8)
-    assert fit.fitted[sample.observed] == pytest.approx(oracle.fittedvalues.to_numpy(), rel=1e-8)
+    assert fit.weights[sample.observed] == pytest.approx(oracle.fittedvalues.to_numpy(), rel=1e-8)
     n, p = design.shape
     expected = oracle.cov_params().to_numpy()[:k, :k] / ((n - 1) / (n - p))
     assert np.allclose(covariance, expected, rtol=1e-6, atol=1e-12)
@@ -116,18 +118,19 @@ def test_the_offset_is_log_population() -> None:
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_projection_is_weighted_least_squares_on_dummies(missing: float) -> None:
-    """``TwoWay`` residuals are those of a weighted regression on unit and month dummies, to 1e-10."""
+    """``Absorbed`` residuals are those of a weighted regression on unit and month dummies, to 1e-10."""
     generator = np.random.default_rng(3)
     weights = generator.gamma(2, 50, (9, 12)) * (generator.random((9, 12)) >= missing)
     values = generator.normal(0, 1, (2, 9, 12))
     root, design = np.sqrt(weights).ravel(), dummies(9, 12)
-    projection = TwoWay(weights)
+    projection = Absorbed(weights, two_way(9, 12))
     for value, residual in zip(values, projection.residual(values), strict=True):
         beta = np.linalg.lstsq(design * root[:, None], value.ravel() * root, rcond=None)[0]
         expected = (value.ravel() - design @ beta).reshape(9, 12)
         assert np.abs(residual - expected)[weights > 0].max() < 1e-10
     unit, month = projection.effects(values[0])
-    assert unit[:, None] + month == pytest.approx(values[0] - projection.residual(values[0]), abs=1e-12)
+    assert unit.shape == (9, 1) and month.shape == (1, 12)
+    assert unit + month == pytest.approx(values[0] - projection.residual(values[0]), abs=1e-12)
 
 
 def test_noise_free_coefficients_come_back() -> None:
@@ -139,7 +142,8 @@ def test_noise_free_coefficients_come_back() -> None:
     mean = population * np.exp(unit[:, None] + month + np.einsum("j,jnt->nt", [0.3, -0.2], regressors))
     fit = fit_poisson(mean, population, regressors)
     assert fit.coefficients == pytest.approx([0.3, -0.2], abs=1e-10)
-    assert fit.log_unit[:, None] + fit.log_month == pytest.approx(unit[:, None] + month, abs=1e-10)
+    effects = fit.linear - np.einsum("j,jnt->nt", fit.coefficients, regressors)
+    assert effects == pytest.approx(unit[:, None] + month, abs=1e-10)
 
 
 def _collinear(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from synthetic import dummies, every_assignment, make_sample, permuted, realistic_sample
+from synthetic import comparison_of, dummies, every_assignment, make_sample, permuted, realistic_sample
 
 from analysis.inference.clustered import cr1_covariance
 from analysis.inference.randomisation import (
@@ -35,7 +35,7 @@ SITES = [0, 0, 1, 2, 3, 4, 5, 6]  # the first cluster holds two units
 def _brute_force(sample: Sample, post: np.ndarray, chosen: tuple[int, ...], theta: float) -> float:
     """One assignment's studentised one-step estimate, with every dummy written out."""
     counts = sample.counts * np.exp(-theta * np.outer(sample.treated, post))
-    null = fit_poisson(counts, sample.population, np.empty((0, *counts.shape))).fitted
+    null = fit_poisson(counts, sample.population, np.empty((0, *counts.shape))).weights
     seen = sample.observed.ravel()
     weight, error = null.ravel()[seen], (counts - null).ravel()[seen]
     treatment = np.outer(np.isin(sample.cluster, chosen), post).astype(float).ravel()[seen]
@@ -55,10 +55,16 @@ def _test(
     sample: Sample, post: np.ndarray, assignments: Assignments, conf_level: float = 0.95
 ) -> tuple[RandomisationTest, float]:
     """The test as the difference-in-differences runs it, and the estimate it starts from."""
-    fit = fit_poisson(sample.counts, sample.population, np.outer(sample.treated, post)[None].astype(float))
+    comparison = comparison_of(sample, post)
+    fit = comparison.fit()
     std_error = float(cr1_covariance(fit.bread, fit.unit_scores, sample.cluster)[0, 0] ** 0.5)
     estimate = float(fit.coefficients[0])
-    return randomisation_test(sample, post, assignments, estimate, std_error, conf_level), estimate
+    return randomisation_test(comparison, assignments, estimate, std_error, conf_level), estimate
+
+
+def _statistics(sample: Sample, post: np.ndarray, assignments: Assignments, theta: float = 0.0) -> np.ndarray:
+    comparison = comparison_of(sample, post)
+    return statistics(comparison, assignment_matrix(assignments, comparison), theta)
 
 
 def _p_value(values: np.ndarray) -> float:
@@ -73,7 +79,7 @@ def test_statistics_are_brute_force(treated: list[int], missing: float, theta: f
     sample, post = make_sample(SITES, treated, 10, seed=11, missing=missing, noise=0.1)
     assignments = draw_assignments(sample.cluster, sample.treated, 10_000, seed=1)
     assert assignments.exact
-    found = statistics(sample, post, assignment_matrix(assignments, sample.cluster), theta)
+    found = _statistics(sample, post, assignments, theta)
     expected = [_brute_force(sample, post, tuple(chosen), theta) for chosen in assignments.clusters]
     assert np.abs(found - expected).max() < 1e-9
 
@@ -100,7 +106,8 @@ def test_random_assignments_are_uniform_over_the_clusters() -> None:
 
 def test_units_of_a_site_are_assigned_together() -> None:
     """The assignment matrix treats both units of the two-unit cluster or neither."""
-    matrix = assignment_matrix(Assignments(np.array([[0, 3], [1, 2]]), exact=True), np.array(SITES)).toarray()
+    comparison = comparison_of(*make_sample(SITES, [0, 3], 10, seed=11))
+    matrix = assignment_matrix(Assignments(np.array([[0, 3], [1, 2]]), exact=True), comparison).toarray()
     assert matrix.T.tolist() == [[1, 1, 0, 0, 1, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0]]
 
 
@@ -131,12 +138,12 @@ def test_interval_inverts_the_test(
     sample, post = make(seed)
     assignments = draw_assignments(sample.cluster, sample.treated, 999, seed=4)
     test, estimate = _test(sample, post, assignments, conf_level)
-    matrix, (low, high) = assignment_matrix(assignments, sample.cluster), test.interval
+    low, high = test.interval
     step = within * (high - low) / 2
     assert low < estimate < high
 
     def rejects(theta: float) -> bool:
-        return _p_value(statistics(sample, post, matrix, theta)) <= 1 - conf_level + 1e-9
+        return _p_value(_statistics(sample, post, assignments, theta)) <= 1 - conf_level + 1e-9
 
     assert [rejects(theta) for theta in (low - step, low + step, estimate, high - step, high + step)] == [
         True,
@@ -169,11 +176,10 @@ def test_an_extreme_placebo_neither_breaks_nor_narrows_the_interval(seed: int) -
     test, estimate = _test(sample, post, assignments)
     assert np.abs(test.statistics).max() > 150
     assert test.interval[0] < estimate < test.interval[1]
-    matrix = assignment_matrix(assignments, sample.cluster)
     for end in test.interval:
         if np.isfinite(end):
             ps = [
-                _p_value(statistics(sample, post, matrix, estimate + share * (end - estimate)))
+                _p_value(_statistics(sample, post, assignments, estimate + share * (end - estimate)))
                 for share in (0.95, 1.05)
             ]
             assert ps[0] > 0.05 >= ps[1]
@@ -184,7 +190,7 @@ def test_one_step_statistics_stand_for_refits(seed: int, effect: float) -> None:
     """On a panel like the real one, 199 one-step statistics and p are those of fitting every assignment anew."""
     sample, post = realistic_sample(seed, effect=effect)
     assignments = draw_assignments(sample.cluster, sample.treated, 199, seed=5)
-    one_step = statistics(sample, post, assignment_matrix(assignments, sample.cluster), 0.0)
+    one_step = _statistics(sample, post, assignments)
     refit = []
     for chosen in assignments.clusters:
         treatment = np.outer(np.isin(sample.cluster, chosen), post)[None].astype(float)
@@ -221,7 +227,7 @@ def test_the_test_holds_its_level_under_the_null() -> None:
     for seed in range(200):
         sample, post = make_sample(list(range(14)), [0, 1], 8, 1000 + seed, noise=0.1)
         assignments = draw_assignments(sample.cluster, sample.treated, 1000, seed=1)
-        values = statistics(sample, post, assignment_matrix(assignments, sample.cluster), 0.0)
+        values = _statistics(sample, post, assignments)
         rejected += _p_value(values) <= 0.10
     assert abs(rejected / 200 - 0.10) < 3 * np.sqrt(0.1 * 0.9 / 200)
 

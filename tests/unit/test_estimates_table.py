@@ -152,7 +152,10 @@ def test_workers_never_change_a_result(
     again = _evaluate(
         small_protocol.model_copy(update={"outcomes": [outcome]}), {outcome.id: tables[outcome.id]}, workers=2
     )
-    for first, second in ((results.estimates, again.estimates), (results.series["its_series"], again.series["its_series"])):
+    for first, second in (
+        (results.estimates, again.estimates),
+        (results.series["its_series"], again.series["its_series"]),
+    ):
         alone = first[first.outcome == outcome.id].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, second, check_exact=True)
 
@@ -174,7 +177,9 @@ def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(
 
 def test_every_method_stands_beside_the_others_with_what_it_could_have_found(results: Results) -> None:
     """The primary outcome's effects, overall and by year, by four methods; each has its minimum detectable effect."""
-    rows = results.estimates.query("outcome == 'non_elective_admissions' and cohort == 'MCP' and specification == 'primary'")
+    rows = results.estimates.query(
+        "outcome == 'non_elective_admissions' and cohort == 'MCP' and specification == 'primary'"
+    )
     methods = {"CR1", "CR3", "score_bootstrap", "randomisation"}
     for term in ("att", "att_year1", "att_year2", "att_year3"):
         here = rows[(rows.design == "did") & (rows.term == term)]

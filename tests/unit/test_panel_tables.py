@@ -9,7 +9,7 @@ from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
 from analysis.cleaning.panel import Cleaned, aggregate, clean
 from analysis.errors import DataError
-from analysis.models.sample import Sample, build_sample
+from analysis.models.sample import Sample, UnitTables, build_sample
 from analysis.protocol import Protocol
 
 TREATED = {
@@ -122,7 +122,8 @@ def _sample(
     cleaned: Cleaned, protocol: Protocol, models: list[str], specification: str = "primary", **changes: object
 ) -> Sample:
     chosen = protocol.specification(specification).model_copy(update=changes)
-    return build_sample(cleaned.panel, OUTCOME, models, chosen, protocol, frozenset({"U00", "U20"}))
+    tables = UnitTables(shifted=frozenset({"U00", "U20"}))
+    return build_sample(cleaned.panel, OUTCOME, models, chosen, protocol, tables)
 
 
 def test_a_cohort_is_its_wholly_covered_units_against_units_of_no_model(cleaned: Cleaned, protocol: Protocol) -> None:
