@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import DataError
-from analysis.models.estimates import PERCENT_SUFFIX
-from analysis.protocol import Protocol, load_protocol
+from analysis.models.estimates import PERCENT, PERCENT_SUFFIX
+from analysis.protocol import Outcome, Protocol, load_protocol
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
 
@@ -48,9 +48,14 @@ class Results:
     def estimates(self) -> pd.DataFrame:
         return pd.read_parquet(self.work.estimates).set_index("estimate_id", drop=False)
 
+    def series(self, name: str) -> pd.DataFrame:
+        """A table that figures draw; without rows where nothing of the kind could be run."""
+        file = self.work.series(name)
+        return pd.read_parquet(file) if file.is_file() else pd.DataFrame()
+
     @cached_property
     def its_series(self) -> pd.DataFrame:
-        return pd.read_parquet(self.work.its_series)
+        return self.series("its_series")
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
@@ -59,6 +64,11 @@ class Results:
     @cached_property
     def not_run(self) -> pd.DataFrame:
         return pd.read_csv(self.work.not_run)
+
+    @cached_property
+    def simulation(self) -> pd.DataFrame | None:
+        """Error rates of the inference methods, with the seed and commit that made them; None where they were not made."""
+        return pd.read_csv(self.work.simulation) if self.work.simulation.is_file() else None
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -80,6 +90,15 @@ class Results:
     def dataset_name(self) -> str:
         return self.protocol.report.snapshot if self.dataset == "snapshot" else self.protocol.report.mar
 
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """The protocol's outcomes that this data set holds."""
+        held = set(self.estimates.outcome)
+        return [outcome for outcome in self.protocol.outcomes if outcome.id in held]
+
+    def holds(self, outcome: str) -> bool:
+        return any(held.id == outcome for held in self.outcomes)
+
     def percent(
         self, design: str, outcome: str, cohort: str, term: str, inference: str, specification: str = PRIMARY
     ) -> Estimate:
@@ -91,7 +110,7 @@ class Results:
             The table of estimates does not hold it.
         """
         key = "/".join([design, outcome, cohort, specification, term + PERCENT_SUFFIX, inference])
-        if key not in self.estimates.index:
+        if key not in self.ids:
             raise DataError(
                 self.work.estimates,
                 f"no estimate {key}",
@@ -101,16 +120,43 @@ class Results:
         row = self.estimates.loc[key]
         return Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
 
+    def find(
+        self, design: str, outcome: str, cohort: str, term: str, inference: str, specification: str = PRIMARY
+    ) -> Estimate | None:
+        """One estimate on the percent scale, or None where it could not be made on this data set."""
+        key = "/".join([design, outcome, cohort, specification, term + PERCENT_SUFFIX, inference])
+        return self.percent(design, outcome, cohort, term, inference, specification) if key in self.ids else None
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self.estimates.index)
+
+    def rows(self, design: str, outcome: str, cohort: str, inference: str) -> pd.DataFrame:
+        """Rows of the estimates table on the percent scale, for the primary specification, in order of term."""
+        table = self.estimates
+        found = table[
+            (table.design == design) & (table.outcome == outcome) & (table.cohort == cohort)
+            & (table.specification == PRIMARY) & (table.inference == inference) & (table.scale == PERCENT)
+        ]  # fmt: skip
+        return found.assign(term=found.term.str.removesuffix(PERCENT_SUFFIX))
+
     def effect(self, outcome: str, cohort: str, term: str = "att", specification: str = PRIMARY) -> Estimate:
         """The difference-in-differences estimate with the protocol's primary inference."""
         return self.percent("did", outcome, cohort, term, HEADLINE_INFERENCE, specification)
 
-    def detectable(self, outcome: str, cohort: str, term: str = "mde") -> tuple[float, float]:
+    def detectable(
+        self,
+        outcome: str,
+        cohort: str,
+        term: str = "mde",
+        inference: str = HEADLINE_INFERENCE,
+        specification: str = PRIMARY,
+    ) -> tuple[float, float]:
         """Smallest fall and smallest rise, in percent, that the difference-in-differences mostly finds.
 
         They have the same size in log points; "mostly" is the protocol's power.
         """
-        rise = self.percent("power", outcome, cohort, term, HEADLINE_INFERENCE).value
+        rise = self.percent("power", outcome, cohort, term, inference, specification).value
         return 100 - 100 / (1 + rise / 100), rise
 
 

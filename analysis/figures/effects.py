@@ -1,4 +1,4 @@
-"""Effects with their intervals: by programme year, and under each choice about the data."""
+"""Effects with their intervals under each choice: about the data, or of every kind."""
 
 from __future__ import annotations
 
@@ -17,41 +17,47 @@ from plotnine import (
     scale_y_discrete,
 )
 
-from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, with_minus
+from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
+from analysis.narrative import data_choices
 from analysis.results import Results
+from analysis.sensitivity import variants
 from analysis.wording import listed, signed
+
+ROW_HEIGHT, MARGIN = 0.27, 0.75  # inches
 
 
 def choices_figure(results: Results, outcome: str) -> Figure:
-    """The difference-in-differences estimate of each model under every specification that ran."""
+    """The difference-in-differences estimate of each model under every choice about the data."""
+    chosen = [choice.id for choice in data_choices(results)]
+    return _forest(results, outcome, results.protocol.model_ids, chosen, "choice about the data", wrap=28, row=0.34)
+
+
+def variants_figure(results: Results, outcome: str) -> Figure:
+    """The difference-in-differences estimate of each cohort under every specification that ran."""
+    every = [choice.id for choice in results.protocol.specifications]
+    return _forest(results, outcome, list(results.protocol.treated_cohorts), every, "choice", wrap=40, row=ROW_HEIGHT)
+
+
+def _forest(
+    results: Results, outcome: str, cohorts: list[str], chosen: list[str], what: str, wrap: int, row: float
+) -> Figure:
     protocol = results.protocol
-    ran = set(results.estimates.specification)
-    rows = []
-    for model in protocol.model_ids:
-        for specification in protocol.specifications:
-            if specification.id in ran:
-                effect = results.effect(outcome, model, specification=specification.id)
-                rows.append(
-                    (
-                        model,
-                        protocol.cohort_labels[model],
-                        textwrap.fill(specification.label, 28),
-                        effect.value,
-                        effect.low,
-                        effect.high,
-                    )
-                )
-    data = pd.DataFrame(rows, columns=["cohort", "label", "specification", "estimate", "low", "high"])
-    data["label"] = pd.Categorical(data.label, [protocol.cohort_labels[model] for model in protocol.model_ids])
+    tables = [variants(results, outcome, cohort).assign(cohort=cohort) for cohort in cohorts]
+    found = pd.concat(tables, ignore_index=True)
+    found = found[found.specification.isin(chosen)]
+    choices = [textwrap.fill(text, wrap) for text in found.label]
+    data = labelled(found.assign(choice=choices), protocol.cohort_labels)
+    data["panel"] = data.label.cat.rename_categories(lambda label: textwrap.fill(label, 60 // len(cohorts)))
+    order = list(dict.fromkeys(data.sort_values("specification", key=lambda ids: ids.map(chosen.index)).choice))
     plot = (
-        canvas(data, aes("estimate", "specification", color="cohort"))
+        canvas(data, aes("estimate", "choice", color="cohort"))
         + geom_vline(xintercept=0, color=MUTED, size=0.5)
-        + geom_segment(aes(x="low", xend="high", yend="specification"), size=1)
-        + geom_point(size=2.4)
-        + facet_wrap("label", nrow=1)
+        + geom_segment(aes(x="low", xend="high", yend="choice"), size=1)
+        + geom_point(size=2.2)
+        + facet_wrap("panel", nrow=1)
         + scale_color_manual(values=protocol.cohort_colours, guide=None)
         + scale_x_continuous(labels=with_minus)
-        + scale_y_discrete(limits=list(dict.fromkeys(data.specification))[::-1])
+        + scale_y_discrete(limits=order[::-1])
         + labs(x="Difference, %", y="")
         + ROWS
     )
@@ -60,9 +66,11 @@ def choices_figure(results: Results, outcome: str) -> Figure:
         for label, rows in data.groupby("label", observed=True)
     ]
     return Figure(
-        svg=draw(plot, 3.2),
-        alt=f"Difference-in-differences under each choice about the data: {listed(spans)}.",
-        caption=f"**The choices move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each choice "
-        f"about the data, with {protocol.study.conf_level:.0%} randomisation intervals.",
-        data=data.drop(columns="cohort").assign(specification=data.specification.str.replace("\n", " ")),
+        svg=draw(plot, MARGIN + row * len(order)),
+        alt=f"Difference-in-differences under each {what}: {listed(spans)}.",
+        caption=f"**The choices move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each "
+        f"{what}, with {protocol.study.conf_level:.0%} randomisation intervals.",
+        data=data[["label", "choice", "estimate", "low", "high", "p_value", "n_units", "n_treated"]].assign(
+            choice=data.choice.str.replace("\n", " ")
+        ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from plotnine import (
@@ -23,11 +25,11 @@ from plotnine import (
 )
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.figures.theme import MUTED, START, Figure, canvas, draw, with_minus
+from analysis.figures.theme import MUTED, START, Figure, canvas, draw, labelled, with_minus
 from analysis.narrative import event_path, late_departure
 from analysis.protocol import NO_MODEL, REST
 from analysis.results import Estimate, Results
-from analysis.wording import above_or_below, headed, listed, signed, span
+from analysis.wording import above_or_below, counted, headed, listed, signed, span
 
 
 def rate_figure(results: Results, outcome: str) -> Figure:
@@ -38,7 +40,7 @@ def rate_figure(results: Results, outcome: str) -> Figure:
     sums = rows.assign(cohort=cohort).groupby(["cohort", "month", "days"])[["value", "population"]].sum().reset_index()
     sums["rate"] = sums.value / sums.population * 1000 * 30 / sums.days
     sums["smooth"] = sums.groupby("cohort").rate.transform(lambda rate: rate.rolling(12, center=True).mean())
-    data = _named(sums, protocol.cohort_labels)
+    data = labelled(sums, protocol.cohort_labels)
     plot = (
         canvas(data, aes("month", "rate", color="cohort"))
         + geom_vline(xintercept=protocol.study.programme_start, **START)
@@ -64,21 +66,22 @@ def rate_figure(results: Results, outcome: str) -> Figure:
     )
 
 
-def event_study_figure(results: Results, outcome: str) -> Figure:
-    """Effect by quarter with pointwise intervals, a panel for each model."""
+def event_study_figure(results: Results, outcome: str, cohorts: Sequence[str] = ()) -> Figure:
+    """Effect by quarter with pointwise intervals and the band for all quarters at once, a panel for each cohort or model."""
     protocol = results.protocol
-    paths = [event_path(results, outcome, model).assign(cohort=model) for model in protocol.model_ids]
-    data = _named(pd.concat(paths), protocol.cohort_labels)
+    paths = [event_path(results, outcome, cohort).assign(cohort=cohort) for cohort in cohorts or protocol.model_ids]
+    data = labelled(pd.concat(paths), protocol.cohort_labels)
     plot = (
         canvas(data, aes("event_time", "estimate", color="cohort"))
         + geom_hline(yintercept=0, color=MUTED, size=0.5)
         + geom_vline(xintercept=-0.5, **START)
-        + geom_linerange(aes(ymin="ci_low", ymax="ci_high"), size=0.8, na_rm=True)
+        + geom_linerange(aes(ymin="band_low", ymax="band_high"), size=0.4, na_rm=True)
+        + geom_linerange(aes(ymin="ci_low", ymax="ci_high"), size=1.3, na_rm=True)
         + geom_point(size=1.8)
         + facet_wrap("label", nrow=1)
         + scale_color_manual(values=protocol.cohort_colours, guide=None)
         + scale_x_continuous(labels=with_minus)
-        + scale_y_continuous(labels=with_minus, breaks=range(-60, 61, 5))
+        + scale_y_continuous(labels=with_minus, breaks=range(-60, 61, 10))
         + labs(x="Quarters from the programme's start", y="Difference, %")
     )
     measured = data.dropna(subset="ci_low")
@@ -87,13 +90,17 @@ def event_study_figure(results: Results, outcome: str) -> Figure:
         listed([f"{label} {signed(mean)}" for label, mean in means[side].items()]) for side in (True, False)
     )
     found = f"Before the start, quarters averaged {before}; after it, {after}."
-    base = protocol.inference.event_study_base
+    outside = measured[(measured.band_low > 0) | (measured.band_high < 0)].groupby("label", observed=True).size()
+    band = "every band includes zero"
+    if len(outside):
+        band = f"the band leaves out zero in {listed([f'{counted(n)} of {label}' for label, n in outside.items()])}"
+    base, level = protocol.inference.event_study_base, f"{protocol.study.conf_level:.0%}"
     return Figure(
         svg=draw(plot, 2.6),
-        alt=f"Event study by quarter, measured from the quarter that began in {base:%B %Y}. {found}",
-        caption=f"**{found}** Difference from the rest of England by quarter, relative to the quarter that began in {base:%B %Y}; "
-        f"bars are pointwise {protocol.study.conf_level:.0%} intervals (CR1).",
-        data=data[["label", "event_time", "estimate", "ci_low", "ci_high"]],
+        alt=f"Event study by quarter, measured from the quarter that began in {base:%B %Y}. {found} {headed(band)}.",
+        caption=f"**{found}** Difference from the rest of England by quarter, relative to the quarter that began in {base:%B %Y}. Thick bars: "
+        f"pointwise {level} intervals (CR1); thin bars: a {level} band for all quarters at once, by randomisation; {band}.",
+        data=data[["label", "event_time", "estimate", "ci_low", "ci_high", "band_low", "band_high"]],
     )
 
 
@@ -103,7 +110,7 @@ def controlled_series_figure(results: Results, outcome: str) -> Figure:
     rows = results.its_series.query("design == 'cits' and specification == 'primary' and outcome == @outcome")
     rows = rows[rows.cohort.isin(protocol.model_ids)]
     values = ["observed", "fitted", "counterfactual", "counterfactual_low", "counterfactual_high"]
-    data = _named(rows.assign(**np.exp(rows[values])), protocol.cohort_labels)
+    data = labelled(rows.assign(**np.exp(rows[values])), protocol.cohort_labels)
     after = data[data.month >= protocol.study.programme_start]
     lines = pd.concat(
         [
@@ -155,9 +162,3 @@ def _departure_title(results: Results, late: dict[str, Estimate]) -> str:
     ]
     parts += [f"for {listed(unclear)} no difference is clear"] if unclear else []
     return f"{headed('; '.join(parts))}."
-
-
-def _named(data: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    order = [headed(label) for cohort, label in labels.items() if cohort in set(data.cohort)]
-    names = data.cohort.map(lambda cohort: headed(labels[cohort]))
-    return data.assign(label=pd.Categorical(names, order))

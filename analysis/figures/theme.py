@@ -11,6 +11,8 @@ import matplotlib as mpl
 import pandas as pd
 from plotnine import aes, element_blank, element_line, element_text, ggplot, theme, theme_minimal
 
+from analysis.wording import headed
+
 INK, MUTED, GRID = "#222222", "#555555", "#dddddd"
 START: dict[str, Any] = {
     "linetype": "dotted",
@@ -75,3 +77,10 @@ def _look() -> theme:
 def with_minus(values: Sequence[Any]) -> list[str]:
     """Axis labels with a true minus sign."""
     return [f"{value:g}".replace("-", "\N{MINUS SIGN}") for value in values]
+
+
+def labelled(data: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """The rows with ``label``, their cohort's label, in the order of ``labels``: what panels are made by."""
+    order = [headed(label) for cohort, label in labels.items() if cohort in set(data.cohort)]
+    names = data.cohort.map(lambda cohort: headed(labels[cohort]))
+    return data.assign(label=pd.Categorical(names, order))

@@ -10,7 +10,7 @@ from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
 from analysis.tabular import read_table
-from analysis.wording import counted, headed, in_sentence, listed, plain
+from analysis.wording import counted, headed, listed, plain
 
 
 def dataset_callout(results: Results) -> Markdown:
@@ -106,17 +106,35 @@ def inference(results: Results) -> str:
         f"Primary p-values and intervals compare the studentised estimate with {primary.draws:,} random assignments of as many sites "
         f"({min(s.draws for s in results.protocol.specifications):,} in the sensitivity analyses); the CCGs of a site move together, "
         "and the interval holds every effect that the test does not reject. p-values of the two models are adjusted by Holm's method "
-        "for the verdict. The same assignments serve every outcome and data choice. CR1 is the cluster-robust variance with the factor G/(G − 1) and Student's t on G − 1 degrees of freedom."
+        "for the verdict. The same assignments serve every outcome and data choice. The band of the event study and the test of its "
+        f"quarters before the start compare with {results.protocol.inference.event_study_draws:,} assignments. The other methods stand in the appendix."
     )
 
 
 def not_run(results: Results) -> str:
-    """What could not be run on this data set."""
-    if results.not_run.empty:
-        return "Every choice about the data that the protocol file lists was run."
-    labels = {s.id: in_sentence(s.label) for s in results.protocol.specifications}
-    names = list(dict.fromkeys(results.not_run.specification))
-    return f"Not run on this data set: {listed([labels[name] for name in names])} ({results.not_run.reason.iloc[0]})."
+    """Which of the protocol's choices could not be made for the primary outcome on this data set, and why."""
+    table = results.not_run
+    primary = {outcome.id for outcome in results.protocol.primary_outcomes}
+    rows = table[table.outcome.isin(primary) & (table.design == "all") & (table.cohort == "all")]
+    if rows.empty:
+        return "Every choice that the protocol file lists was run; the [statistical appendix](appendix.html) has those about model, controls and start."
+    labels = {s.id: f"“{s.label}”" for s in results.protocol.specifications}
+    parts = [
+        f"{listed(list(dict.fromkeys(group.specification.map(labels))))} ({reason})"
+        for reason, group in rows.groupby("reason", sort=False)
+    ]
+    return f"Not run on this data set: {'; '.join(parts)}. The [statistical appendix](appendix.html) has the choices about model, controls and start."
+
+
+def simulation_source(results: Results) -> str:
+    """What the simulated error rates were made with."""
+    table = results.simulation
+    if table is None:
+        return "To make them: `make simulation`, then `make report`."
+    (seed,), (commit,) = table.seed.unique(), table.commit.unique()
+    return (
+        f"Up to {table.draws.max():,} panels a case, made by `make simulation` with seed {seed} from commit {commit}."
+    )
 
 
 def counts(results: Results) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.protocol import REST
-from analysis.results import Estimate, Results
-from analysis.tables.table import Table
-from analysis.wording import NO_BREAK, headed, p_text, plain, signed, span
+from analysis.results import Results
+from analysis.tables.table import Table, bounds, number, p_value, with_bounds
+from analysis.wording import NO_BREAK, headed, plain
 
 
 def growth_table(results: Results, outcome: str) -> Table:
@@ -20,8 +20,8 @@ def growth_table(results: Results, outcome: str) -> Table:
         cells = [headed(rule.label) + ("*" if rule.baseline_in_programme else "")]
         for cohort, kind in columns.values():
             found = results.percent("growth", outcome, cohort, f"{kind}_{rule.id}", "linearised")
-            number = _number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
-            cells.append(f"{number} ({_range(found)})")
+            text = number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
+            cells.append(f"{text} ({bounds(found)})")
             data.append((rule.label, cohort, kind, found.value, found.low, found.high))
         rows.append(cells)
     return Table(
@@ -34,66 +34,54 @@ def growth_table(results: Results, outcome: str) -> Table:
 
 
 def effects_table(results: Results, outcome: str) -> Table:
-    """Difference-in-differences of every cohort: three years together and each year, by both kinds of inference."""
+    """Difference-in-differences of every cohort, for the three years together and each year."""
     protocol = results.protocol
-    periods = {"att": "Whole programme"} | {f"att_{year.id}": year.label for year in protocol.programme_years}
     rows, data = [], []
     for cohort in protocol.treated_cohorts:
-        for term, period in periods.items():
-            main = results.effect(outcome, cohort, term)
-            clustered = results.percent("did", outcome, cohort, term, "CR1")
+        for term, period in periods(results).items():
+            effect = results.effect(outcome, cohort, term)
             fall, rise = results.detectable(outcome, cohort, term.replace("att", "mde"))
             label = protocol.cohort_labels[cohort]
-            rows.append([label, period, _number(main.value), _range(main), _p(main), _range(clustered), f"{fall:.1f}"])
-            data.append(
-                (
-                    label,
-                    period,
-                    main.value,
-                    main.low,
-                    main.high,
-                    main.p_value,
-                    clustered.low,
-                    clustered.high,
-                    fall,
-                    rise,
-                )
-            )
+            rows.append([label, period, number(effect.value), bounds(effect), p_value(effect), f"{fall:.1f}"])
+            data.append((label, period, effect.value, effect.low, effect.high, effect.p_value, fall, rise))
     level = f"{protocol.study.conf_level:.0%}"
-    headers = ["Cohort", "Period", "Effect, %", f"{level} interval", "p", "CR1 interval", "Detectable fall, %"]
+    headers = ["Cohort", "Period", "Effect, %", f"{level} interval", "p", "Detectable fall, %"]
+    names = [
+        "cohort",
+        "period",
+        "effect_percent",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "detectable_fall_percent",
+        "detectable_rise_percent",
+    ]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
         caption=f"{protocol.outcome(outcome).label} per head: difference-in-differences",
-        data=pd.DataFrame(
-            data,
-            columns=[
-                "cohort",
-                "period",
-                "effect_percent",
-                "ci_low",
-                "ci_high",
-                "p_value",
-                "cr1_low",
-                "cr1_high",
-                "detectable_fall_percent",
-                "detectable_rise_percent",
-            ],
-        ),
-        note="Interval and p by randomisation over sites. CR1 is the usual clustered interval, too narrow with so few sites. "
-        f"Detectable fall: the true fall found {protocol.inference.power:.0%} of the time.",
+        data=pd.DataFrame(data, columns=names),
+        note=f"Interval and p by randomisation over sites. Detectable fall: the true fall found {protocol.inference.power:.0%} of the time.",
     )
 
 
+def periods(results: Results) -> dict[str, str]:
+    """Term → period: the whole programme, and each of its years."""
+    return {"att": "Whole programme"} | {f"att_{year.id}": year.label for year in results.protocol.programme_years}
+
+
+ROLES = {"primary": "primary", "secondary": "secondary", "negative_control": f"negative{NO_BREAK}control"}
+
+
 def outcomes_table(results: Results) -> Table:
-    """The effect on every outcome, primary and negative controls, model by model."""
+    """The effect on every outcome that the data set holds, whatever its role, model by model."""
     protocol = results.protocol
     rows, data = [], []
-    for outcome in protocol.outcomes:
-        cells = [outcome.label, "primary" if outcome.role == "primary" else f"negative{NO_BREAK}control"]
+    for outcome in results.outcomes:
+        cells = [outcome.label, ROLES[outcome.role]]
         for model in protocol.model_ids:
             effect = results.effect(outcome.id, model)
-            cells += [f"{_number(effect.value)} ({_range(effect)})", _p(effect)]
+            cells += [with_bounds(effect), p_value(effect)]
             data.append((outcome.label, outcome.role, model, effect.value, effect.low, effect.high, effect.p_value))
         rows.append(cells)
     headers = ["Outcome", "Role"]
@@ -124,10 +112,7 @@ def its_table(results: Results, outcome: str) -> Table:
             }
             level, slope, late = terms.values()
             label = protocol.cohort_labels[cohort]
-            rows.append(
-                [label, name, f"{_number(level.value)} ({_range(level)})", f"{_number(slope.value, 2)} ({_range(slope, 2)})",
-                 f"{_number(late.value)} ({_range(late)})"]
-            )  # fmt: skip
+            rows.append([label, name, with_bounds(level), with_bounds(slope, 2), with_bounds(late)])
             data += [(label, name, term, e.value, e.low, e.high, e.p_value) for term, e in terms.items()]
     headers = ["Cohort", "Series", "Level change, %", "Slope change, % a month", f"Departure in month {month}, %"]
     return Table(
@@ -137,15 +122,3 @@ def its_table(results: Results, outcome: str) -> Table:
         data=pd.DataFrame(data, columns=["cohort", "series", "term", "percent", "ci_low", "ci_high", "p_value"]),
         note=f"Newey–West {protocol.study.conf_level:.0%} intervals, {protocol.its.hac_lags} lags, {protocol.its.harmonics} harmonic pairs.",
     )
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return signed(value, digits).removesuffix("%")
-
-
-def _range(estimate: Estimate, digits: int = 1) -> str:
-    return span(estimate, digits).replace("%", "")
-
-
-def _p(estimate: Estimate) -> str:
-    return p_text(estimate.p_value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
+
+from analysis.results import Estimate
+from analysis.wording import NO_BREAK, p_text, signed, span
+
+NONE = "–"  # what could not be made
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,38 @@ class Table:
     note: str = ""
 
     def markdown(self) -> str:
-        """Pipe table without its caption; a column's share of the width is that of its widest cell."""
+        """Pipe table without its caption; a column's share of the width is that of its widest cell, or of its header in two lines."""
         headers = list(self.cells.columns)
-        widths = [max(3, min(40, *[max(len(name), self.cells[name].str.len().max())])) for name in headers]
+        widths = [max(3, min(40, max(_two_lines(name), self.cells[name].str.len().max()))) for name in headers]
         rules = [
             "-" * (width - 1) + (":" if name in self.numeric else "-")
             for name, width in zip(headers, widths, strict=True)
         ]
         rows = [[cell.replace("|", "\\|") for cell in row] for row in self.cells.itertuples(index=False)]
         return "\n".join(f"| {' | '.join(row)} |" for row in [headers, rules, *rows])
+
+
+def _two_lines(text: str) -> int:
+    """Characters of a line that holds half of the text, or its longest word; headers are bold, and so a little wider."""
+    return max(len(text) // 2, *[len(word) for word in text.split(" ")]) + 1
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A change in percent without its sign for percent, which the column's header has."""
+    return signed(value, digits).removesuffix("%")
+
+
+def bounds(estimate: Estimate, digits: int = 1) -> str:
+    return NONE if math.isnan(estimate.low) else span(estimate, digits).replace("%", "")
+
+
+def p_value(estimate: Estimate) -> str:
+    """0.66, < 0.001: a p-value without the letter, which the column's header has."""
+    if math.isnan(estimate.p_value):
+        return NONE
+    return p_text(estimate.p_value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()
+
+
+def with_bounds(estimate: Estimate | None, digits: int = 1) -> str:
+    """−1.2 (−7.2 to +5.3)."""
+    return NONE if estimate is None else f"{number(estimate.value, digits)} ({bounds(estimate, digits)})"

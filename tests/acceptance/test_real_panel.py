@@ -258,7 +258,8 @@ def test_a_reduction_put_into_the_real_data_is_found(real: RealData, protocol: P
     cut = np.where(
         np.outer(sample.treated, sample.months >= protocol.study.programme_start), 0.85 * sample.counts, sample.counts
     )
-    rows = difference_in_differences(replace(sample, counts=cut), 199, 1, protocol)
+    specification = protocol.specification("primary").model_copy(update={"draws": 199})
+    rows = difference_in_differences(replace(sample, counts=cut), specification, 1, protocol)
     row = next(r for r in rows if r["term"] == "att" and r["inference"] == "randomisation")
     assert row["estimate"] == pytest.approx(_att(sample, protocol) + np.log(0.85), abs=0.005)
     assert row["ci_high"] < 0

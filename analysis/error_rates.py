@@ -1,0 +1,132 @@
+"""Rules that say how often each method of inference errs, from the simulated panels."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.certainty import METHODS
+from analysis.results import HEADLINE_INFERENCE, Results
+from analysis.wording import listed
+
+SIZE_TOLERANCE = 0.2  # a test that errs within a fifth of its level is said to keep it
+COVERAGE_TOLERANCE = 0.02
+
+BASE = "base"
+CASES = {
+    BASE: "real sites, base case",
+    "few_sites": "fixed numbers of sites",
+    "effects_differ": "effects that differ between sites",
+    "heavy_masking": "heavy masking",
+    "real_paths": "noise drawn as whole paths of controls",
+}
+
+
+def no_effect(results: Results, method: str, scenario: str | None = None) -> pd.DataFrame:
+    """Rows of the simulation in which there is no effect to find: ``size_or_power`` is how often the method finds one."""
+    table = _simulated(results)
+    kept = (table.method == method) & (table.true_effect == 0)
+    return table[kept & (table.scenario == scenario)] if scenario else table[kept]
+
+
+def an_effect(results: Results, method: str, scenario: str | None = None) -> pd.DataFrame:
+    """Rows with an effect to find: ``size_or_power`` is how often the method finds it, ``coverage`` how often its interval holds it."""
+    table = _simulated(results)
+    kept = (table.method == method) & (table.true_effect != 0)
+    return table[kept & (table.scenario == scenario)] if scenario else table[kept]
+
+
+def size_sentence(results: Results) -> str:
+    """In the base case: how often the primary method errs where there is no effect, and how often the others do."""
+    if results.simulation is None:
+        return "Simulated error rates are not part of this edition."
+    level = 1 - results.protocol.study.conf_level
+    main = no_effect(results, HEADLINE_INFERENCE, BASE)
+    parts = [
+        f"{share:.1%} ({case_sites(results, cohort)})"
+        for cohort, share in zip(main.cohort, main.size_or_power, strict=True)
+    ]
+    others = [
+        f"{METHODS[name]} {_from_to(no_effect(results, name, BASE).size_or_power)}"
+        for name in METHODS
+        if name != HEADLINE_INFERENCE and len(no_effect(results, name, BASE))
+    ]
+    return (
+        f"In panels simulated from the published data, with the real sites and no effect, randomisation finds one, wrongly, in {listed(parts)} of them; it should in "
+        f"{level:.0%}. The other methods: {listed(others)}."
+    )
+
+
+def limits_sentences(results: Results) -> list[str]:
+    """Where the primary method errs more or less often than it should, and how often its interval holds a true effect."""
+    if results.simulation is None:
+        return []
+    level, conf_level = 1 - results.protocol.study.conf_level, results.protocol.study.conf_level
+    sizes = no_effect(results, HEADLINE_INFERENCE)
+    low, high = (round(level * (1 + off), 9) for off in (-SIZE_TOLERANCE, SIZE_TOLERANCE))
+    printed = sizes.size_or_power.round(3)  # a share that prints as the limit is not beyond it
+    often, seldom = sizes[printed > high], sizes[printed < low]
+    found = [
+        f"Over all {len(sizes)} cases without an effect, randomisation errs in {_from_to(sizes.size_or_power)} of panels."
+    ]
+    if len(often):
+        found.append(
+            f"It errs more often than {high:.0%}, and is then too sure of itself, for {_cases(results, often)}."
+        )
+    if len(seldom):
+        found.append(f"It errs less often than {low:.0%}, and is then too cautious, for {_cases(results, seldom)}.")
+    if not len(often) and not len(seldom):
+        found.append(f"It never leaves the range from {low:.0%} to {high:.0%}.")
+    held = an_effect(results, HEADLINE_INFERENCE)
+    if len(held):
+        outside = held[(held.coverage - conf_level).abs().round(3) > COVERAGE_TOLERANCE]
+        text = (
+            f"Where there is an effect, its {conf_level:.0%} interval holds it in {_from_to(held.coverage)} of panels"
+        )
+        far = f", furthest from {conf_level:.0%} for {_cases(results, outside, 'coverage')}" if len(outside) else ""
+        found.append(f"{text}{far}.")
+    return found
+
+
+def power_sentence(results: Results) -> str:
+    """How often the primary method finds the middle one of the base case's true effects."""
+    if results.simulation is None or not len(found := an_effect(results, HEADLINE_INFERENCE, BASE)):
+        return ""
+    effects = sorted(found.true_effect_percent.unique(), key=abs)
+    effect = effects[(len(effects) - 1) // 2]
+    rows = found[found.true_effect_percent == effect]
+    parts = [
+        f"{share:.0%} for {case_sites(results, cohort)}"
+        for cohort, share in zip(rows.cohort, rows.size_or_power, strict=True)
+    ]
+    return f"A true {'fall' if effect < 0 else 'rise'} of {abs(effect):g}% would be found in {listed(parts)}."
+
+
+def case_name(scenario: str) -> str:
+    """A scenario in words; the number of one that varies something comes from its id."""
+    name, _, number = scenario.rpartition("_")
+    if name == "treated_variance":
+        return f"variance of treated sites × {number}"
+    return CASES.get(scenario, scenario.replace("_", " "))
+
+
+def case_sites(results: Results, cohort: str) -> str:
+    return results.protocol.cohort_labels.get(cohort, cohort)
+
+
+def _cases(results: Results, rows: pd.DataFrame, column: str = "size_or_power") -> str:
+    """The cases of rows, those of one scenario together: heavy masking (one cohort 3.1%, another 3.9%)."""
+    parts = []
+    for scenario, group in rows.groupby("scenario", sort=False):
+        cells = [f"{case_sites(results, row.cohort)} {getattr(row, column):.1%}" for row in group.itertuples()]
+        parts.append(f"{case_name(str(scenario))} ({', '.join(cells)})")
+    return listed(parts)
+
+
+def _simulated(results: Results) -> pd.DataFrame:
+    assert results.simulation is not None
+    return results.simulation
+
+
+def _from_to(shares: pd.Series) -> str:
+    low, high = f"{shares.min():.1%}", f"{shares.max():.1%}"
+    return low if low == high else f"{low} to {high}"

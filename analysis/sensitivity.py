@@ -1,0 +1,220 @@
+"""Rules that say how far choices, single sites and placebos move the estimates."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.cleaning.panel import ANALYSED
+from analysis.models.robustness import MONTHS_A_YEAR, PLACEBO
+from analysis.protocol import NO_MODEL
+from analysis.results import HEADLINE_INFERENCE, Estimate, Results
+from analysis.wording import above_or_below, counted, headed, listed, signed, span
+
+COLUMNS = ["estimate", "low", "high", "p_value"]
+
+
+def variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """The effect over the programme under every specification that ran: [specification, label, estimate, low, high, p_value,
+    detectable_fall, n_units, n_treated], in percent, in the protocol's order."""
+    rows = []
+    for choice in results.protocol.specifications:
+        found = results.find("did", outcome, cohort, "att", HEADLINE_INFERENCE, choice.id)
+        if found is not None:
+            row = results.estimates.loc[f"did/{outcome}/{cohort}/{choice.id}/att/{HEADLINE_INFERENCE}"]
+            fall, _ = results.detectable(outcome, cohort, specification=choice.id)
+            rows.append((choice.id, choice.label, *_numbers(found), fall, row.n_units, row.n_treated))
+    return pd.DataFrame(rows, columns=["specification", "label", *COLUMNS, "detectable_fall", "n_units", "n_treated"])
+
+
+def variants_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The lowest and the highest estimate of all specifications, how many share a sign, and which leave out zero."""
+    found = variants(results, outcome, cohort)
+    low, high = (found.loc[index] for index in (found.estimate.idxmin(), found.estimate.idxmax()))
+    below = int((found.estimate < 0).sum())
+    return (
+        f"{results.protocol.cohort_labels[cohort]}: from {signed(low.estimate)} (“{low.label}”) to "
+        f"{signed(high.estimate)} (“{high.label}”); {below} of {len(found)} estimates lie below zero. "
+        f"{_zero(found, found.label.map('“{}”'.format))}"
+    )
+
+
+def variants_summary(results: Results, outcome: str) -> str:
+    """Over all cohorts: how many specifications, how far they move the estimate, how many intervals leave out zero."""
+    labels = results.protocol.cohort_labels
+    found = {cohort: variants(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
+    spans = [f"from {signed(t.estimate.min())} to {signed(t.estimate.max())} for {labels[c]}" for c, t in found.items()]
+    every = pd.concat(found.values())
+    return (
+        f"Over {len(every.specification.unique())} choices of data, model, controls and start, the estimate runs {listed(spans)}. "
+        f"{_zero_count(every)}"
+    )
+
+
+# Single sites
+
+
+def leave_one_out(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """[site, estimate, low, high, p_value]: the effect, in percent, without each treated site, from the lowest."""
+    rows = results.rows("leave_one_out", outcome, cohort, HEADLINE_INFERENCE)
+    sites = rows.notes.str.split(";").str[0].str.removeprefix("without ")
+    return _estimates(rows).assign(site=sites).sort_values("estimate", ignore_index=True)[["site", *COLUMNS]]
+
+
+def leave_one_out_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """How far one site moves the estimate, and whether it decides if zero is inside."""
+    label, primary = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
+    found = leave_one_out(results, outcome, cohort)
+    if found.empty:
+        return f"{label}: no estimate without one of its sites could be made."
+    low, high = found.iloc[0], found.iloc[-1]
+    turned = found[((found.low > 0) | (found.high < 0)) != primary.excludes_zero]
+    inside = "leaves out" if primary.excludes_zero else "includes"
+    ending = f"Without any one site the interval still {inside} zero."
+    if len(turned):
+        ending = f"The interval {inside} zero, and would not without {listed(list(turned.site))}."
+    return (
+        f"{label}: {signed(primary.value)} with all sites; from {signed(low.estimate)} without {low.site} to {signed(high.estimate)} "
+        f"without {high.site}. {ending}"
+    )
+
+
+# Placebos
+
+
+def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """[start, estimate, low, high, p_value]: effects, in percent, of programmes that did not begin in these months."""
+    rows = results.rows("placebo_start", outcome, cohort, HEADLINE_INFERENCE)
+    starts = pd.to_datetime(rows.term.str.removeprefix("att_from_"), format="%Y-%m")
+    return _estimates(rows).assign(start=starts).sort_values("start", ignore_index=True)[["start", *COLUMNS]]
+
+
+def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """What the method finds at starts where nothing began."""
+    label, found = results.protocol.cohort_labels[cohort], placebo_starts(results, outcome, cohort)
+    if found.empty:
+        return f"{label}: no placebo start could be tried."
+    return (
+        f"{label}: from {signed(found.estimate.min())} to {signed(found.estimate.max())} over {len(found)} placebo starts, "
+        f"{_side(found.estimate)}. {_zero(found, found.start.dt.strftime('%B %Y'))}"
+    )
+
+
+def placebo(results: Results, outcome: str, cohort: str, design: str) -> Estimate | None:
+    """Mean and central range, in percent, of placebo estimates; p-value: share as far from zero as the actual one."""
+    return results.find(design, outcome, cohort, "att", PLACEBO)
+
+
+def placebo_places_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """Where the actual estimate lies among those of other choices of sites."""
+    label, actual = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
+    found = placebo(results, outcome, cohort, "placebo_places")
+    if found is None:
+        return f"{label}: no other choice of sites could be tried."
+    inside = "inside" if found.low <= actual.value <= found.high else "outside"
+    return (
+        f"{label}: {signed(actual.value)}, {inside} the central range of the placebo estimates ({span(found)}); "
+        f"{_share(found.p_value)} of them lie as far from zero."
+    )
+
+
+def high_use_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """What places of high use show without any programme, and how many of the cohort's units were such places."""
+    label = results.protocol.cohort_labels[cohort]
+    found = placebo(results, outcome, cohort, "placebo_high_use")
+    if found is None:
+        return f"{label}: too few places of high use to draw as many sites from."
+    above, units = high_use_units(results, outcome, cohort)
+    share = results.protocol.inference.high_use_share
+    return (
+        f"{label}: pseudo-vanguards of high use come out {above_or_below(found.value)} the rest on average (central range "
+        f"{span(found)}). Of the cohort's own {units} units, {counted(above) if above else 'none'} had use as high, where {share * units:.1f} would be expected."
+    )
+
+
+def high_use_units(results: Results, outcome: str, cohort: str) -> tuple[int, int]:
+    """How many of the cohort's units used as much per head in the year before the start as the top share of controls; of how many."""
+    start, share = results.protocol.study.programme_start, results.protocol.inference.high_use_share
+    panel = results.panel
+    rows = panel[
+        panel.geography.isin(ANALYSED) & (panel.outcome == outcome) & panel.value.notna()
+        & (panel.month < start) & (panel.month >= start - pd.DateOffset(months=MONTHS_A_YEAR))
+    ]  # fmt: skip
+    sums = rows.groupby(["unit", "model", "covered_share"], dropna=False)[["value", "population"]].sum().reset_index()
+    use = sums.value / sums.population
+    ours = sums.model.isin(results.protocol.treated_cohorts[cohort]) & (sums.covered_share == 1)
+    high = use[sums.model == NO_MODEL].quantile(1 - share)
+    return int((use[ours] >= high).sum()), int(ours.sum())
+
+
+# Other estimators and outcomes
+
+
+def group_time_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The mean of the group-time effects beside the primary estimate."""
+    label, primary = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
+    rows = _estimates(results.rows("group_time", outcome, cohort, "CS_analytic")).query("term == 'att'")
+    if rows.empty:
+        return f"{label}: no group-time effect could be estimated."
+    found = Estimate(*rows[COLUMNS].iloc[0])
+    return f"{label}: {signed(found.value)} ({span(found)}), beside {signed(primary.value)} by the primary model."
+
+
+def secondary_sentence(results: Results) -> str:
+    """The secondary outcomes model by model, or that this data set does not hold them."""
+    parts = []
+    for outcome in results.protocol.outcomes:
+        if outcome.role != "secondary":
+            continue
+        if not results.holds(outcome.id):
+            parts.append(f"{outcome.label}, the secondary outcome, are not in this data set.")
+            continue
+        found, clear = [], []
+        for model in results.protocol.model_ids:
+            effect, label = results.effect(outcome.id, model), results.protocol.cohort_labels[model]
+            fall, _ = results.detectable(outcome.id, model)
+            found.append(
+                f"{signed(effect.value)} ({span(effect)}) for {label}, where a fall under {fall:.0f}% is too small to be found"
+            )
+            clear += [label] if effect.excludes_zero else []
+        ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."
+        parts.append(
+            f"{headed(outcome.label)}, the secondary outcome, are counted by local authority, and the estimates are of covering "
+            f"all of an authority's people: {', and '.join(found)}. {ending}"
+        )
+    return " ".join(parts)
+
+
+def _share(share: float) -> str:
+    """A share that is never printed as none or all."""
+    text = f"{share:.0%}"
+    return {"100%": "almost all", "0%": "hardly any"}.get(text, text)
+
+
+def _side(estimates: pd.Series) -> str:
+    below = int((estimates < 0).sum())
+    return {0: "none below zero", len(estimates): "all below zero"}.get(below, f"{below} of them below zero")
+
+
+def _estimates(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.rename(columns={"ci_low": "low", "ci_high": "high"})
+
+
+def _numbers(found: Estimate) -> tuple[float, float, float, float]:
+    return found.value, found.low, found.high, found.p_value
+
+
+def _zero(found: pd.DataFrame, names: pd.Series) -> str:
+    """Which of the intervals leave out zero."""
+    clear = (found.low > 0) | (found.high < 0)
+    if not clear.any():
+        return "Every interval includes zero."
+    return f"The interval leaves out zero for {listed(list(names[clear]))}."
+
+
+def _zero_count(found: pd.DataFrame) -> str:
+    clear = int(((found.low > 0) | (found.high < 0)).sum())
+    return (
+        f"Of the {len(found)} intervals, {clear} leave out zero."
+        if clear
+        else f"Each of the {len(found)} intervals includes zero."
+    )

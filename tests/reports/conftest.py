@@ -1,0 +1,53 @@
+"""Worlds for the tests of sentences, and what they are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from worlds import World, write_world
+
+from analysis.results import Results
+
+
+@pytest.fixture()
+def world(protocol) -> World:
+    """Every estimate a little below zero, every interval across it."""
+    return World(protocol)
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory, repository) -> Callable[[World], Results]:
+    """Writes a world into a folder of its own and reads it back; the same world only once."""
+    folder = tmp_path_factory.mktemp("worlds")
+    written: dict[str, Results] = {}
+
+    def tell(world: World) -> Results:
+        key = repr(world)
+        if key not in written:
+            written[key] = write_world(world, folder / str(len(written)), repository)
+        return written[key]
+
+    return tell
+
+
+@pytest.fixture()
+def outcome(protocol) -> str:
+    return protocol.primary_outcomes[0].id
+
+
+@pytest.fixture()
+def first(protocol) -> str:
+    return protocol.model_ids[0]
+
+
+@pytest.fixture()
+def published_rule(protocol) -> str:
+    return next(rule.id for rule in protocol.growth if rule.published)
+
+
+@pytest.fixture()
+def undrawn(monkeypatch):
+    """Figures without their picture: only what is said of them is looked at."""
+    for name in ("effects", "growth", "paths", "certainty", "sensitivity"):
+        monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")

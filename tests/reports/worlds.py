@@ -1,0 +1,297 @@
+"""Made-up studies for the reports: a build folder of numbers that are no result, read back as a report reads it.
+
+Each world is a whole table of estimates, written with the project's own functions, so that a test can change one number and
+read what the sentences, tables and figures make of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.files import write_table, write_text
+from analysis.inference.multiple import holm_rows
+from analysis.models.estimates import ID_PARTS, both_scales, estimates_table, minimum_detectable
+from analysis.protocol import NO_MODEL, REST, Protocol
+from analysis.results import Results
+from analysis.workspace import Workspace
+
+MINUS = "\N{MINUS SIGN}"
+BASE_QUARTER = -1
+QUARTERS = [quarter for quarter in range(-8, 12) if quarter != BASE_QUARTER]
+PLACEBO_STARTS = ["2013-10", "2014-04", "2014-10"]
+COUNTS = ["CR1", "CR3", "score_bootstrap", "randomisation"]
+LOG_RATES = ["CR1", "CR3", "wild_bootstrap", "randomisation"]
+PEOPLE = 250_000.0  # of every unit
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Number:
+    """One made-up estimate in log points: its value, its interval's half-width, and a p-value if not the usual one."""
+
+    value: float
+    half: float
+    p: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.value - self.half, self.value + self.half
+
+    @property
+    def p_value(self) -> float:
+        return 2 * NORMAL.cdf(-abs(self.value) / self.half * NORMAL.inv_cdf(0.975)) if self.p is None else self.p
+
+    @property
+    def mirrored(self) -> Number:
+        return replace(self, value=-self.value)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the made-up study found. Keys name as much of a number's address as matters; later keys win over ``plain``."""
+
+    protocol: Protocol = field(repr=False)
+    plain: Number = Number(-0.021, 0.05)
+    numbers: dict[tuple[str, ...], Number] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()  # specifications that did not run
+    absent: frozenset[str] = frozenset()  # outcomes that the data set does not hold
+    dropped: frozenset[str] = frozenset()  # designs that could not be run
+    dataset: str = "mar"
+    high_use: tuple[str, ...] = ()  # treated units whose use before the programme is above every control's
+    # Scenario, cohort, method, true effect in percent → share that finds an effect, share whose interval holds the true one.
+    simulated: tuple[tuple[str, str, str, float, float, float], ...] = ()
+
+    def number(self, *address: str) -> Number:
+        """The most particular entry whose parts are all in the address."""
+        fitting = [key for key in self.numbers if set(key) <= set(address)]
+        return self.numbers[max(fitting, key=len)] if fitting else self.plain
+
+    def mirrored(self) -> World:
+        return replace(self, plain=self.plain.mirrored, numbers={key: n.mirrored for key, n in self.numbers.items()})
+
+    def with_numbers(self, numbers: dict[tuple[str, ...], Number]) -> World:
+        return replace(self, numbers={**self.numbers, **numbers})
+
+
+detectable_of = cache(minimum_detectable)
+
+
+def write_world(world: World, folder: Path, repository: Path) -> Results:
+    """The build folder of a world, read back as a report reads it."""
+    root = folder / "root"
+    root.mkdir(parents=True)
+    (root / "data_raw").symlink_to(repository / "data_raw")
+    work = Workspace(root=root, build=folder / "build")
+    write_table(_table(world), work.estimates)
+    for name, table in {"its_series": _paths(world), "placebo_places": _draws(world), "evaluability": _sizes()}.items():
+        write_table(table, work.series(name))
+    write_table(_ledger(world), work.ledger)
+    write_table(_not_run(world), work.not_run)
+    provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
+    write_text(json.dumps(provenance), work.data_provenance)
+    write_table(_panel(world), work.panel)
+    if world.simulated:
+        write_table(_simulation(world), work.simulation)
+    return Results(work, world.protocol)
+
+
+TABLES: dict[tuple[Any, ...], pd.DataFrame] = {}  # the checked table of the first world of a shape
+
+
+def _table(world: World) -> pd.DataFrame:
+    """The table of estimates. Worlds of one shape differ in their numbers only, so the table is checked once a shape."""
+    rows = _rows(world)
+    shape = (world.without, world.absent, world.dropped, world.dataset)
+    if shape not in TABLES:
+        TABLES[shape] = estimates_table(rows)
+    table = TABLES[shape]
+    numbers = ["estimate", "ci_low", "ci_high", "p_value"]
+    ids = ["/".join(row[part] for part in ID_PARTS) for row in rows]
+    found = pd.DataFrame([[row[name] for name in numbers] for row in rows], index=ids, columns=numbers)
+    return table.assign(**found.loc[table.estimate_id].set_index(table.index))
+
+
+def _rows(world: World) -> list[dict[str, Any]]:
+    protocol = world.protocol
+    rows: list[dict[str, Any]] = []
+    ran = [s.id for s in protocol.specifications if s.id not in world.without]
+    terms = ["att", *[f"att_{year.id}" for year in protocol.programme_years]]
+
+    def add(
+        design: str, outcome: str, cohort: str, specification: str, term: str, inference: str,
+        number: Number | None = None, notes: str = "",
+    ) -> Number:  # fmt: skip
+        number = number or world.number(design, outcome, cohort, specification, term, inference)
+        context = {
+            "outcome": outcome, "cohort": cohort, "specification": specification, "design": design, "conf_level": 0.95,
+            "n_units": 9, "n_treated": 3, "n_obs": 90, "window": "2013-04/2018-03", "dataset": world.dataset,
+        }  # fmt: skip
+        rows.extend(
+            both_scales(term, inference, number.value, number.interval, p_value=number.p_value, notes=notes, **context)
+        )
+        return number
+
+    def effect(outcome: str, cohort: str, specification: str, term: str, methods: list[str]) -> None:
+        for method in methods:
+            found = add("did", outcome, cohort, specification, term, method)
+            detectable = detectable_of(found.half, protocol.study.conf_level, protocol.inference.power)
+            number = Number(detectable, math.nan, 0.5)
+            add("power", outcome, cohort, specification, term.replace("att", "mde"), method, number)
+
+    outcome = protocol.primary_outcomes[0].id
+    late = f"effect_{protocol.its.effect_month}"
+    held = [o for o in protocol.outcomes if o.id not in world.absent]
+    for cohort in protocol.treated_cohorts:
+        for specification in ran:
+            if specification not in ("primary", "log_rate"):
+                effect(outcome, cohort, specification, "att", ["CR1", "randomisation"])
+        for one in held:
+            if one.role == "negative_control":
+                effect(one.id, cohort, "primary", "att", ["CR1", "randomisation"])
+                continue
+            for term in terms:
+                effect(one.id, cohort, "primary", term, COUNTS)
+                effect(one.id, cohort, "log_rate", term, LOG_RATES)
+            for quarter in QUARTERS:
+                for method in ("CR1", "simultaneous"):
+                    add("event_study", one.id, cohort, "primary", f"quarter_{quarter:+d}", method)
+            for method in ("CR1", "randomisation"):
+                add("event_study", one.id, cohort, "primary", "pre_period", method)
+        for rule in protocol.growth:
+            add("growth", outcome, cohort, "primary", f"growth_gap_{rule.id}", "linearised")
+        for choice in protocol.specifications:
+            if "its" in choice.designs and choice.id in ran:
+                for design in ("its", "cits"):
+                    for term in ("level", "slope", late):
+                        add(design, outcome, cohort, choice.id, term, "HAC")
+        for site in ("A", "B"):
+            term = f"att_without_site_{site.lower()}"
+            add(
+                "leave_one_out",
+                outcome,
+                cohort,
+                "primary",
+                term,
+                "randomisation",
+                notes=f"without Site {site}; 199 draws",
+            )
+        for start in PLACEBO_STARTS:
+            add("placebo_start", outcome, cohort, "primary", f"att_from_{start}", "randomisation")
+        for design in ("placebo_places", "placebo_high_use"):
+            add(design, outcome, cohort, "primary", "att", "placebo")
+        for term in ("att", "dynamic_-1", "dynamic_+0", "dynamic_+1", "dynamic_+2"):
+            add("group_time", outcome, cohort, "primary", term, "CS_analytic")
+    for name, people in protocol.inference.evaluability.items():
+        detectable = world.numbers.get(("size_model",), Number(30 / math.sqrt(people), math.nan, 0.5))
+        add("power", outcome, REST, "primary", f"mde_{name}", "size_model", detectable)
+    for cohort in [*protocol.treated_cohorts, REST]:
+        for rule in protocol.growth:
+            add("growth", outcome, cohort, "primary", f"growth_{rule.id}", "linearised")
+    rows = [row for row in rows if row["design"] not in world.dropped]
+    return rows + holm_rows(rows, protocol)
+
+
+def _ledger(world: World) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "unit": ["A", "A", "B", "C"], "unit_name": ["NHS A CCG", "NHS A CCG", "NHS B CCG", "NHS C CCG"],
+            "month": pd.to_datetime(["2016-01-01", "2016-02-01", "2014-05-01", "2018-03-01"]),
+            "outcome": world.protocol.primary_outcomes[0].id, "ratio": [0.1, 0.2, 0.5, 0.6],
+            "rule": ["missing_return", "missing_return", "missing_return", "pending"], "note": "",
+        }
+    )  # fmt: skip
+
+
+def _not_run(world: World) -> pd.DataFrame:
+    absent = [
+        (outcome.id, "all", s, "all", "needs single units")
+        for outcome in world.protocol.outcomes
+        for s in sorted(world.without)
+    ]
+    absent += [
+        (o, "all", s.id, "all", "not in this data set")
+        for o in sorted(world.absent)
+        for s in world.protocol.specifications
+    ]
+    absent += [
+        ("delayed_days", cohort, "primary", "unit", "Somewhere: share covered not known")
+        for cohort in world.protocol.model_ids
+    ]
+    return pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"])
+
+
+def _paths(world: World) -> pd.DataFrame:
+    """Paths for the ITS figure; their shape is not looked at."""
+    flat = pd.DataFrame({"month": world.protocol.months}).assign(
+        observed=0.01, fitted=0.0, counterfactual=0.02, counterfactual_low=0.0, counterfactual_high=0.04
+    )
+    keys = {"design": "cits", "outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
+    return pd.concat([flat.assign(cohort=cohort, **keys) for cohort in world.protocol.treated_cohorts])
+
+
+def _draws(world: World) -> pd.DataFrame:
+    """Estimates of placebo places, the actual first."""
+    outcome = world.protocol.primary_outcomes[0].id
+    tables = []
+    for cohort in world.protocol.treated_cohorts:
+        actual = world.number("did", outcome, cohort, "primary", "att", "randomisation").value
+        estimates = np.r_[actual, [0.03 * NORMAL.inv_cdf(share) for share in np.linspace(0.01, 0.99, 99)]]
+        table = pd.DataFrame({"draw": range(100), "estimate": estimates, "statistic": estimates / 0.03})
+        tables.append(table.assign(outcome=outcome, cohort=cohort, specification="primary"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _sizes() -> pd.DataFrame:
+    """Units of 100,000 people and more, and the curve of detectable changes by size."""
+    people = np.geomspace(300, 1e6, 21)
+    units = pd.DataFrame({"kind": "unit", "population": [1e5, 3e5], "change": [0.01, -0.01]})
+    curve = pd.DataFrame({"kind": "curve", "population": people, "detectable": 30 / np.sqrt(people)})
+    return pd.concat([units, curve], ignore_index=True)
+
+
+def _panel(world: World) -> pd.DataFrame:
+    """Four units of each model and twelve controls, the last three of which use most, in the year before and at the anchor."""
+    protocol = world.protocol
+    treated = [(f"{model}{i}", model, f"Site {model}", 1.0, 0) for model in protocol.model_ids for i in range(4)]
+    controls = [(f"C{i:02d}", NO_MODEL, None, 0.0, i) for i in range(12)]
+    units = pd.DataFrame([*treated, *controls], columns=["unit", "model", "site", "covered_share", "rate"])
+    units.loc[units.unit.isin(world.high_use), "rate"] = 100
+    months = [
+        *pd.date_range(end=protocol.study.programme_start, periods=13, freq="MS")[:-1],
+        protocol.population.anchor,
+    ]
+    rows = units.merge(pd.DataFrame({"month": months}), how="cross")
+    return rows.assign(
+        geography="ccg", outcome=protocol.primary_outcomes[0].id, value=1000.0 + rows.rate, population=PEOPLE,
+        population_published=PEOPLE,
+    )  # fmt: skip
+
+
+def _simulation(world: World) -> pd.DataFrame:
+    names = ["scenario", "cohort", "method", "true_effect_percent", "size_or_power", "coverage"]
+    table = pd.DataFrame(world.simulated, columns=names)
+    return table.assign(
+        true_effect=np.log1p(table.true_effect_percent / 100), n_treated_sites=9, draws=1000, monte_carlo_se=0.007,
+        seed=world.protocol.study.seed, commit="abcdef0123",
+    )  # fmt: skip
+
+
+def directions(text: str) -> list[int]:
+    """−1 or +1 for each word of direction and each signed number, in order; intervals that hold zero are left out."""
+    text = re.sub(rf"{MINUS}\d[\d.]*%? to \+?\d[\d.]*%?", "", text)
+    text = re.sub(r"A true fall of [\d.]+%, or rise of [\d.]+%", "", text)
+    below, above = (
+        rf"{MINUS}\d|\b(?:below|lower|fell|fall|falls|reduction)\b",
+        r"\+\d|\b(?:above|higher|rose|rise|rises|grew|increase)\b",
+    )
+    return [-1 if re.fullmatch(below, found) else 1 for found in re.findall(f"{below}|{above}", text)]
