@@ -79,7 +79,9 @@ def bootstrap_statistics(comparison: Comparison, null: Fit, signs: np.ndarray) -
     shift = score @ signs / spread.sum()
     scores = signs * score[:, None] - loading @ month - spread[:, None] * shift
     clusters = len(score)
-    with np.errstate(divide="ignore"):  # signs that leave no residual at all give an endless statistic, and count as such
+    with np.errstate(
+        divide="ignore"
+    ):  # signs that leave no residual at all give an endless statistic, and count as such
         return np.asarray(shift * spread.sum() / np.sqrt((scores**2).sum(axis=0) * clusters / (clusters - 1)))
 
 
