@@ -153,7 +153,8 @@ def deviations(results: Results) -> str:
     entries = results.protocol.deviations
     if not entries:
         return "No deviation is recorded; what is not done yet is listed in @sec-limits."
-    return "Deviations: " + "; ".join(f"{d.date:%-d %B %Y}, {d.what} ({d.why})" for d in entries) + "."
+    said = [f"On {d.date:%-d %B %Y}, {d.what} ({d.why})." for d in entries]
+    return f"Deviations from it are dated. {' '.join(said)}"
 
 
 def statement(results: Results) -> str:
