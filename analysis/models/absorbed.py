@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import orth
 
 from analysis.errors import EvaluationError
 
@@ -59,7 +60,7 @@ class Absorbed:
         schur = parts.reshape(q * months, q * months)
         # What a unit's columns can mimic with the months' maps to zero. Adding those directions makes the matrix regular
         # and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
-        shared = np.kron(np.eye(q), np.linalg.qr(within)[0])
+        shared = np.kron(np.eye(q), orth(within))
         regular = schur + np.trace(schur) / len(schur) * (shared @ shared.T)
         try:
             self.schur_inverse = np.linalg.inv(regular)

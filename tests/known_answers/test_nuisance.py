@@ -192,6 +192,18 @@ def test_projection_is_weighted_least_squares_on_every_column(n: int, missing: f
     assert max(_projected(n, missing, covariates=2)) < 1e-9
 
 
+def test_a_season_that_the_window_never_shows_changes_nothing() -> None:
+    """Four years without their Septembers: twelve season columns, one of them nought, are as good as the other eleven."""
+    generator, months = np.random.default_rng(1), np.flatnonzero(np.arange(48) % 12 != 5)
+    seasons = np.eye(12)[months % 12]
+    weights, values = generator.gamma(2, 50, (12, 44)), generator.normal(0, 1, (12, 44))
+    residuals = [
+        Absorbed(weights, Nuisance(columns, np.ones((12, 1)))).residual(values)
+        for columns in (seasons, seasons[:, seasons.any(axis=0)])
+    ]
+    assert residuals[0] == pytest.approx(residuals[1], abs=1e-9)
+
+
 def test_masks_that_leave_no_answer_are_refused_or_met() -> None:
     """So few units and so many masks that a month's covariates are not identified: an error, or the right residuals."""
     try:
