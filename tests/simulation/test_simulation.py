@@ -33,6 +33,8 @@ from analysis.models.did import CR1, CR3, RANDOMISATION, compare
 from analysis.models.sample import Sample, build_sample
 from analysis.protocol import Protocol
 
+pytestmark = pytest.mark.slow  # simulation belongs to `make check`; a few dozen panels still take their time
+
 OUTCOME = "non_elective_admissions"
 LEVEL = 0.05
 UNITS, SITES = 36, 5  # of the made-up panel; each model has so many sites of one unit
@@ -199,7 +201,6 @@ def test_a_true_effect_moves_the_treated_months_of_treated_units_alone(exchangea
 # The judgements
 
 
-@pytest.mark.slow
 def test_randomisation_is_exact_where_sites_are_exchangeable(exchangeable: Callable[[int], Cell]) -> None:
     """Its p-values are uniform: 5% of them at most 0.05 (limits: 3.3 standard errors), the tenths alike.
 
