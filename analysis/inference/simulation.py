@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from analysis.cleaning.panel import CCG
 from analysis.errors import MachineError
 from analysis.inference.bootstrap import bootstrap_statistics, draw_signs
-from analysis.inference.clustered import cr1_covariance, t_interval
+from analysis.inference.clustered import cr1_std_error, one_step_jackknife, t_interval
 from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
 from analysis.inference.world import Variation, World, build_world, measure_noise, simulated
@@ -34,7 +34,7 @@ from analysis.protocol import Protocol, Specification
 SITE_COUNTS = (3, 9, 14)
 PLACEBOS = 499  # placebo assignments, and sets of signs
 CHUNK = 100  # draws of one job, whatever the number of workers
-JACKKNIFE_EVERY = 5  # it takes as long as half of all the other methods, so it judges every fifth panel
+JACKKNIFE_EVERY = 5  # it takes about as long as all the other methods, so it judges every fifth panel
 ROUNDING = 1e-9
 
 
@@ -185,7 +185,7 @@ def methods(
 
     def by_draws(seen: Comparison, solution: Fit, statistics: dict[float, np.ndarray]) -> Judgement:
         none, truth = statistics[0.0], statistics[theta]
-        half_width = critical_value(none, tools.conf_level) * _cr1(seen, solution)
+        half_width = critical_value(none, tools.conf_level) * cr1_std_error(seen, solution)
         return Judgement(float(solution.coefficients[0]), np.nan, half_width, p_value(none), p_value(truth))
 
     nulls = {effect: comparison.null(effect) for effect in {0.0, theta}}
@@ -195,36 +195,11 @@ def methods(
     wild = {effect: bootstrap_statistics(logs, null, tools.signs) for effect, null in log_nulls.items()}
     return {
         RANDOMISATION: by_draws(comparison, fit, placebo),
-        CR1: by_error(_cr1(comparison, fit)),
+        CR1: by_error(cr1_std_error(comparison, fit)),
         CR3: by_error(one_step_jackknife(comparison, fit) if jackknife else np.nan),
         BOOTSTRAP["poisson"]: by_draws(comparison, fit, score),
         BOOTSTRAP["log_rate"]: by_draws(logs, log_fit, wild),
     }
-
-
-def one_step_jackknife(comparison: Comparison, fit: Fit) -> float:
-    """CR3 standard error with each refit without a cluster replaced by one Newton step from the full solution.
-
-    The linearised jackknife of MacKinnon, Nielsen & Webb (2025), for unit and month effects: a fiftieth of the refits' time.
-    """
-    weights, treatment = fit.weights, comparison.treatment
-    months, every = weights.shape[1], np.arange(weights.shape[1])
-    weighted = weights * treatment
-    by_unit = np.column_stack([weights, weighted.sum(axis=1)])
-    # Information on (month effects, treatment) of each unit, its own effect taken off.
-    information = -by_unit[:, :, None] * (by_unit / weights.sum(axis=1)[:, None])[:, None, :]
-    information[:, every, every] += weights
-    information[:, every, -1] += weighted
-    information[:, -1, every] += weighted
-    information[:, -1, -1] += (weighted * treatment).sum(axis=1)
-    scores = np.column_stack([fit.scores, (fit.scores * treatment).sum(axis=1)])
-    of_cluster = by_cluster(information, comparison.cluster)
-    left = of_cluster.sum(axis=0) - of_cluster
-    # A constant in all months is the unit effects' own: this makes its direction regular and moves nothing else.
-    left[:, :-1, :-1] += weights.sum() / months**2
-    steps = np.linalg.solve(left, by_cluster(scores, comparison.cluster)[:, :, None])[:, -1, 0]
-    clusters = comparison.clusters
-    return float(np.sqrt((clusters - 1) / clusters * (steps**2).sum()))
 
 
 def site_sets(sample: Sample) -> Iterator[Sample]:
@@ -306,10 +281,6 @@ def _summary(cell: Cell, judgements: np.ndarray) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _cr1(comparison: Comparison, fit: Fit) -> float:
-    return float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)[0, 0]))
 
 
 def _sites(sample: Sample) -> int:

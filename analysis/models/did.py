@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.bootstrap import cluster_bootstrap
-from analysis.inference.clustered import cr1_covariance, cr3_std_error, t_interval
+from analysis.inference.clustered import cr1_std_error, cr3_std_error, t_interval
 from analysis.inference.randomisation import draw_assignments, randomisation_test
 from analysis.models.absorbed import NotIdentified, Nuisance
 from analysis.models.estimates import both_scales, minimum_detectable
@@ -113,7 +113,7 @@ def infer(
     conf_level, draws = protocol.study.conf_level, specification.draws
     fit = comparison.fit()
     estimate = float(fit.coefficients[0])
-    std_error = float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)[0, 0]))
+    std_error = cr1_std_error(comparison, fit)
     degrees = comparison.clusters - 1
     flag = ONE_TREATED if treated_clusters(comparison) == 1 else ""
     dosed = "the effect of covering everyone" if not np.isin(comparison.dose, (0, 1)).all() else ""

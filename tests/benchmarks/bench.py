@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
-from analysis.inference.clustered import cr1_covariance, cr3_std_error
+from analysis.inference.clustered import cr1_std_error, cr3_std_error
 from analysis.inference.randomisation import draw_assignments, randomisation_test
 from analysis.models.did import compare
 from analysis.models.regression import Comparison
@@ -101,8 +101,7 @@ def compare_inference(work: Workspace) -> None:
 
 def _estimate(comparison: Comparison) -> tuple[float, float]:
     fit = comparison.fit()
-    variance = cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)
-    return float(fit.coefficients[0]), float(np.sqrt(variance[0, 0]))
+    return float(fit.coefficients[0]), cr1_std_error(comparison, fit)
 
 
 def pyfixest_refits(sample: Sample, post: np.ndarray) -> float:

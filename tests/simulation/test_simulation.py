@@ -15,7 +15,7 @@ from synthetic import attributes_of, cleaned_panel, comparison_of, make_sample, 
 
 from analysis.errors import MachineError
 from analysis.inference import simulation, world
-from analysis.inference.clustered import cr3_std_error
+from analysis.inference.clustered import cr3_std_error, one_step_jackknife
 from analysis.inference.simulation import (
     METHODS,
     Cell,
@@ -23,7 +23,6 @@ from analysis.inference.simulation import (
     Scenario,
     chunk_count,
     methods,
-    one_step_jackknife,
     run_job,
     simulate,
     site_sets,
