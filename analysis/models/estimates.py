@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-LOG_RATE, PERCENT = "log_rate", "percent"
+LOG_RATE, PERCENT, RATIO, STATISTIC = "log_rate", "percent", "ratio", "statistic"
 PERCENT_SUFFIX = "_percent"
 ID_PARTS = ["design", "outcome", "cohort", "specification", "term", "inference"]
 
@@ -18,7 +18,7 @@ ESTIMATES = pa.DataFrameSchema(
     {
         "estimate_id": pa.Column(str, unique=True),
         **{name: pa.Column(str) for name in ID_PARTS[:5]},
-        "scale": pa.Column(str, pa.Check.isin([LOG_RATE, PERCENT])),
+        "scale": pa.Column(str, pa.Check.isin([LOG_RATE, PERCENT, RATIO, STATISTIC])),
         "estimate": pa.Column(float, nullable=True),
         "std_error": pa.Column(float, nullable=True),
         "ci_low": pa.Column(float, nullable=True),
@@ -62,6 +62,22 @@ def both_scales(
         "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
     }  # fmt: skip
     return [log_rate, percent]
+
+
+def single_scale(
+    term: str,
+    inference: str,
+    scale: str,
+    estimate: float,
+    interval: tuple[float, float] = (math.nan, math.nan),
+    *,
+    p_value: float = math.nan,
+    notes: str = "",
+    **context: Any,
+) -> dict[str, Any]:
+    """A number that is no effect in percent: a ratio, a test statistic, a spread in log points."""
+    numbers = {"estimate": estimate, "std_error": math.nan, "ci_low": interval[0], "ci_high": interval[1]}
+    return {"term": term, "inference": inference, "scale": scale, "p_value": p_value, "notes": notes, **numbers, **context}
 
 
 def minimum_detectable(half_width: float, conf_level: float, power: float) -> float:
