@@ -121,7 +121,7 @@ class Growth(_Table):
         return self
 
 
-Design = Literal["did", "event_study", "group_time", "robustness", "growth", "its"]
+Design = Literal["did", "event_study", "trends", "group_time", "robustness", "synthetic", "sites", "growth", "its"]
 
 
 class Specification(_Table):
@@ -143,7 +143,25 @@ class Specification(_Table):
     month_effects_by: list[str] = []
     weights: Literal["expected", "equal_sites"] = "expected"
     start_shift: int = 0
+    departure: Share | None = None
+    baseline: Count | None = None
     draws: Count
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The fields by which it departs from the first specification: what it does to the data and the model."""
+        said = self.model_fields_set - {"id", "label", "designs", "years", "draws"}
+        return {name: getattr(self, name) for name in sorted(said)}
+
+
+class SpecificationCurve(_Table):
+    crossed: list[str]
+    draws: Count
+
+
+class Trends(_Table):
+    relative_magnitudes: list[Annotated[float, Field(ge=0)]]
+    smoothness: list[Annotated[float, Field(ge=0)]]
 
 
 class Inference(_Table):
@@ -153,6 +171,7 @@ class Inference(_Table):
     variant_draws: Count
     shortest_placebo: Count
     high_use_share: Share
+    trends: Trends
     evaluability: dict[str, Count]
 
 
@@ -184,6 +203,7 @@ class Protocol(_Table):
     population: Population
     growth: list[Growth]
     specifications: list[Specification]
+    specification_curve: SpecificationCurve
     inference: Inference
     its: Its
     report: Report
@@ -201,12 +221,23 @@ class Protocol(_Table):
             raise ValueError("no outcome has the role primary")
         if self.inference.event_study_base not in self.months:
             raise ValueError("inference.event_study_base does not lie inside the study's window")
+        self._check_curve()
         windows = [(f"growth {g.id}", *w) for g in self.growth for w in (g.window, g.baseline)]
         windows += [(f"programme year {y.id}", y.start, y.end) for y in self.programme_years]
         for what, first, last in windows:
             if not self.study.start <= first <= last <= self.study.end:
                 raise ValueError(f"{what} does not lie inside the study's window")
         return self
+
+    def _check_curve(self) -> None:
+        taken: dict[str, str] = {}
+        for id in self.specification_curve.crossed:
+            if id not in [s.id for s in self.specifications[1:]]:
+                raise ValueError(f"specification_curve.crossed names {id!r}, which is no specification but the first")
+            for name in self.specification(id).choices:
+                if name in taken:
+                    raise ValueError(f"specification_curve.crossed: {taken[name]!r} and {id!r} both set {name}")
+                taken[name] = id
 
     @property
     def months(self) -> pd.DatetimeIndex:

@@ -54,6 +54,27 @@ class Results:
         return pd.read_parquet(file) if file.is_file() else pd.DataFrame()
 
     @cached_property
+    def curve(self) -> pd.DataFrame:
+        """The specification curve, one row a cohort and combination of choices."""
+        return self._table("specification_curve")
+
+    @cached_property
+    def curve_choices(self) -> pd.DataFrame:
+        return self._table("curve_choices")
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        return self._table("verdicts")
+
+    @cached_property
+    def sites(self) -> pd.DataFrame:
+        return self._table("sites")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        text = {"departures": str, "reason": str, "control": str, "flags": str, "unit_names": str}
+        return pd.read_csv(self.work.table(name), dtype=text).fillna(dict.fromkeys(text, ""))
+
+    @cached_property
     def its_series(self) -> pd.DataFrame:
         return self.series("its_series")
 
@@ -130,6 +151,20 @@ class Results:
     @cached_property
     def ids(self) -> frozenset[str]:
         return frozenset(self.estimates.index)
+
+    def verdict(self, outcome: str, model: str) -> pd.Series:
+        """The row of the table of verdicts: the verdict, and what the rule looked at.
+
+        Raises
+        ------
+        DataError
+            The table does not hold it.
+        """
+        found = self.verdicts[(self.verdicts.outcome == outcome) & (self.verdicts.cohort == model)]
+        if found.empty:
+            table = self.work.table("verdicts")
+            raise DataError(table, f"no verdict on {outcome} of {model}", "a row for it", "Run `make report`.")
+        return found.iloc[0]
 
     def rows(self, design: str, outcome: str, cohort: str, inference: str) -> pd.DataFrame:
         """Rows of the estimates table on the percent scale, for the primary specification, in order of term."""

@@ -1,4 +1,4 @@
-"""Rules that say how far choices, single sites and placebos move the estimates."""
+"""Rules that say how far single sites and placebos move the estimates, and what other estimators and outcomes show."""
 
 from __future__ import annotations
 
@@ -8,46 +8,9 @@ from analysis.cleaning.panel import ANALYSED
 from analysis.models.robustness import MONTHS_A_YEAR, PLACEBO
 from analysis.protocol import NO_MODEL
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
-from analysis.wording import above_or_below, counted, headed, listed, signed, span
+from analysis.wording import above_or_below, beyond_zero, counted, headed, listed, share_text, signed, span
 
 COLUMNS = ["estimate", "low", "high", "p_value"]
-
-
-def variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
-    """The effect over the programme under every specification that ran: [specification, label, estimate, low, high, p_value,
-    detectable_fall, n_units, n_treated], in percent, in the protocol's order."""
-    rows = []
-    for choice in results.protocol.specifications:
-        found = results.find("did", outcome, cohort, "att", HEADLINE_INFERENCE, choice.id)
-        if found is not None:
-            row = results.estimates.loc[f"did/{outcome}/{cohort}/{choice.id}/att/{HEADLINE_INFERENCE}"]
-            fall, _ = results.detectable(outcome, cohort, specification=choice.id)
-            rows.append((choice.id, choice.label, *_numbers(found), fall, row.n_units, row.n_treated))
-    return pd.DataFrame(rows, columns=["specification", "label", *COLUMNS, "detectable_fall", "n_units", "n_treated"])
-
-
-def variants_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """The lowest and the highest estimate of all specifications, how many share a sign, and which leave out zero."""
-    found = variants(results, outcome, cohort)
-    low, high = (found.loc[index] for index in (found.estimate.idxmin(), found.estimate.idxmax()))
-    below = int((found.estimate < 0).sum())
-    return (
-        f"{results.protocol.cohort_labels[cohort]}: from {signed(low.estimate)} (“{low.label}”) to "
-        f"{signed(high.estimate)} (“{high.label}”); {below} of {len(found)} estimates lie below zero. "
-        f"{_zero(found, found.label.map('“{}”'.format))}"
-    )
-
-
-def variants_summary(results: Results, outcome: str) -> str:
-    """Over all cohorts: how many specifications, how far they move the estimate, how many intervals leave out zero."""
-    labels = results.protocol.cohort_labels
-    found = {cohort: variants(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
-    spans = [f"from {signed(t.estimate.min())} to {signed(t.estimate.max())} for {labels[c]}" for c, t in found.items()]
-    every = pd.concat(found.values())
-    return (
-        f"Over {len(every.specification.unique())} choices of data, model, controls and start, the estimate runs {listed(spans)}. "
-        f"{_zero_count(every)}"
-    )
 
 
 # Single sites
@@ -95,7 +58,7 @@ def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
         return f"{label}: no placebo start could be tried."
     return (
         f"{label}: from {signed(found.estimate.min())} to {signed(found.estimate.max())} over {len(found)} placebo starts, "
-        f"{_side(found.estimate)}. {_zero(found, found.start.dt.strftime('%B %Y'))}"
+        f"{_side(found.estimate)}. {beyond_zero(found, found.start.dt.strftime('%B %Y'))}"
     )
 
 
@@ -113,7 +76,7 @@ def placebo_places_sentence(results: Results, outcome: str, cohort: str) -> str:
     inside = "inside" if found.low <= actual.value <= found.high else "outside"
     return (
         f"{label}: {signed(actual.value)}, {inside} the central range of the placebo estimates ({span(found)}); "
-        f"{_share(found.p_value)} of them lie as far from zero."
+        f"{share_text(found.p_value)} of them lie as far from zero."
     )
 
 
@@ -184,12 +147,6 @@ def secondary_sentence(results: Results) -> str:
     return " ".join(parts)
 
 
-def _share(share: float) -> str:
-    """A share that is never printed as none or all."""
-    text = f"{share:.0%}"
-    return {"100%": "almost all", "0%": "hardly any"}.get(text, text)
-
-
 def _side(estimates: pd.Series) -> str:
     below = int((estimates < 0).sum())
     return {0: "none below zero", len(estimates): "all below zero"}.get(below, f"{below} of them below zero")
@@ -197,24 +154,3 @@ def _side(estimates: pd.Series) -> str:
 
 def _estimates(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.rename(columns={"ci_low": "low", "ci_high": "high"})
-
-
-def _numbers(found: Estimate) -> tuple[float, float, float, float]:
-    return found.value, found.low, found.high, found.p_value
-
-
-def _zero(found: pd.DataFrame, names: pd.Series) -> str:
-    """Which of the intervals leave out zero."""
-    clear = (found.low > 0) | (found.high < 0)
-    if not clear.any():
-        return "Every interval includes zero."
-    return f"The interval leaves out zero for {listed(list(names[clear]))}."
-
-
-def _zero_count(found: pd.DataFrame) -> str:
-    clear = int(((found.low > 0) | (found.high < 0)).sum())
-    return (
-        f"Of the {len(found)} intervals, {clear} leave out zero."
-        if clear
-        else f"Each of the {len(found)} intervals includes zero."
-    )

@@ -58,6 +58,7 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> None:
             work.not_run: results.not_run,
         }
         | {work.series(name): table for name, table in results.series.items()}
+        | {work.table(name): table for name, table in results.tables.items()}
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
 
 from analysis.results import Estimate
 
@@ -73,3 +75,17 @@ def listed(items: Sequence[str]) -> str:
 def counted(number: int) -> str:
     """Small numbers in words."""
     return SMALL[number] if number < len(SMALL) else f"{number:,}"
+
+
+def share_text(share: float) -> str:
+    """63%, all, none; what only rounds to all or none is almost all, or hardly any."""
+    if share in (0, 1):
+        return "all" if share else "none"
+    text = f"{share:.0%}"
+    return {"100%": "almost all", "0%": "hardly any"}.get(text, text)
+
+
+def beyond_zero(found: pd.DataFrame, names: Iterable[str]) -> str:
+    """Which of the intervals, from ``low`` to ``high``, leave out zero."""
+    clear = [name for name, low, high in zip(names, found.low, found.high, strict=True) if low > 0 or high < 0]
+    return f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."

@@ -95,6 +95,10 @@ class Workspace:
         """A table that figures draw."""
         return self.results / f"{name}.parquet"
 
+    def table(self, name: str) -> Path:
+        """A table that people read."""
+        return self.results / f"{name}.csv"
+
     @property
     def its_series(self) -> Path:
         return self.series("its_series")

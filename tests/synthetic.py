@@ -11,10 +11,11 @@ import pandas as pd
 
 from analysis.cleaning.panel import Cleaned, clean
 from analysis.models.absorbed import Nuisance, two_way
+from analysis.models.event_study import event_study, fit_event_study, placebo_event_studies
 from analysis.models.poisson import Poisson
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
-from analysis.protocol import PROTOCOL_FILE, Protocol, load_protocol
+from analysis.protocol import PROTOCOL_FILE, Protocol, Specification, load_protocol
 
 FIRST_MONTH = "2013-04-01"
 PROGRAMME_START = pd.Timestamp("2015-04-01")
@@ -167,3 +168,12 @@ def row_of(rows: list[dict[str, Any]], term: str, inference: str | None = None) 
     found = [row for row in rows if row["term"] == term and inference in (None, row["inference"])]
     assert len(found) == 1, f"{len(found)} rows for {term}"
     return found[0]
+
+
+def event_study_rows(
+    sample: Sample, specification: Specification, draws: int, seed: int, protocol: Protocol
+) -> list[dict[str, Any]]:
+    """Rows of an event study, with the band and the joint test where there are ``draws``."""
+    study = fit_event_study(sample, specification, protocol)
+    placebos = placebo_event_studies(study.comparison, study.shapes, study.before, draws, seed) if draws else None
+    return event_study(study, placebos, protocol)

@@ -17,10 +17,9 @@ from plotnine import (
     scale_y_discrete,
 )
 
+from analysis.choices import data_choices, variants
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
-from analysis.narrative import data_choices
 from analysis.results import Results
-from analysis.sensitivity import variants
 from analysis.wording import listed, signed
 
 ROW_HEIGHT, MARGIN = 0.27, 0.75  # inches

@@ -17,7 +17,7 @@ from plotnine import (
 )
 
 from analysis.figures.theme import INK, MUTED, ROWS, Figure, canvas, draw, with_minus
-from analysis.narrative import published_growth
+from analysis.growth_sentences import published_growth
 from analysis.protocol import REST
 from analysis.results import Results
 from analysis.wording import headed, listed, plain, span
@@ -63,7 +63,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
-        svg=draw(plot, 2.3),
+        svg=draw(plot, 2.1),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
         caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}; NHS England counted emergency "
         "admissions.",

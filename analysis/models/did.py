@@ -45,11 +45,13 @@ def effects(months: pd.DatetimeIndex, specification: Specification, protocol: Pr
     start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
     after = np.asarray(months >= start)
     moved = f"start moved to {start:%B %Y}" if specification.start_shift else ""
-    listed = [Effect("att", np.ones(len(months), bool), after, moved)]
+    first = start - pd.DateOffset(months=specification.baseline) if specification.baseline else months[0]
+    seen = np.asarray(months >= first)
+    listed = [Effect("att", seen, after, moved)]
     for year in protocol.programme_years if specification.years else []:
         inside = np.asarray((months >= year.start) & (months <= year.end))
         note = f"{year.label} against the months before the programme; the other years are left out"
-        listed.append(Effect(f"att_{year.id}", ~after | inside, inside, note))
+        listed.append(Effect(f"att_{year.id}", seen & (~after | inside), inside, note))
     return listed
 
 

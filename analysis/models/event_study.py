@@ -7,9 +7,11 @@ against the F distribution with CR1 errors and against the same placebo assignme
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import f as f_distribution
 
 from analysis.inference.clustered import cr1_covariance, t_interval
@@ -27,22 +29,51 @@ MONTHS_A_QUARTER = 3
 FEW_TREATED = 30  # with fewer treated clusters the F test's row says so; Cameron & Miller (2015) speak of 20 to 50
 
 
-def event_study(
-    sample: Sample, specification: Specification, draws: int, seed: int, protocol: Protocol
-) -> list[dict[str, Any]]:
-    """Rows of the estimates table: the effect in every quarter relative to the base, and the quarters before taken together.
+@dataclass(frozen=True)
+class EventStudy:
+    """The fit of one effect a quarter: ``times`` (Q) from the programme's start, ``shapes`` (Q × T) their months; ``base`` is
+    the first month of the quarter they are measured from."""
 
-    The row ``pre_period`` holds the mean of the quarters before the programme (log points) and the p-value of the test that all
-    of them are zero. ``draws`` placebo assignments give the band and the second test; 0 leaves both out.
-    """
+    comparison: Comparison
+    times: list[int]
+    shapes: np.ndarray
+    base: pd.Timestamp
+    fit: Fit
+
+    @property
+    def before(self) -> np.ndarray:
+        """Which of the quarters (Q booleans) lie before the programme."""
+        return np.array(self.times) < 0
+
+
+class Placebos(NamedTuple):
+    """Of each placebo assignment, the actual one first: the largest |t| of any quarter, the Wald statistic of the quarters
+    before, and the one-step estimates (draws × Q)."""
+
+    largest: np.ndarray
+    walds: np.ndarray
+    estimates: np.ndarray
+
+
+def fit_event_study(sample: Sample, specification: Specification, protocol: Protocol) -> EventStudy:
+    """Fit the effect in every quarter relative to the base."""
     quarter, times, base = _quarters(sample, protocol)
-    conf_level = protocol.study.conf_level
     comparison = compare(sample, specification, np.ones(len(sample.months)))
     shapes = np.stack([quarter == time for time in times]).astype(float)
     fit = comparison.model.fit(comparison.dose[:, None] * shapes[:, None, :])
+    return EventStudy(comparison, times, shapes, base, fit)
+
+
+def event_study(study: EventStudy, placebos: Placebos | None, protocol: Protocol) -> list[dict[str, Any]]:
+    """Rows of the estimates table: the effect in every quarter, and the quarters before taken together.
+
+    The row ``pre_period`` holds the mean of the quarters before the programme (log points) and the p-value of the test that all
+    of them are zero. ``placebos`` give the band and the second test.
+    """
+    comparison, fit, times, base, before = study.comparison, study.fit, study.times, study.base, study.before
+    conf_level = protocol.study.conf_level
     covariance = cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)
     errors = np.sqrt(np.diag(covariance))
-    before = np.array(times) < 0
     context: dict[str, Any] = {"design": "event_study", "n_obs": int(comparison.model.observed.sum())}
     treated = treated_clusters(comparison)
     alone = f"; {ONE_TREATED}" if treated == 1 else ""
@@ -65,8 +96,8 @@ def event_study(
         PRE_PERIOD, CR1, mean, interval, std_error=mean_error, p_value=joint,
         notes=f"{note} {comparison.clusters - 1} degrees of freedom){few}", **context,
     )  # fmt: skip
-    if draws:
-        largest, walds = placebo_event_studies(comparison, shapes, before, draws, seed)
+    if placebos:
+        largest, walds, _ = placebos
         band = critical_value(largest, conf_level)
         for time, estimate, error in zip(times, fit.coefficients, errors, strict=True):
             t = abs(estimate / error)
@@ -90,21 +121,23 @@ def wald(estimates: np.ndarray, covariance: np.ndarray) -> float:
 
 def placebo_event_studies(
     comparison: Comparison, shapes: np.ndarray, before: np.ndarray, draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Largest |t| of any quarter, and Wald statistic of those ``before``, of each placebo assignment, the actual one first.
+) -> Placebos:
+    """Event studies of placebo assignments, of quarters ``shapes`` (Q × T), some of them ``before`` (Q).
 
-    One Newton step from the model without treatment, as in ``randomisation``. ``shapes`` are quarters × months.
+    One Newton step from the model without treatment, as in ``randomisation``.
     """
     assignments = draw_assignments(comparison.cluster, comparison.dose, draws, seed)
     everyone = assignment_matrix(assignments, comparison)
     null = comparison.null()
     largest, walds = np.empty(everyone.shape[1]), np.empty(everyone.shape[1])
+    every = np.empty((everyone.shape[1], len(shapes)))
     for column in range(everyone.shape[1]):
         dose = everyone[:, [column]].toarray()[:, 0]
         estimates, covariance = _one_step(null, dose[:, None] * shapes[:, None, :], comparison.cluster)
         largest[column] = np.max(np.abs(estimates) / np.sqrt(np.diag(covariance)))
         walds[column] = wald(estimates[before], covariance[np.ix_(before, before)])
-    return largest, walds
+        every[column] = estimates
+    return Placebos(largest, walds, every)
 
 
 def _one_step(null: Fit, regressors: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

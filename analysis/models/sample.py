@@ -17,12 +17,13 @@ class UnitTables:
     """What is known of CCG units beside the panel; empty where the data set does not hold it.
 
     ``shifted``: units with a lasting shift of level. ``covariates``: one row per unit, indexed by it. ``similar``:
-    [unit, rank, similar_unit].
+    [unit, rank, similar_unit]. ``flagged``: what the masking rule would mask at other departures, by departure: [unit, month].
     """
 
     shifted: frozenset[str] = frozenset()
     covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
     similar: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["unit", "rank", "similar_unit"]))
+    flagged: dict[float, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,14 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
         or specification.month_effects_by
         or specification.treatment != "whole"
         or specification.also_treated
+        or specification.departure
     )
     if LOCAL_AUTHORITY in held:
         return "a rule for commissioners; this outcome is by local authority" if about_returns else None
     if CCG not in held and (specification.units != "all" or specification.controls != "all"):
         return "leaves out single CCGs, which this data set does not hold"
+    if CCG not in held and specification.departure:
+        return "masks single CCGs, which this data set does not hold"
     if not set(specification.also_treated) <= set(panel.unit):
         return "treats a single CCG, which this data set does not hold"
     if specification.controls == "similar" and tables.similar.empty:
@@ -124,7 +128,7 @@ def build_sample(
     unknown = sorted(set(rows.unit_name[ours & share.isna()])) if dosed else []
     rows = rows[treated | (rows.model == NO_MODEL)]
     rows = rows[~rows.unit.isin(_excluded(rows, specification, tables))]
-    rows = apply_specification(rows, specification, protocol)
+    rows = apply_specification(rows, specification, protocol, tables)
     wide = rows.pivot(index="unit", columns="month", values=["y", "people", "everyone"]).sort_index()
     attributes = rows.drop_duplicates("unit").set_index("unit").loc[wide.index]
     names = attributes.site.where(attributes.model != NO_MODEL, attributes.index.to_series())
@@ -163,12 +167,18 @@ def _standardised(values: pd.DataFrame) -> np.ndarray:
     return ((values - values.mean()) / values.std(ddof=0)).to_numpy(float)
 
 
-def apply_specification(rows: pd.DataFrame, specification: Specification, protocol: Protocol) -> pd.DataFrame:
+def apply_specification(
+    rows: pd.DataFrame, specification: Specification, protocol: Protocol, tables: UnitTables
+) -> pd.DataFrame:
     """Add ``y`` (count, NaN where masked), ``people`` (its population) and ``everyone`` (population with nobody masked).
 
     Where an area has masked members, ``people`` is the share of them who remain of whichever population is wanted.
     """
-    if specification.masked:
+    if specification.masked and specification.departure:
+        flagged = pd.MultiIndex.from_frame(tables.flagged[specification.departure][["unit", "month"]])
+        kept = ~pd.MultiIndex.from_frame(rows[["unit", "month"]]).isin(flagged)
+        y, people = rows.value_published.where(kept), rows.population_published.where(kept)
+    elif specification.masked:
         y, people = rows.value, rows.population
         if specification.pending_masked:
             y, people = y.mask(rows.quality == PENDING), people.mask(rows.quality == PENDING)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from analysis.errors import UsageError
 from analysis.files import write_text
-from analysis.narrative import headline
 from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import choose, render_report, renderer_versions
 from analysis.publish.session import Session
 from analysis.results import load_results
+from analysis.verdict_sentences import headline
 from analysis.workspace import Workspace
 
 HEADLINE = "headline.txt"
@@ -31,7 +31,8 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     unknown = sorted(set(names) - set(sources))
     if unknown:
         raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
-    work.require(work.panel, work.data_provenance, work.estimates)
+    tables = ("verdicts", "sites", "specification_curve", "curve_choices")
+    work.require(work.panel, work.data_provenance, work.estimates, *(work.table(name) for name in tables))
     results = load_results(work)
     renderer = choose(work.renderer)
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())

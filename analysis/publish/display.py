@@ -28,8 +28,11 @@ def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
 def show_table(results: Results, name: str, table: Table) -> Markdown:
     """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports."""
     write_table(table.data, results.work.staged / NUMBERS / f"tbl-{name}.csv")
+    widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
     note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
-    return Markdown(f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}}}\n\n::: {{.table-note}}\n{note}\n:::")
+    return Markdown(
+        f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::"
+    )
 
 
 def _link(name: str) -> str:

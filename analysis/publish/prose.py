@@ -5,7 +5,7 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.narrative import published_growth
+from analysis.growth_sentences import published_growth
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results

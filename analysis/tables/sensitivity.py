@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.choices import COLUMNS, variants
 from analysis.results import Estimate, Results
-from analysis.sensitivity import COLUMNS, placebo, variants
+from analysis.sensitivity import placebo
 from analysis.tables.table import Table, p_value, with_bounds
 from analysis.wording import headed, in_sentence, listed
 
@@ -174,6 +175,9 @@ DESIGNS = {
     "placebo_start": "placebo starts",
     "leave_one_out": "single sites left out",
     "its": "interrupted time series",
+    "trend_sensitivity": "sensitivity to parallel trends",
+    "synthetic": "synthetic counterfactual",
+    "sites": "sites one by one",
 }
 
 
@@ -182,7 +186,7 @@ def _what(results: Results, row: Any) -> str:
     text = results.protocol.specification(row.specification).label
     if row.design != "all":
         text = headed(DESIGNS.get(row.design, row.design.replace("_", " ")))
-    return text if row.cohort == "all" else f"{text} ({results.protocol.cohort_labels[row.cohort]})"
+    return text if row.cohort == "all" else f"{text} ({results.protocol.cohort_labels.get(row.cohort, row.cohort)})"
 
 
 def _all_or(results: Results, names: pd.Series) -> str:

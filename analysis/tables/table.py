@@ -15,13 +15,17 @@ NONE = "–"  # what could not be made
 
 @dataclass(frozen=True)
 class Table:
-    """``cells`` are text with headers that carry units; ``numeric`` names the columns to align right; ``data`` goes to CSV."""
+    """``cells`` are text with headers that carry units; ``numeric`` names the columns to align right; ``data`` goes to CSV.
+
+    ``widths``: shares of the page's width, in percent, of a table whose columns would crowd one another; else they fit the cells.
+    """
 
     cells: pd.DataFrame
     numeric: tuple[str, ...]
     caption: str
     data: pd.DataFrame
     note: str = ""
+    widths: tuple[int, ...] = ()
 
     def markdown(self) -> str:
         """Pipe table without its caption; a column's share of the width is that of its widest cell, or of its header in two lines."""
@@ -54,6 +58,12 @@ def p_value(estimate: Estimate) -> str:
     if math.isnan(estimate.p_value):
         return NONE
     return p_text(estimate.p_value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()
+
+
+def unbroken(text: str) -> str:
+    """An interval that breaks over a line before its parenthesis only."""
+    value, mark, rest = text.partition(" (")
+    return value + mark + rest.replace(" ", NO_BREAK)
 
 
 def with_bounds(estimate: Estimate | None, digits: int = 1) -> str:

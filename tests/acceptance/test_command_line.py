@@ -278,7 +278,8 @@ def shorten(project: Project) -> None:
     path = project.root / PROTOCOL
     head, _, rest = path.read_text(encoding="utf-8").partition("[[specifications]]")
     first, _, others = rest.partition("[[specifications]]")
-    path.write_text(f"{head}[[specifications]]{first}[inference]{others.partition('[inference]')[2]}", encoding="utf-8")
+    rest = "[specification_curve]\ncrossed = []\ndraws = 99\n\n[inference]" + others.partition("[inference]")[2]
+    path.write_text(f"{head}[[specifications]]{first}{rest}", encoding="utf-8")
 
 
 @pytest.fixture

@@ -16,13 +16,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from synthdid import sc_estimate, synthdid_estimate
 
+from analysis.cleaning.panel import ENGLAND, LOCAL_AUTHORITY
 from analysis.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
 from analysis.inference.clustered import cr1_std_error, cr3_std_error
 from analysis.inference.randomisation import draw_assignments, randomisation_test
 from analysis.models.did import compare
+from analysis.models.evaluate import curve_jobs, known_of_units
+from analysis.models.event_study import fit_event_study, placebo_event_studies
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample, build_sample
+from analysis.models.sites import site_samples
+from analysis.models.specification_curve import curve_rows
+from analysis.models.synthetic import Pool, synthetic_designs
+from analysis.models.synthetic_fit import AS_PUBLISHED, SDID, SYNTHETIC_CONTROL, fit_synthetic
+from analysis.models.trend_sensitivity import trend_sensitivity
+from analysis.parallel import run_jobs
 from analysis.protocol import load_protocol
 from analysis.sources.manifest import locate, pins_of, read_manifest
 from analysis.sources.mar import read_all_mar
@@ -30,6 +40,7 @@ from analysis.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 REFITS = 20
+SYNTHETIC_REFITS = 5
 COHORT = "MCP+PACS"
 
 
@@ -50,6 +61,8 @@ def main() -> None:
         show("panel to both formats", results + reports, 60)
         one_sentence(folder)
     compare_inference(work)
+    compare_synthetic(work)
+    sceptic(work)
 
 
 def one_sentence(folder: str) -> None:
@@ -97,6 +110,68 @@ def compare_inference(work: Workspace) -> None:
         clock(lambda: cluster_bootstrap(comparison, draws, 1, estimate, error, level)),
     )
     show("CR3 by refits", clock(lambda: cr3_std_error(comparison, comparison.fit())), 1)
+
+
+def compare_synthetic(work: Workspace) -> None:
+    """Synthetic designs of the cohorts and of every site with all placebos, and what synthdid-py's own loop would take."""
+    protocol = load_protocol(work.protocol_file)
+    panel = pd.read_parquet(work.panel)
+    panel = panel[~panel.geography.isin([ENGLAND, LOCAL_AUTHORITY])]
+    outcome, primary = protocol.primary_outcomes[0].id, protocol.specification("primary")
+    cohorts = [build_sample(panel, outcome, models, primary, protocol) for models in protocol.treated_cohorts.values()]
+    sites, controls = site_samples(panel, outcome, primary, protocol)
+    placebos: dict[tuple[str, int], int] = {}
+
+    def every() -> None:
+        for number, sample in enumerate(cohorts):
+            placebos["cohort", number] = synthetic_designs(sample, 1, protocol)[1].placebos[0]
+        pool = Pool(controls, 1, protocol)
+        for sample in sites.values():
+            placebos["sites of", sample.treated.sum()] = synthetic_designs(sample, 1, protocol, pool)[1].placebos[0]
+
+    seconds = clock(every)
+    show(f"synthetic designs, {len(cohorts)} cohorts, {len(sites)} sites, all placebos", seconds, 30)
+    pool = Pool(controls, 1, protocol)
+    values, before = pool.series.log_rate, pool.before
+
+    def loop() -> None:
+        for unit in range(SYNTHETIC_REFITS):
+            order = [*range(unit), *range(unit + 1, len(values)), unit]
+            synthdid_estimate(values[order], len(values) - 1, before)
+            sc_estimate(values[order], len(values) - 1, before)
+
+    total, each = sum(placebos.values()), clock(loop) / SYNTHETIC_REFITS
+    said = f"than synthdid-py's loop over the same {total:,} placebos (from {SYNTHETIC_REFITS} of them)"
+    faster(said, each * total, seconds, 10)
+    donors = ~np.eye(len(values), dtype=bool)
+    steps = clock(lambda: fit_synthetic(values, values, donors, before, SDID, solver=AS_PUBLISHED))
+    steps += clock(lambda: fit_synthetic(values, values, donors, before, SYNTHETIC_CONTROL, solver=AS_PUBLISHED))
+    faster("the library's own steps, all single placebos at once", each * len(values), steps, 10)
+
+
+def sceptic(work: Workspace) -> None:
+    """Sensitivity to parallel trends of every cohort, and the specification curve on as many workers as a build has."""
+    protocol = load_protocol(work.protocol_file)
+    panel = pd.read_parquet(work.panel)
+    outcome, primary = protocol.primary_outcomes[0].id, protocol.specification("primary")
+    samples = [build_sample(panel, outcome, models, primary, protocol) for models in protocol.treated_cohorts.values()]
+    studies = [fit_event_study(sample, primary, protocol) for sample in samples]
+    draws = protocol.inference.event_study_draws
+    placebos = [placebo_event_studies(s.comparison, s.shapes, s.before, draws, 1) for s in studies]
+
+    def trends() -> None:
+        for study, drawn in zip(studies, placebos, strict=True):
+            trend_sensitivity(study, drawn, protocol)
+
+    show(f"sensitivity to parallel trends, {len(studies)} cohorts", clock(trends), 20)
+    tables = [pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units)]
+    known = known_of_units(panel, *tables, protocol)
+    jobs, workers = curve_jobs(panel, known, protocol), os.cpu_count() or 1
+    show(
+        f"specification curve, {len(jobs)} combinations, {workers} workers",
+        clock(lambda: list(run_jobs(curve_rows, jobs, workers))),
+        60,
+    )
 
 
 def _estimate(comparison: Comparison) -> tuple[float, float]:

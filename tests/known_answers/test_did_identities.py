@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
-from synthetic import make_sample, months, row_of
+from synthetic import event_study_rows, make_sample, months, row_of
 
 from analysis.models.did import difference_in_differences, effects
 from analysis.models.estimates import minimum_detectable
-from analysis.models.event_study import event_study
 from analysis.models.poisson import fit_poisson
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol
@@ -106,7 +105,7 @@ def test_event_study_recovers_noise_free_effects(protocol: Protocol) -> None:
     """Each quarter's effect against the last before the programme comes back, under its own name."""
     by_quarter = dict(zip(QUARTERS, np.random.default_rng(3).normal(0, 0.1, len(QUARTERS)), strict=True)) | {-1: 0.0}
     sample = _noise_free(np.array([by_quarter[month // 3 - 8] for month in range(60)]))
-    rows = event_study(sample, protocol.specification("primary"), 0, 1, protocol)
+    rows = event_study_rows(sample, protocol.specification("primary"), 0, 1, protocol)
     terms = [row["term"] for row in rows if row["scale"] == "log_rate"]
     assert terms == [*(f"quarter_{q:+d}" for q in QUARTERS), "pre_period"]
     for quarter in QUARTERS:

@@ -15,14 +15,14 @@ import statsmodels.api as sm
 from brute_force import independent, least_squares, poisson
 from scipy.stats import f as f_distribution
 from scipy.stats import t as student
-from synthetic import cells, explicit_effects, make_sample, row_of
+from synthetic import cells, event_study_rows, explicit_effects, make_sample, row_of
 
 from analysis.inference.clustered import cr1_covariance
 from analysis.inference.inversion import critical_value
 from analysis.inference.randomisation import draw_assignments
 from analysis.models.absorbed import two_way
 from analysis.models.did import compare
-from analysis.models.event_study import event_study, placebo_event_studies, wald
+from analysis.models.event_study import placebo_event_studies, wald
 from analysis.models.log_rate import LogRate
 from analysis.models.poisson import Poisson
 from analysis.models.regression import Comparison
@@ -48,7 +48,7 @@ def _comparison(sample: Sample, protocol: Protocol, estimator: str) -> Compariso
 
 def _rows(sample: Sample, protocol: Protocol, estimator: str, draws: int = 0) -> list[dict]:
     specification = protocol.specification("primary").model_copy(update={"estimator": estimator})
-    return event_study(sample, specification, draws, 1, protocol)
+    return event_study_rows(sample, specification, draws, 1, protocol)
 
 
 def _regressors(dose: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_placebo_event_studies_are_refits(sample: Sample, protocol: Protocol) ->
     comparison = _comparison(sample, protocol, "log_rate")
     model = comparison.model
     assert isinstance(model, LogRate)
-    largest, walds = placebo_event_studies(comparison, SHAPES, BEFORE, 20, seed=1)
+    largest, walds, _ = placebo_event_studies(comparison, SHAPES, BEFORE, 20, seed=1)
     assignments = draw_assignments(comparison.cluster, comparison.dose != 0, 20, 1)
     for chosen, found, statistic in zip(assignments.clusters, largest, walds, strict=True):
         dose = np.isin(comparison.cluster, chosen).astype(float)
@@ -130,7 +130,7 @@ def test_placebo_event_studies_are_refits(sample: Sample, protocol: Protocol) ->
 def test_one_step_of_poisson_stands_for_refits(sample: Sample, protocol: Protocol) -> None:
     """Largest |t| and Wald statistics of 60 placebos, each fitted anew by the package: correlation above 0.999."""
     comparison = _comparison(sample, protocol, "poisson")
-    largest, walds = placebo_event_studies(comparison, SHAPES, BEFORE, 60, seed=2)
+    largest, walds, _ = placebo_event_studies(comparison, SHAPES, BEFORE, 60, seed=2)
     assignments = draw_assignments(comparison.cluster, comparison.dose != 0, 60, 2)
     model, refits = comparison.model, []
     assert isinstance(model, Poisson)
@@ -150,7 +150,7 @@ def test_the_band_is_wider_than_every_pointwise_interval(sample: Sample, protoco
     draws = 79
     rows = _rows(sample, protocol, estimator, draws)
     comparison = _comparison(sample, protocol, estimator)
-    largest, walds = placebo_event_studies(comparison, SHAPES, BEFORE, draws, seed=1)
+    largest, walds, _ = placebo_event_studies(comparison, SHAPES, BEFORE, draws, seed=1)
     assignments = draw_assignments(comparison.cluster, comparison.dose != 0, draws, 1)
     assert not assignments.exact
     band = critical_value(largest, LEVEL)

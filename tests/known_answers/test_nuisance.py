@@ -152,6 +152,7 @@ def test_randomisation_statistics_are_brute_force(sample: Sample, protocol: Prot
         assert statistic == pytest.approx(estimate[0] / np.sqrt(covariance[0, 0]), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_the_jackknife_is_a_loop_of_full_fits(sample: Sample, protocol: Protocol, kind: str) -> None:
     """CR3 of Poisson: every site left out, and the rest fitted by statsmodels from the start."""
     comparison = _comparison(sample, protocol, kind)

@@ -49,5 +49,5 @@ def published_rule(protocol) -> str:
 @pytest.fixture()
 def undrawn(monkeypatch):
     """Figures without their picture: only what is said of them is looked at."""
-    for name in ("effects", "growth", "paths", "certainty", "sensitivity"):
+    for name in ("effects", "growth", "paths", "certainty", "sensitivity", "trends", "curve", "sites", "synthetic"):
         monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from worlds import COUNTS, MINUS, PLACEBO_STARTS, Number, World, directions
 
-from analysis import certainty, error_rates, sensitivity
+from analysis import certainty, choices, error_rates, sensitivity
 from analysis.figures.certainty import evaluability_figure
 from analysis.figures.effects import variants_figure
 from analysis.figures.paths import event_study_figure
@@ -47,8 +47,8 @@ def secondary_of(protocol: Protocol) -> str:
 SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
     "methods": lambda r, o, c: certainty.methods_sentence(r, o, c),
     "joint tests": lambda r, o, c: certainty.joint_tests_sentence(r, o, c),
-    "variants": lambda r, o, c: re.sub(r"; \d+ of \d+ estimates lie below zero", "", sensitivity.variants_sentence(r, o, c)),
-    "summary of variants": lambda r, o, c: sensitivity.variants_summary(r, o),
+    "variants": lambda r, o, c: re.sub(r"; \d+ of \d+ estimates lie below zero", "", choices.variants_sentence(r, o, c)),
+    "summary of variants": lambda r, o, c: choices.variants_summary(r, o),
     "sites": lambda r, o, c: sensitivity.leave_one_out_sentence(r, o, c),
     "starts": lambda r, o, c: re.sub(r", (?:all|none) below zero", "", sensitivity.placebo_starts_sentence(r, o, c)),
     "places": lambda r, o, c: sensitivity.placebo_places_sentence(r, o, c),
@@ -208,13 +208,13 @@ def test_the_lowest_and_highest_choice_are_named(world, told, outcome, first, pr
         ("did", outcome, first, low.id): Number(-0.09, 0.10),
         ("did", outcome, first, high.id): Number(0.07, 0.02),
     }
-    text = sensitivity.variants_sentence(told(world.with_numbers(numbers)), outcome, first)
+    text = choices.variants_sentence(told(world.with_numbers(numbers)), outcome, first)
     assert re.search(rf"from {MINUS}8\.6% \(“{low.label}”\) to \+7\.3% \(“{high.label}”\)", text)
     number = len(protocol.specifications)
     assert (
         f"{number - 1} of {number} estimates lie below zero" in text and f"leaves out zero for “{high.label}”" in text
     )
-    assert "1 leave out zero" in sensitivity.variants_summary(told(world.with_numbers(numbers)), outcome)
+    assert "1 leave out zero" in choices.variants_summary(told(world.with_numbers(numbers)), outcome)
 
 
 def test_a_choice_that_did_not_run_is_said_and_not_shown(undrawn, world, told, outcome, protocol):

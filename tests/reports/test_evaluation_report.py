@@ -23,11 +23,13 @@ import pypdf
 import pytest
 from synthetic import protocol_with
 
-from analysis import narrative
+from analysis import growth_sentences, verdict_sentences
 from analysis.files import write_table
+from analysis.protocol import load_protocol
 from analysis.publish.build import build_reports
 from analysis.results import Results, load_results
 from analysis.stages import build_data
+from analysis.verdict import verdict_table
 from analysis.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -37,12 +39,14 @@ CHROMIUM = shutil.which("chromium")
 AXE = importlib.util.find_spec("axe_playwright_python")
 FLOATS = {
     "evaluation": [
-        "fig-growth", "fig-rates", "fig-event-study", "fig-controlled-series", "fig-choices", "tbl-sites", "tbl-ledger",
+        "fig-growth", "fig-rates", "fig-event-study", "fig-controlled-series", "fig-sites", "fig-choices", "tbl-sites", "tbl-ledger",
         "tbl-growth", "tbl-effects", "tbl-certainty", "tbl-outcomes", "tbl-its", "tbl-sources",
     ],
     "appendix": [
         "fig-variants", "fig-event-study-all", "fig-leave-one-out", "fig-placebo-starts", "fig-placebo-places",
         "fig-evaluability", "tbl-methods-mcp", "tbl-methods-pacs", "tbl-methods-mcp-pacs", "tbl-variants", "tbl-joint-tests",
+        "fig-curve", "fig-relative", "fig-smoothness", "fig-synthetic", "fig-forest", "fig-funnel", "tbl-verdicts", "tbl-moves",
+        "tbl-trends", "tbl-trends-first", "tbl-synthetic", "tbl-donors", "tbl-pool", "tbl-sites-mcp", "tbl-sites-pacs",
         "tbl-placebos", "tbl-controls", "tbl-group-time", "tbl-delayed", "tbl-errors", "tbl-power", "tbl-evaluability",
         "tbl-absent",
     ],
@@ -129,14 +133,15 @@ def environment(work: Workspace) -> Iterator[None]:
 
 
 def build(work: Workspace, folder: Path) -> Built:
+    others = sum(s.draws == 999 for s in load_protocol().specifications)
     quick = protocol_with(
         folder,
         *[("\ndraws = 9999", "\ndraws = 199")] * 2,
-        *[("\ndraws = 999", "\ndraws = 99")] * 18,
+        *[("\ndraws = 999", "\ndraws = 99")] * (others + 1),  # and the curve's
         ("event_study_draws = 499", "event_study_draws = 99"),
         ("variant_draws = 999", "variant_draws = 99"),
     )
-    assert {s.draws for s in quick.specifications} == {199, 99}
+    assert {s.draws for s in quick.specifications} == {199, 99} and quick.specification_curve.draws == 99
     build_data(work, say=lambda message: None)
     # In a process of its own: there the package comes before numpy, and holds its libraries to one thread a worker.
     program = (
@@ -219,7 +224,7 @@ def test_the_numbers_of_the_growth_figure_are_in_its_file(built):
     figure = built.figure("evaluation", "fig-growth")
     table = pd.read_csv(built.work.reports / re.search(r'href="([^"]+\.csv)"', figure)[1])
     rule = next(rule for rule in built.results.protocol.growth if rule.published)
-    published = narrative.published_growth(built.results, rule.published)
+    published = growth_sentences.published_growth(built.results, rule.published)
     assert set(published.values()) <= set(table.select_dtypes("number").to_numpy().ravel().round(6))
 
 
@@ -318,9 +323,9 @@ def test_the_summary_is_one_page_of_the_pdf(built):
 def test_the_verdicts_are_those_of_the_estimates(built):
     outcome = built.results.protocol.primary_outcomes[0].id
     text = visible(built.section("sec-summary"))
-    assert visible(narrative.summary_answer(built.results)) in text
+    assert visible(verdict_sentences.summary_answer(built.results)) in text
     for model in built.results.protocol.model_ids:
-        assert visible(narrative.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
+        assert visible(verdict_sentences.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
 
 
 def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):
@@ -330,16 +335,16 @@ def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):
     work = replace(built.work, build=tmp_path / "build")
     shutil.copytree(built.work.build, work.build)
     table = pd.read_parquet(work.estimates)
-    row = (
+    effect = (
         (table.outcome == outcome)
         & (table.cohort == model)
         & (table.specification == "primary")
         & (table.design == "did")
-        & (table.term == "att_percent")
     )
-    table.loc[row, ["estimate", "ci_low", "ci_high"]] = [7.7, 1.1, 14.4]
-    table.loc[row, "p_value"] = 0.004
+    table.loc[effect & (table.term == "att_percent"), ["estimate", "ci_low", "ci_high"]] = [7.7, 1.1, 14.4]
+    table.loc[effect & table.term.isin(["att", "att_percent"]), "p_value"] = 0.004
     write_table(table, work.estimates)
+    write_table(verdict_table(table, built.results.curve, built.results.protocol), work.table("verdicts"))
     with environment(work):
         build_reports(work, ["evaluation"], say=lambda message: None)
     before, after = visible(built.section("sec-summary")), visible(Built(work).section("sec-summary"))

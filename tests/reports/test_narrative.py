@@ -10,13 +10,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 from synthetic import protocol_with
 from worlds import BASE_QUARTER, MINUS, Number, directions
 
-from analysis import narrative
+from analysis import choices, growth_sentences, narrative, series_sentences, verdict_sentences, wording
 from analysis.errors import DataError
 from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
@@ -25,7 +24,6 @@ from analysis.protocol import REST, Protocol
 from analysis.publish import prose
 from analysis.results import Results
 from analysis.tables.effects import effects_table, growth_table, its_table, outcomes_table
-from analysis.verdict import Evidence, Verdict, verdict
 from analysis.wording import NO_BREAK
 
 
@@ -39,14 +37,14 @@ def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, 
 
 
 SENTENCES: dict[str, Callable[[Results, str, str, str], str]] = {
-    "verdict": lambda r, o, c, g: narrative.verdict_sentence(r, o, c),
-    "gap": lambda r, o, c, g: narrative.gap_sentence(r, g, o),
+    "verdict": lambda r, o, c, g: verdict_sentences.verdict_sentence(r, o, c),
+    "gap": lambda r, o, c, g: growth_sentences.gap_sentence(r, g, o),
     "years": lambda r, o, c, g: narrative.years_sentence(r, o, c),
     "event study": lambda r, o, c, g: narrative.event_study_sentence(r, o, c),
-    "its": lambda r, o, c, g: narrative.its_sentence(r, o, c),
-    "sensitivity": lambda r, o, c, g: narrative.sensitivity_sentence(r, o, c),
+    "its": lambda r, o, c, g: series_sentences.its_sentence(r, o, c),
+    "sensitivity": lambda r, o, c, g: choices.sensitivity_sentence(r, o, c),
     "controls": lambda r, o, c, g: narrative.controls_sentence(r, c),
-    "headline": lambda r, o, c, g: "\n".join(narrative.headline(r)),
+    "headline": lambda r, o, c, g: "\n".join(verdict_sentences.headline(r)),
     "pooled": lambda r, o, c, g: narrative.morciano_sentence(r, o).partition("Our pooled")[2],
 }
 
@@ -60,7 +58,7 @@ def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first,
 
 
 def test_growth_that_becomes_a_fall_is_printed_as_one(world, told, outcome, published_rule):
-    down, up = (narrative.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
+    down, up = (growth_sentences.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
     assert down != up
     assert f"{MINUS}2.1%" in down or "fell by 2.1%" in down
     assert "grew by 2.1%" in up
@@ -85,8 +83,12 @@ def test_one_cohorts_sign_changes_its_own_sentence_and_no_other(world, told, out
     first, second = protocol.model_ids
     changed = world.with_numbers({("did", first): world.plain.mirrored})
     before, after = told(world), told(changed)
-    assert narrative.verdict_sentence(before, outcome, first) != narrative.verdict_sentence(after, outcome, first)
-    assert narrative.verdict_sentence(before, outcome, second) == narrative.verdict_sentence(after, outcome, second)
+    assert verdict_sentences.verdict_sentence(before, outcome, first) != verdict_sentences.verdict_sentence(
+        after, outcome, first
+    )
+    assert verdict_sentences.verdict_sentence(before, outcome, second) == verdict_sentences.verdict_sentence(
+        after, outcome, second
+    )
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -94,7 +96,7 @@ def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, t
     """The protocol: a change of a sign in the estimates must change the sentence."""
     clear = replace(world, numbers={("did", world.protocol.primary_outcomes[0].id): Number(sign * 0.08, 0.02)})
     mirrored = clear.mirrored()
-    assert narrative.summary_answer(told(clear)) != narrative.summary_answer(told(mirrored))
+    assert verdict_sentences.summary_answer(told(clear)) != verdict_sentences.summary_answer(told(mirrored))
 
 
 # Mutation: the width
@@ -102,10 +104,10 @@ def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, t
 
 def test_a_wide_interval_is_inconclusive_and_says_what_could_have_been_seen(world, told, outcome, first):
     results = told(world)
-    assert set(narrative.verdicts(results, outcome).values()) == {"inconclusive"}
-    text = narrative.verdict_sentence(results, outcome, first)
+    assert set(verdict_sentences.verdicts(results, outcome).values()) == {"inconclusive"}
+    text = verdict_sentences.verdict_sentence(results, outcome, first)
     assert "inconclusive" in text and all(size in text for size in detectable_texts(results, outcome, first))
-    assert "cannot tell" in narrative.summary_answer(results)
+    assert "cannot tell" in verdict_sentences.summary_answer(results)
 
 
 def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, first):
@@ -116,32 +118,22 @@ def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, fir
     assert sizes[0] != sizes[1]
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_a_narrow_interval_is_unconfirmed_while_checks_are_missing(world, told, outcome, first, sign):
-    results = told(world.with_numbers({("did", outcome): Number(sign * 0.06, 0.02)}))
-    assert set(narrative.verdicts(results, outcome).values()) == {"unconfirmed"}
-    text = narrative.verdict_sentence(results, outcome, first)
-    for word in ("support", "prove", "inconclusive"):
-        assert word not in text.lower()
-    assert "check" in text and "cannot tell" not in narrative.summary_answer(results)
-
-
 def test_the_interval_stands_beside_the_estimate(world, told, outcome, first):
-    text = narrative.verdict_sentence(told(world), outcome, first)
+    text = verdict_sentences.verdict_sentence(told(world), outcome, first)
     low, high = (100 * math.expm1(end) for end in world.plain.interval)
-    assert f"95% interval {narrative.signed(low)} to {narrative.signed(high)}" in text
-    assert narrative.p_text(world.plain.p_value) in text
+    assert f"95% interval {wording.signed(low)} to {wording.signed(high)}" in text
+    assert wording.p_text(world.plain.p_value) in text
 
 
 def test_a_zero_estimate_points_nowhere(world, told, outcome, first):
-    text = narrative.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
+    text = verdict_sentences.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
     assert not directions(text) and "0.0%" in text
 
 
 def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, told, outcome, first):
     results = told(world.with_numbers({("did", outcome): Number(-0.02, math.inf, 0.5)}))
-    assert narrative.verdicts(results, outcome)[first] == "inconclusive"
-    assert not re.search(r"\b(inf|nan)\b", narrative.verdict_sentence(results, outcome, first))
+    assert verdict_sentences.verdicts(results, outcome)[first] == "inconclusive"
+    assert not re.search(r"\b(inf|nan)\b", verdict_sentences.verdict_sentence(results, outcome, first))
 
 
 # Holm's adjustment
@@ -152,17 +144,17 @@ def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, 
     [
         ((0.03, 0.03), ["inconclusive"] * 2),  # 2 × 0.03 is above 0.05, and the second may not be smaller than the first
         ((0.03, 0.60), ["inconclusive"] * 2),
-        ((0.024, 0.60), ["unconfirmed", "inconclusive"]),
-        ((0.024, 0.049), ["unconfirmed"] * 2),
+        ((0.024, 0.60), ["reduction supported", "inconclusive"]),
+        ((0.024, 0.049), ["reduction supported"] * 2),
         ((0.026, 0.049), ["inconclusive"] * 2),
-        ((0.60, 0.024), ["inconclusive", "unconfirmed"]),
+        ((0.60, 0.024), ["inconclusive", "reduction supported"]),
         ((0.06, 0.06), ["inconclusive"] * 2),
     ],
 )  # fmt: skip
 def test_p_values_are_adjusted_over_the_models(world, told, outcome, protocol, p_values, expected):
     found = dict(zip(protocol.model_ids, p_values, strict=True))
     numbers = {("did", outcome, model, "att"): Number(-0.05, 0.049, p) for model, p in found.items()}
-    verdicts = narrative.verdicts(told(world.with_numbers(numbers)), outcome)
+    verdicts = verdict_sentences.verdicts(told(world.with_numbers(numbers)), outcome)
     assert list(verdicts.values()) == expected
 
 
@@ -175,22 +167,19 @@ def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, 
     spoilt = world.with_numbers({("did", outcome): Number(-0.06, 0.02), ("did", control): Number(-0.06, 0.02)})
     for case in (holm, spoilt):
         results = told(case)
-        assert narrative.verdicts(results, outcome)[first] == "inconclusive"
-        text = narrative.verdict_sentence(results, outcome, first)
+        assert verdict_sentences.verdicts(results, outcome)[first] == "inconclusive"
+        text = verdict_sentences.verdict_sentence(results, outcome, first)
         assert any(size in text for size in detectable_texts(results, outcome, first)), text
 
 
 # Checks beside the estimate
 
 
-def test_a_negative_control_that_moves_takes_the_verdict_away(world, told, outcome, protocol):
+def test_a_negative_control_that_moves_is_named(world, told, outcome, protocol):
     first, second = protocol.model_ids
     control = next(o.id for o in protocol.outcomes if o.role == "negative_control")
-    clear = world.with_numbers({("did", outcome): Number(-0.06, 0.02)})
-    spoilt = clear.with_numbers({("did", control, first): Number(-0.06, 0.02)})
-    assert narrative.verdicts(told(clear), outcome) == {first: "unconfirmed", second: "unconfirmed"}
-    assert narrative.verdicts(told(spoilt), outcome) == {first: "inconclusive", second: "unconfirmed"}
-    label = narrative.in_sentence(protocol.outcome(control).label)
+    spoilt = world.with_numbers({("did", control, first): Number(-0.06, 0.02)})
+    label = wording.in_sentence(protocol.outcome(control).label)
     assert f"leaves out zero for {label}" in narrative.controls_sentence(told(spoilt), first)
     assert "None of the intervals leaves out zero" in narrative.controls_sentence(told(spoilt), second)
 
@@ -198,7 +187,7 @@ def test_a_negative_control_that_moves_takes_the_verdict_away(world, told, outco
 def test_every_negative_control_is_named_and_no_primary_outcome_is(world, told, first, protocol):
     text = narrative.controls_sentence(told(world), first)
     for item in protocol.outcomes:
-        assert (narrative.in_sentence(item.label) in text) == (item.role == "negative_control")
+        assert (wording.in_sentence(item.label) in text) == (item.role == "negative_control")
 
 
 def test_the_event_study_says_when_the_base_quarter_itself_stands_out(world, told, outcome, first):
@@ -235,12 +224,12 @@ def test_designs_that_find_the_same_are_not_said_to_disagree(world, told, outcom
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(-0.08, 0.02)}
     )
     for case in (world, both):
-        assert "disagree" not in narrative.designs_agree_sentence(told(case), outcome)
+        assert "disagree" not in series_sentences.designs_agree_sentence(told(case), outcome)
 
 
 def test_the_cohort_whose_designs_disagree_is_named(world, told, outcome, protocol):
     first, second = protocol.model_ids
-    text = narrative.designs_agree_sentence(
+    text = series_sentences.designs_agree_sentence(
         told(world.with_numbers({("cits", second, late_effect(protocol)): Number(-0.08, 0.02)})), outcome
     )
     assert "disagree" in text and second in text and first not in text
@@ -251,7 +240,7 @@ def test_designs_with_opposite_findings_disagree(world, told, outcome, protocol)
     opposite = world.with_numbers(
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(0.08, 0.02)}
     )
-    assert "disagree" in narrative.designs_agree_sentence(told(opposite), outcome)
+    assert "disagree" in series_sentences.designs_agree_sentence(told(opposite), outcome)
 
 
 # Growth
@@ -263,7 +252,7 @@ def test_the_growth_figures_title_depends_on_the_gaps(undrawn, world, told, outc
     titles = [growth_figure(told(w), outcome, published_rule).caption.split("**")[1] for w in (world, clear)]
     assert "cannot be told apart" in titles[0] and second not in titles[0]
     assert "more than chance" in titles[1] and second in titles[1] and protocol.model_ids[0] not in titles[1]
-    endings = [narrative.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
+    endings = [growth_sentences.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
     assert "cannot be told apart" in endings[0] and f"for {second}." in endings[1]
 
 
@@ -271,76 +260,17 @@ def test_published_growth_is_what_the_table_of_published_results_holds(world, to
     results = told(world)
     rule = next(rule for rule in protocol.growth if rule.id == published_rule)
     rows = results.published[results.published.id.str.startswith(f"{rule.published}-")]
-    text = narrative.published_sentence(results, published_rule)
+    text = growth_sentences.published_sentence(results, published_rule)
     assert len(rows) == len(protocol.model_ids) + 1
     for value in rows.value:
         assert f"{value:.1f}%" in text
-    assert narrative.published_growth(results, rule.published) == dict(
+    assert growth_sentences.published_growth(results, rule.published) == dict(
         zip(
             [*protocol.model_ids, REST],
             [float(rows.set_index("cohort").value[c]) for c in [*protocol.model_ids, protocol.pooled.rest_label]],
             strict=True,
         )
     )
-
-
-# The rule itself, with all of its evidence
-
-
-WHOLE = Evidence(estimate=-0.05, holm_p=0.01, breakdown=0.8, same_sign=0.95, pre_period_p=0.4, control_p=0.3)
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, "reduction supported"),
-        ({"breakdown": 0.5, "same_sign": 0.8, "pre_period_p": 0.05, "control_p": 0.05}, "reduction supported"),
-        ({"holm_p": 0.0499}, "reduction supported"),
-        ({"holm_p": 0.05}, "inconclusive"),
-        ({"holm_p": 0.4}, "inconclusive"),
-        ({"holm_p": math.nan}, "inconclusive"),
-        ({"breakdown": 0.49}, "trends in doubt"),
-        ({"pre_period_p": 0.049}, "trends in doubt"),
-        ({"pre_period_p": 0.01, "holm_p": 0.4}, "inconclusive"),
-        ({"pre_period_p": 0.01, "same_sign": None}, "trends in doubt"),
-        ({"same_sign": 0.79}, "inconclusive"),
-        ({"control_p": 0.049}, "inconclusive"),
-        ({"breakdown": None}, "unconfirmed"),
-        ({"same_sign": None}, "unconfirmed"),
-        ({"pre_period_p": None}, "unconfirmed"),
-        ({"control_p": None}, "unconfirmed"),
-        ({"breakdown": None, "same_sign": None, "pre_period_p": None, "control_p": None}, "unconfirmed"),
-        ({"breakdown": None, "control_p": 0.01}, "inconclusive"),
-    ],
-)  # fmt: skip
-def test_the_protocols_rule_and_its_mirror_image(change, expected):
-    found = replace(WHOLE, **change)
-    assert verdict(found, 0.05) == expected
-    mirror = "increase supported" if expected == "reduction supported" else expected
-    assert verdict(replace(found, estimate=-found.estimate), 0.05) == mirror
-
-
-def test_the_rule_can_give_every_verdict_and_each_has_its_own_words():
-    assert set(narrative.VERDICT_WORDS) == set(get_args(Verdict))
-    assert len(set(narrative.VERDICT_WORDS.values())) == len(get_args(Verdict))
-    words = narrative.VERDICT_WORDS
-    assert words["reduction supported"].replace("a reduction", "an increase") == words["increase supported"]
-    assert [name for name, text in words.items() if "support" in text] == ["reduction supported", "increase supported"]
-
-
-def test_no_estimate_however_clear_is_supported_in_this_edition(world, told, outcome):
-    for value in (-0.5, -0.05, 0.05, 0.5):
-        results = told(world.with_numbers({("did", outcome): Number(value, 0.001, 1e-4)}))
-        assert not {"reduction supported", "increase supported"} & set(narrative.verdicts(results, outcome).values())
-
-
-@pytest.mark.parametrize("found", get_args(Verdict))
-def test_each_verdict_makes_a_whole_sentence_of_the_summary(monkeypatch, world, told, found, protocol):
-    results = told(world)
-    first, second = protocol.model_ids
-    monkeypatch.setattr(narrative, "verdicts", lambda *_: {first: found, second: "inconclusive"})
-    text = narrative.summary_answer(results)
-    assert text[0].isupper() and text.endswith(".") and first in text and second in text and "{" not in text
 
 
 # Numbers as text
@@ -354,9 +284,9 @@ def test_each_verdict_makes_a_whole_sentence_of_the_summary(monkeypatch, world, 
     ],
 )  # fmt: skip
 def test_a_signed_number_has_a_true_minus_and_zero_has_no_sign(value, digits, text):
-    assert narrative.signed(value, digits) == text
-    assert narrative.plain(value, digits) == text.removeprefix("+")
-    assert "-" not in narrative.signed(value, digits)
+    assert wording.signed(value, digits) == text
+    assert wording.plain(value, digits) == text.removeprefix("+")
+    assert "-" not in wording.signed(value, digits)
 
 
 @pytest.mark.parametrize(
@@ -367,26 +297,26 @@ def test_a_signed_number_has_a_true_minus_and_zero_has_no_sign(value, digits, te
     ],
 )  # fmt: skip
 def test_a_p_value_is_never_printed_as_zero_or_one(p, text):
-    assert narrative.p_text(p) == text.replace(" ", NO_BREAK)
+    assert wording.p_text(p) == text.replace(" ", NO_BREAK)
 
 
 @pytest.mark.parametrize(("value", "text"), [(-1.23, "1.2% below"), (0.3, "0.3% above")])
 def test_size_and_position_stand_together(value, text):
-    assert narrative.above_or_below(value) == text
+    assert wording.above_or_below(value) == text
 
 
 @pytest.mark.parametrize("value", [0.04, -0.04, 0.0])
 def test_what_rounds_to_nothing_has_no_direction(value):
-    text = narrative.above_or_below(value)
+    text = wording.above_or_below(value)
     assert "0.0%" in text and not directions(text)
 
 
 def test_lists_and_labels_inside_sentences():
-    assert narrative.listed(["a"]) == "a"
-    assert narrative.listed(["a", "b"]) == "a and b"
-    assert narrative.listed(["a", "b", "c"]) == "a, b and c"
-    assert narrative.in_sentence("GP referrals") == "GP referrals"
-    assert narrative.in_sentence("Elective admissions") == "elective admissions"
+    assert wording.listed(["a"]) == "a"
+    assert wording.listed(["a", "b"]) == "a and b"
+    assert wording.listed(["a", "b", "c"]) == "a, b and c"
+    assert wording.in_sentence("GP referrals") == "GP referrals"
+    assert wording.in_sentence("Elective admissions") == "elective admissions"
 
 
 # What the build says about itself
@@ -410,9 +340,9 @@ def test_the_sentence_on_sensitivity_reads_each_specification(world, told, outco
             ("did", outcome, first, "unmasked_fixed_population"): Number(-0.053, 0.05),
         }
     )  # fmt: skip
-    text = narrative.sensitivity_sentence(told(marked), outcome, first)
+    text = choices.sensitivity_sentence(told(marked), outcome, first)
     for value in (-0.021, -0.031, -0.042, -0.053):
-        assert narrative.signed(100 * math.expm1(value)) in text
+        assert wording.signed(100 * math.expm1(value)) in text
 
 
 def test_what_did_not_run_is_said(world, told):
@@ -444,4 +374,4 @@ def test_a_number_that_is_not_there_is_an_error_and_not_a_blank(world, told, out
     with pytest.raises(DataError, match=r"did/.*/att_year9_percent"):
         results.effect(outcome, first, "att_year9")
     with pytest.raises(DataError):
-        narrative.sensitivity_sentence(told(replace(world, without=frozenset({"unmasked"}))), outcome, first)
+        choices.sensitivity_sentence(told(replace(world, without=frozenset({"unmasked"}))), outcome, first)

@@ -11,12 +11,11 @@ import yaml
 
 SOURCES = sorted((Path(__file__).parents[2] / "reports").glob("*.qmd"))
 MODULES = sorted((Path(__file__).parents[2] / "analysis").rglob("*.py"))
-SENTENCE_MODULES = [
-    path
-    for path in MODULES
-    if path.name in ("narrative.py", "certainty.py", "error_rates.py", "sensitivity.py", "prose.py")
-    or path.parent.name in ("figures", "tables")
-]
+SENTENCES = {
+    "narrative.py", "verdict_sentences.py", "growth_sentences.py", "series_sentences.py", "certainty.py", "choices.py", "trends.py",
+    "counterfactuals.py", "places.py", "error_rates.py", "sensitivity.py", "prose.py",
+}  # fmt: skip
+SENTENCE_MODULES = [path for path in MODULES if path.name in SENTENCES or path.parent.name in ("figures", "tables")]
 
 # What is left of a source when everything that is not a sentence is taken away.
 NOT_PROSE = [

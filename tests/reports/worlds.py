@@ -20,9 +20,36 @@ import pandas as pd
 
 from analysis.files import write_table, write_text
 from analysis.inference.multiple import holm_rows
-from analysis.models.estimates import ID_PARTS, both_scales, estimates_table, minimum_detectable
+from analysis.models.estimates import (
+    ID_PARTS,
+    LOG_RATE,
+    RATIO,
+    STATISTIC,
+    both_scales,
+    estimates_table,
+    minimum_detectable,
+    single_scale,
+)
+from analysis.models.sites import (
+    ADHOC,
+    DILUTED,
+    KNAPP_HARTUNG,
+    MASKED,
+    PART,
+    PLACEBO,
+    REML,
+    SMALLER,
+    WHOLE,
+    sites_table,
+)
+from analysis.models.specification_curve import CURVE, SEPARATOR, Combination, choices_that_move, curve_combinations
+from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
+from analysis.models.trend_sensitivity import CONDITIONAL, FIRST, FLCI, HYBRID
+from analysis.models.trend_sensitivity import DESIGN as TRENDS
+from analysis.models.trend_sensitivity import WHOLE as MEAN_AFTER
 from analysis.protocol import NO_MODEL, REST, Protocol
 from analysis.results import Results
+from analysis.verdict import verdict_table
 from analysis.workspace import Workspace
 
 MINUS = "\N{MINUS SIGN}"
@@ -32,6 +59,8 @@ PLACEBO_STARTS = ["2013-10", "2014-04", "2014-10"]
 COUNTS = ["CR1", "CR3", "score_bootstrap", "randomisation"]
 LOG_RATES = ["CR1", "CR3", "wild_bootstrap", "randomisation"]
 PEOPLE = 250_000.0  # of every unit
+SITES = ["West", "East", "North", "Half"]  # of each model; the last is covered in part
+RATIOS = {"breakdown": 0.8, "same_sign": 1.0, "significant": 0.3, "i_squared": 0.2, "tau": 0.01, "heterogeneity": 0.4}
 NORMAL = NormalDist()
 
 
@@ -67,6 +96,11 @@ class World:
     absent: frozenset[str] = frozenset()  # outcomes that the data set does not hold
     dropped: frozenset[str] = frozenset()  # designs that could not be run
     dataset: str = "mar"
+    # What has no sign: any of RATIOS, of one cohort or of all.
+    ratios: dict[tuple[str, ...], float] = field(default_factory=dict)
+    moves: dict[str, float] = field(default_factory=dict)  # choice → what it does in the curve, log points
+    small: tuple[str, ...] = ()  # sites smaller than every placebo
+    lost: dict[str, str] = field(default_factory=dict)  # site → why it has no estimate
     high_use: tuple[str, ...] = ()  # treated units whose use before the programme is above every control's
     # Scenario, cohort, method, true effect in percent → share that finds an effect, share whose interval holds the true one.
     simulated: tuple[tuple[str, str, str, float, float, float], ...] = ()
@@ -76,11 +110,19 @@ class World:
         fitting = [key for key in self.numbers if set(key) <= set(address)]
         return self.numbers[max(fitting, key=len)] if fitting else self.plain
 
+    def ratio(self, name: str, cohort: str) -> float:
+        return self.ratios.get((name, cohort), self.ratios.get((name,), RATIOS[name]))
+
     def mirrored(self) -> World:
-        return replace(self, plain=self.plain.mirrored, numbers={key: n.mirrored for key, n in self.numbers.items()})
+        numbers = {key: number.mirrored for key, number in self.numbers.items()}
+        moves = {choice: -move for choice, move in self.moves.items()}
+        return replace(self, plain=self.plain.mirrored, numbers=numbers, moves=moves)
 
     def with_numbers(self, numbers: dict[tuple[str, ...], Number]) -> World:
         return replace(self, numbers={**self.numbers, **numbers})
+
+    def with_ratios(self, **ratios: float) -> World:
+        return replace(self, ratios={**self.ratios, **{(name,): value for name, value in ratios.items()}})
 
 
 detectable_of = cache(minimum_detectable)
@@ -92,9 +134,19 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     root.mkdir(parents=True)
     (root / "data_raw").symlink_to(repository / "data_raw")
     work = Workspace(root=root, build=folder / "build")
-    write_table(_table(world), work.estimates)
-    for name, table in {"its_series": _paths(world), "placebo_places": _draws(world), "evaluability": _sizes()}.items():
+    estimates, curve = _table(world), _curve(world)
+    write_table(estimates, work.estimates)
+    series = {"its_series": _paths(world), "placebo_places": _draws(world), "evaluability": _sizes()}
+    for name, table in (series | _synthetic(world)).items():
         write_table(table, work.series(name))
+    tables = {
+        "specification_curve": curve,
+        "curve_choices": choices_that_move(curve, world.protocol),
+        "verdicts": verdict_table(estimates, curve, world.protocol),
+        "sites": _sites(world, estimates),
+    }
+    for name, table in tables.items():
+        write_table(table, work.table(name))
     write_table(_ledger(world), work.ledger)
     write_table(_not_run(world), work.not_run)
     provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
@@ -111,7 +163,7 @@ TABLES: dict[tuple[Any, ...], pd.DataFrame] = {}  # the checked table of the fir
 def _table(world: World) -> pd.DataFrame:
     """The table of estimates. Worlds of one shape differ in their numbers only, so the table is checked once a shape."""
     rows = _rows(world)
-    shape = (world.without, world.absent, world.dropped, world.dataset)
+    shape = (world.without, world.absent, world.dropped, world.dataset, frozenset(world.lost))
     if shape not in TABLES:
         TABLES[shape] = estimates_table(rows)
     table = TABLES[shape]
@@ -140,6 +192,13 @@ def _rows(world: World) -> list[dict[str, Any]]:
             both_scales(term, inference, number.value, number.interval, p_value=number.p_value, notes=notes, **context)
         )
         return number
+
+    def lone(design: str, cohort: str, term: str, inference: str, scale: str, value: float, **more: Any) -> None:
+        context = {
+            "outcome": outcome, "cohort": cohort, "specification": "primary", "design": design, "conf_level": 0.95,
+            "n_units": 9, "n_treated": 3, "n_obs": 90, "window": "2013-04/2018-03", "dataset": world.dataset,
+        }  # fmt: skip
+        rows.append(single_scale(term, inference, scale, value, **more, **context))
 
     def effect(outcome: str, cohort: str, specification: str, term: str, methods: list[str]) -> None:
         for method in methods:
@@ -191,6 +250,21 @@ def _rows(world: World) -> list[dict[str, Any]]:
             add(design, outcome, cohort, "primary", "att", "placebo")
         for term in ("att", "dynamic_-1", "dynamic_+0", "dynamic_+1", "dynamic_+2"):
             add("group_time", outcome, cohort, "primary", term, "CS_analytic")
+        _trends(world, cohort, add, lone)
+        for design in (SDID, SYNTHETIC_CONTROL):
+            add(design, outcome, cohort, "primary", "att", PLACEBO)
+        for method, term in ((KNAPP_HARTUNG, "mean"), (ADHOC, "mean"), (KNAPP_HARTUNG, "prediction")):
+            add("site", outcome, cohort, "primary", term, method)
+        lone("site", cohort, "tau", REML, LOG_RATE, world.ratio("tau", cohort))
+        lone("site", cohort, "i_squared", REML, RATIO, world.ratio("i_squared", cohort))
+        lone("site", cohort, "heterogeneity", REML, STATISTIC, 8.0, p_value=world.ratio("heterogeneity", cohort))
+    for model in protocol.model_ids:
+        for site in _names(model):
+            if site not in world.lost:
+                for design in ("site", SDID):
+                    add(design, outcome, site, "primary", "att", PLACEBO)
+                if not site.startswith(SITES[-1]):
+                    add("site", outcome, site, "primary", "att_shrunken", REML)
     for name, people in protocol.inference.evaluability.items():
         detectable = world.numbers.get(("size_model",), Number(30 / math.sqrt(people), math.nan, 0.5))
         add("power", outcome, REST, "primary", f"mde_{name}", "size_model", detectable)
@@ -199,6 +273,97 @@ def _rows(world: World) -> list[dict[str, Any]]:
             add("growth", outcome, cohort, "primary", f"growth_{rule.id}", "linearised")
     rows = [row for row in rows if row["design"] not in world.dropped]
     return rows + holm_rows(rows, protocol)
+
+
+def _trends(world: World, cohort: str, add: Any, lone: Any) -> None:
+    """Confidence sets of both targets, wider the larger the departure allowed, and breakdown values."""
+    protocol, outcome = world.protocol, world.protocol.primary_outcomes[0].id
+    bounds = protocol.inference.trends
+    kinds = [
+        ("relative", method, bounds.relative_magnitudes, RATIO) for method in (CONDITIONAL, HYBRID)
+    ] + [("smoothness", FLCI, bounds.smoothness, LOG_RATE)]  # fmt: skip
+    for target in (MEAN_AFTER, FIRST):
+        for kind, method, magnitudes, scale in kinds:
+            for place, magnitude in enumerate(magnitudes):
+                term = f"{target}_{kind}_{magnitude:g}"
+                found = world.number(TRENDS, outcome, cohort, target, kind, term, method)
+                add(TRENDS, outcome, cohort, "primary", term, method, replace(found, half=found.half * (1 + place)))
+            lone(TRENDS, cohort, f"{target}_breakdown_{kind}", method, scale, world.ratio("breakdown", cohort))
+
+
+def _names(model: str) -> list[str]:
+    return [f"{name} {model}" for name in SITES]
+
+
+COMBINATIONS: dict[int, list[Combination]] = {}  # of a protocol, by its identity: it is one a session
+
+
+def _curve(world: World) -> pd.DataFrame:
+    """Every combination of choices: the cohort's effect and what each choice adds; the share of signs and p-values as asked."""
+    protocol, outcome = world.protocol, world.protocol.primary_outcomes[0].id
+    if id(protocol) not in COMBINATIONS:
+        COMBINATIONS[id(protocol)] = curve_combinations(protocol)
+    combinations = COMBINATIONS[id(protocol)]
+    tables = []
+    for cohort in protocol.treated_cohorts:
+        effect = world.number("did", outcome, cohort, "primary", "att", "randomisation").value
+        rows = []
+        for made in combinations:
+            reason = "needs single units" if world.without & set(made.departures) else ""
+            estimate = effect + sum(world.moves.get(choice, 0.0) for choice in made.departures)
+            rows.append((outcome, cohort, made.specification.id, made.specification.label, SEPARATOR.join(made.departures),
+                         made.crossed, estimate, 100 * math.expm1(estimate), 0.5, 9, 3, reason))  # fmt: skip
+        table = pd.DataFrame(rows, columns=CURVE)
+        lost = table.reason != ""
+        table.loc[lost, ["estimate", "percent", "p_value"]] = math.nan
+        ran = table.index[~lost]
+        turned = ran[round(world.ratio("same_sign", cohort) * len(ran)) :]
+        table.loc[turned, ["estimate", "percent"]] *= -1
+        table.loc[ran[len(ran) - round(world.ratio("significant", cohort) * len(ran)) :], "p_value"] = 0.01
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _sites(world: World, estimates: pd.DataFrame) -> pd.DataFrame:
+    """Three whole sites and one covered in part of each model, of growing size."""
+    rows = []
+    for model in world.protocol.model_ids:
+        for place, site in enumerate(_names(model)):
+            part = site.startswith(SITES[-1])
+            rows.append(
+                {
+                    "site": site, "model": model, "units": 1, "unit_names": f"NHS {site} CCG", "population": PEOPLE * (1 + place),
+                    "covered_share": 0.5 if part else 1.0, "coverage": PART if part else WHOLE, "masked_months": 3 * place,
+                    "lasting_shift": False, "in_pool": not part and site not in world.lost, "reason": world.lost.get(site, ""),
+                    "flags": ";".join([DILUTED] * part + [MASKED] * (place > 0) + [SMALLER] * (site in world.small)),
+                }
+            )  # fmt: skip
+    outcome = world.protocol.primary_outcomes[0].id
+    table = sites_table(pd.DataFrame(rows), estimates[estimates.outcome == outcome])
+    table.insert(0, "outcome", outcome)
+    return table.iloc[:0] if "site" in world.dropped else table
+
+
+def _synthetic(world: World) -> dict[str, pd.DataFrame]:
+    """Fits, weights and paths of both synthetic designs of each cohort; no table where they were not run."""
+    if SDID in world.dropped:
+        return {}
+    outcome, months = world.protocol.primary_outcomes[0].id, world.protocol.months
+    labels = [
+        {"outcome": outcome, "cohort": cohort, "specification": "primary", "design": design}
+        for cohort in world.protocol.treated_cohorts
+        for design in (SDID, SYNTHETIC_CONTROL)
+    ]
+    fit = pd.DataFrame({"rank": [40], "placebos": [99], "pre_period_rmse": [0.01], "effective_donors": [4.2]})
+    weights = pd.DataFrame(
+        {"kind": ["unit", "unit", "month"], "name": ["C01", "C02", "2015-03"], "weight": [0.25, 0.75, 1.0]}
+    )
+    tables = {"synthetic_fit": fit, "synthetic_weights": weights}
+    found = {name: pd.concat([table.assign(**label) for label in labels]) for name, table in tables.items()}
+    flat = pd.DataFrame({"month": months, "observed": math.log(0.01 / 30)})
+    effects = [world.number(*label.values(), "att", PLACEBO).value for label in labels]
+    paths = [flat.assign(synthetic=flat.observed - e, **label) for e, label in zip(effects, labels, strict=True)]
+    return found | {"synthetic_paths": pd.concat(paths)}
 
 
 def _ledger(world: World) -> pd.DataFrame:
@@ -227,6 +392,8 @@ def _not_run(world: World) -> pd.DataFrame:
         ("delayed_days", cohort, "primary", "unit", "Somewhere: share covered not known")
         for cohort in world.protocol.model_ids
     ]
+    primary = world.protocol.primary_outcomes[0].id
+    absent += [(primary, site, "primary", "synthetic", reason) for site, reason in world.lost.items()]
     return pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"])
 
 
@@ -272,7 +439,7 @@ def _panel(world: World) -> pd.DataFrame:
     ]
     rows = units.merge(pd.DataFrame({"month": months}), how="cross")
     return rows.assign(
-        geography="ccg", outcome=protocol.primary_outcomes[0].id, value=1000.0 + rows.rate, population=PEOPLE,
+        geography="ccg", unit_name="NHS " + rows.unit + " CCG", outcome=protocol.primary_outcomes[0].id, value=1000.0 + rows.rate, population=PEOPLE,
         population_published=PEOPLE,
     )  # fmt: skip
 

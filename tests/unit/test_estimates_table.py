@@ -13,7 +13,7 @@ from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
 from analysis.models.estimates import both_scales, estimates_table
 from analysis.models.evaluate import Results, evaluate, job_count
-from analysis.protocol import Protocol
+from analysis.protocol import Protocol, SpecificationCurve
 
 CONTEXT = {
     "design": "did", "outcome": "o", "cohort": "MCP", "specification": "primary", "conf_level": 0.95, "n_units": 9,
@@ -70,10 +70,10 @@ EFFECT = math.log(0.9)
 def small_protocol(protocol: Protocol) -> Protocol:
     """Two outcomes, two specifications, few draws."""
     wanted = [s.model_copy(update={"draws": 49}) for s in protocol.specifications if s.id in ("primary", "unmasked")]
-    inference = protocol.inference.model_copy(update={"event_study_draws": 49, "variant_draws": 19})
-    return protocol.model_copy(
-        update={"outcomes": protocol.outcomes[:2], "specifications": wanted, "inference": inference}
-    )
+    inference = protocol.inference.model_copy(update={"event_study_draws": 49, "variant_draws": 39})
+    curve = SpecificationCurve(crossed=["unmasked"], draws=19)
+    changes = {"specifications": wanted, "specification_curve": curve, "inference": inference}
+    return protocol.model_copy(update={"outcomes": protocol.outcomes[:2], **changes})
 
 
 def _counts(seed: int) -> pd.DataFrame:
@@ -115,12 +115,16 @@ def test_every_design_of_every_cohort_is_there_on_both_scales(results: Results, 
     table = results.estimates
     assert table.estimate_id.is_unique
     assert results.not_run.empty
-    cohorts = set(small_protocol.treated_cohorts)
+    cohorts, sites = set(small_protocol.treated_cohorts), {"Alpha", "Beta", "Gamma", "Delta"}
     for keys, rows in table.groupby(["outcome", "specification"]):
-        assert set(rows.cohort) == {*cohorts, "rest"}, keys
+        sceptic = keys == ("non_elective_admissions", "primary")
+        assert set(rows.cohort) == {*cohorts, "rest"} | (sites if sceptic else set()), keys
+        wanted = {"did", "event_study", "growth", "its", "cits", "power"}
+        wanted |= {"trend_sensitivity", "sdid", "synthetic_control", "site"} if sceptic else set()
         for cohort in cohorts:
-            assert {"did", "event_study", "growth", "its", "cits", "power"} <= set(rows.design[rows.cohort == cohort])
-    log_rates = table[table.scale == "log_rate"]
+            assert wanted <= set(rows.design[rows.cohort == cohort])
+    spreads = table.term.isin(["tau"]) | table.term.str.endswith("_breakdown_smoothness")  # log points, but no effects
+    log_rates = table[(table.scale == "log_rate") & ~spreads]
     twins = log_rates.estimate_id.str.replace(r"/([^/]+)/([^/]+)$", r"/\1_percent/\2", regex=True)
     assert set(twins) == set(table.estimate_id[table.scale == "percent"])
 
@@ -158,6 +162,12 @@ def test_workers_never_change_a_result(
     ):
         alone = first[first.outcome == outcome.id].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, second, check_exact=True)
+    controls = ["control", "control_p", "verdict"]  # what a run without the control outcome cannot know
+    for name, table in results.tables.items():
+        first, second = (t.drop(columns=controls, errors="ignore") for t in (table, again.tables[name]))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert {"specification_curve", "curve_choices", "sites", "verdicts"} == set(results.tables)
+    assert not any(table.empty for table in results.tables.values())
 
 
 def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import attributes_of, cleaned_panel, comparison_of, make_sample, two_way_counts
+from synthetic import attributes_of, cleaned_panel, comparison_of, event_study_rows, make_sample, two_way_counts
 
 from analysis.inference.bootstrap import cluster_bootstrap
 from analysis.inference.clustered import cr1_covariance
 from analysis.models import poisson
 from analysis.models.absorbed import NotIdentified
 from analysis.models.did import compare, difference_in_differences, model_of
-from analysis.models.evaluate import Found, Job, run_job
-from analysis.models.event_study import event_study
+from analysis.models.job import Found, Job, run_job
 from analysis.models.robustness import high_use_placebo
 from analysis.models.sample import Sample, UnitTables
 from analysis.protocol import Protocol, Specification
@@ -111,7 +110,7 @@ def test_seasons_of_ones_own_in_a_single_year_leave_nothing(
     # An event study in which the treated are never seen in one of the quarters.
     gone = _masked(sample, np.outer(sample.treated, np.arange(60) // 3 == 12))
     with pytest.raises(NotIdentified, match="collinear"):
-        event_study(gone, specification, 0, SEED, protocol)
+        event_study_rows(gone, specification, 0, SEED, protocol)
 
 
 def test_covariates_that_are_not_numbers_or_do_not_differ_are_refused(
@@ -289,7 +288,7 @@ def test_one_treated_site_is_flagged_wherever_its_error_is_used(
     chosen = {
         "bootstrap": [row for row in rows if row["design"] == "did" and row["inference"].endswith("bootstrap")],
         "detectable effect": [row for row in rows if row["design"] == "power"],
-        "event study": event_study(one_treated, protocol.specification("primary"), 0, SEED, protocol),
+        "event study": event_study_rows(one_treated, protocol.specification("primary"), 0, SEED, protocol),
     }[what]
     assert chosen and all("one treated" in row["notes"] for row in chosen)
 
@@ -298,7 +297,7 @@ def test_one_treated_site_is_flagged_wherever_its_error_is_used(
 def test_a_joint_test_of_more_quarters_than_treated_sites_can_bear_is_flagged(protocol: Protocol, treated: int) -> None:
     """Seven quarters before: with two treated sites p is below 1e-6 on noise; with seven it is below 5% five times in six."""
     sample, _ = make_sample(list(range(60)), list(range(treated)), 60, seed=5)
-    rows = event_study(sample, protocol.specification("primary"), 0, SEED, protocol)
+    rows = event_study_rows(sample, protocol.specification("primary"), 0, SEED, protocol)
     (row,) = (row for row in rows if row["term"] == "pre_period")
     assert np.isnan(row["p_value"]) or "few treated" in row["notes"]
 

@@ -1,0 +1,119 @@
+"""The sites one by one and pooled: numbers and sentences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.models.sites import ADHOC, DESIGN, KNAPP_HARTUNG, REML, SMALLER, WHOLE
+from analysis.results import PRIMARY, Estimate, Results
+from analysis.wording import counted, headed, interval, listed, p_text, signed, span
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Random effects over the sites covered as a whole: effects in percent, ``tau`` in log points, I² as a share.
+
+    ``cautious``: the mean with an error that may not fall below the classical one.
+    """
+
+    sites: int
+    mean: Estimate
+    cautious: Estimate
+    prediction: Estimate
+    tau: float
+    i_squared: float
+    heterogeneity_p: float
+
+
+def sites(results: Results, outcome: str) -> pd.DataFrame:
+    """The table of sites of one outcome, by model and name, never by estimate: it is no league table."""
+    table = results.sites
+    table = table[table.outcome == outcome]
+    order = table.model.map(results.protocol.model_ids.index)
+    return table.assign(order=order).sort_values(["order", "site"], ignore_index=True).drop(columns="order")
+
+
+def pool(results: Results, outcome: str, cohort: str) -> Pool | None:
+    """The pooled effect of a model's sites, or of all; None where it could not be made."""
+    mean, prediction = (results.find(DESIGN, outcome, cohort, term, KNAPP_HARTUNG) for term in ("mean", "prediction"))
+    cautious = results.find(DESIGN, outcome, cohort, "mean", ADHOC)
+    if mean is None or prediction is None or cautious is None or math.isnan(mean.value):
+        return None
+
+    def number(term: str, column: str) -> float:
+        return float(results.estimates.loc[f"{DESIGN}/{outcome}/{cohort}/{PRIMARY}/{term}/{REML}", column])
+
+    table = sites(results, outcome)
+    pooled = table[table.in_pool & table.model.isin(results.protocol.treated_cohorts[cohort])]
+    spread = (number("tau", "estimate"), number("i_squared", "estimate"), number("heterogeneity", "p_value"))
+    return Pool(len(pooled), mean, cautious, prediction, *spread)
+
+
+def pool_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The mean of the sites, where one more site would lie, and whether the sites differ by more than chance."""
+    label, level = results.protocol.cohort_labels[cohort], results.protocol.study.conf_level
+    found = pool(results, outcome, cohort)
+    if found is None:
+        return f"{label}: too few sites covered as a whole have an estimate to pool them."
+    wider = ""
+    if found.cautious.low < found.mean.low and found.cautious.high > found.mean.high:
+        wider = f", or {span(found.cautious)} with an error that may not fall below the classical one"
+    differ = "by more than chance explains" if found.heterogeneity_p < 1 - level else "no more than chance explains"
+    return (
+        f"{label}: the mean over {counted(found.sites)} sites is {signed(found.mean.value)} ({interval(found.mean, level)}, {p_text(found.mean.p_value)}{wider}); "
+        f"one more such site would be expected within {span(found.prediction)}. The sites differ {differ} "
+        f"({p_text(found.heterogeneity_p)}; I² {found.i_squared:.0%})."
+    )
+
+
+def single_sites_sentence(results: Results, outcome: str) -> str:
+    """How many sites have an estimate, and how many of the intervals leave out zero, beside what chance alone would give."""
+    table, level = sites(results, outcome), 1 - results.protocol.study.conf_level
+    if table.empty:
+        return "No site could be estimated by itself on this data set."
+    made = table[table.estimate.notna()]
+    clear = made[(made.ci_low > 0) | (made.ci_high < 0)]
+    text = f"Of the {len(table)} sites, {'all' if len(made) == len(table) else len(made)} have an estimate of their own"
+    if clear.empty:
+        text += "; every interval includes zero."
+    else:
+        names = ", ".join(f"{row.site} ({signed(row.estimate)})" for row in clear.itertuples())
+        text += f"; the interval leaves out zero for {counted(len(clear))}, where chance alone would give {len(made) * level:.1f}: {names}."
+    return text
+
+
+def part_sentence(results: Results, outcome: str) -> str:
+    """Which sites are diluted, smaller than any placebo, or without an estimate, with the reason."""
+    table = sites(results, outcome)
+    if table.empty:
+        return ""
+    made = table[table.estimate.notna()]
+    part, small = made[made.coverage != WHOLE], made[made["flags"].str.contains(SMALLER)]
+    lost = table[table.estimate.isna()]
+    said = []
+    if len(part):
+        said.append(
+            f"{_sites_are(len(part))} covered in part: an estimate there is of all people, is diluted, and stays out of the pool."
+        )
+    if len(small):
+        said.append(f"{_sites_are(len(small))} smaller than every placebo site: an interval there may be too narrow.")
+    if len(lost):
+        said.append(f"Without an estimate: {listed([f'{row.site} ({row.reason})' for row in lost.itertuples()])}.")
+    return " ".join(said)
+
+
+def sites_summary(results: Results, outcome: str) -> str:
+    """The pooled means of the models in one sentence."""
+    labels = results.protocol.cohort_labels
+    found = {model: pool(results, outcome, model) for model in results.protocol.model_ids}
+    parts = [f"{signed(p.mean.value)} ({span(p.mean)}) over {p.sites} {labels[m]} sites" for m, p in found.items() if p]
+    if not parts:
+        return "The sites could not be pooled on this data set."
+    return f"Estimated one by one and pooled by random effects, the mean effect is {listed(parts)}. {single_sites_sentence(results, outcome)}"
+
+
+def _sites_are(number: int) -> str:
+    return f"{headed(counted(number))} site{' is' if number == 1 else 's are'}"

@@ -1,0 +1,167 @@
+"""The verdict in words: what was found, how sure it is, and what the rule looked at. A change of a sign changes the sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.results import Results
+from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Verdict
+from analysis.wording import (
+    above_or_below,
+    counted,
+    headed,
+    in_sentence,
+    interval,
+    listed,
+    p_text,
+    share_text,
+    signed,
+)
+
+VERDICT_WORDS: dict[Verdict, str] = {
+    "reduction supported": "The data support a reduction",
+    "increase supported": "The data support an increase",
+    "trends in doubt": "A difference shows, but the trends before the programme put it in doubt",
+    "unconfirmed": "A difference shows, but not every check that the protocol asks for has been made",
+    "inconclusive": "Inconclusive",
+}
+CHECKS = {
+    "breakdown": "sensitivity to parallel trends",
+    "same_sign": "the specification curve",
+    "pre_period_p": "the test of the quarters before",
+    "control_p": "negative controls",
+}
+
+
+def verdicts(results: Results, outcome: str) -> dict[str, Verdict]:
+    """The protocol's verdict on each model."""
+    return {model: results.verdict(outcome, model).verdict for model in results.protocol.model_ids}
+
+
+def verdict_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """Size, direction, interval, p-value and certainty together, and why; if inconclusive, what could have been found."""
+    effect, level = results.effect(outcome, cohort), results.protocol.study.conf_level
+    found = results.verdict(outcome, cohort)
+    word: Verdict = found.verdict
+    label = results.protocol.cohort_labels[cohort]
+    text = (
+        f"**{label}: {in_sentence(VERDICT_WORDS[word])}.** {results.protocol.outcome(outcome).label} per head were "
+        f"{above_or_below(effect.value)} what we would expect had they changed as elsewhere in England "
+        f"({interval(effect, level)}, {p_text(effect.p_value)})."
+    )
+    reasons = {"inconclusive": _inconclusive, "trends in doubt": _doubt, "unconfirmed": _unchecked}
+    ending = detectable_sentence(results, outcome, cohort) if word == "inconclusive" else ""
+    return " ".join(part for part in (text, reasons.get(word, _supported)(results, found), ending) if part)
+
+
+def _inconclusive(results: Results, found: pd.Series) -> str:
+    """What takes a finding away: the number of tests, the specifications, or a negative control."""
+    level = 1 - results.protocol.study.conf_level
+    if not found.holm_p < level:
+        tests = len(results.protocol.model_ids) * len(results.protocol.primary_outcomes)
+        return f"With {counted(tests)} tests made, {p_text(found.holm_p)}." if found.p_value < level else ""
+    reasons = []
+    if found.same_sign < SMALLEST_SHARE:
+        reasons.append(
+            f"Only {share_text(found.same_sign)} of the {found.specifications:,} specifications have the sign of this estimate, where the "
+            f"protocol asks for {SMALLEST_SHARE:.0%}."
+        )
+    if found.control_p < level:
+        control = results.protocol.outcome(found.control).label
+        reasons.append(
+            f"An outcome that should not have moved moved too: {in_sentence(control)} ({p_text(found.control_p)})."
+        )
+    return " ".join(reasons)
+
+
+def _doubt(results: Results, found: pd.Series) -> str:
+    """Which test of trends fails, and how the quarters before lay."""
+    reasons = []
+    if found.pre_period_p < 1 - results.protocol.study.conf_level:
+        reasons.append(
+            f"The quarters before it differ by more than chance easily explains ({p_text(found.pre_period_p)})."
+        )
+    if found.breakdown < SMALLEST_BREAKDOWN:
+        reasons.append(
+            f"The difference stands only while trends part by less than {found.breakdown:.2f} times the most that they did before; the protocol asks "
+            f"for {SMALLEST_BREAKDOWN:g}."
+        )
+    before = f"The quarters before lay on average {above_or_below(found.pre_period_difference)} the last of them."
+    return " ".join([*reasons, before])
+
+
+def _unchecked(results: Results, found: pd.Series) -> str:
+    return f"Not made: {listed([name for check, name in CHECKS.items() if pd.isna(found[check])])}."
+
+
+def _supported(results: Results, found: pd.Series) -> str:
+    """The checks that it passed."""
+    return (
+        f"The difference stands while trends part by up to {found.breakdown:.2g} times as much as they did at most before the programme, "
+        f"{share_text(found.same_sign)} of the {found.specifications:,} specifications have its sign, and no outcome that should not have moved did."
+    )
+
+
+def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The smallest true change that would mostly have been found."""
+    fall, rise = results.detectable(outcome, cohort)
+    if math.isinf(rise):
+        return "No change of any size could have been found with confidence."
+    missed = round(1 / (1 - results.protocol.inference.power))
+    return f"A true fall of {fall:.1f}%, or rise of {rise:.1f}%, would be missed one time in {counted(missed)}."
+
+
+def rule_sentence(results: Results) -> str:
+    """The protocol's rule in words."""
+    level = f"{1 - results.protocol.study.conf_level:.0%}"
+    return (
+        f"The protocol calls a reduction *supported* where its p-value, adjusted by Holm's method, is under {level}; the event study's mean effect still stands where trends "
+        f"part from quarter to quarter by {SMALLEST_BREAKDOWN:g} times as much as they did at most before the programme; at least {SMALLEST_SHARE:.0%} "
+        f"of specifications share its sign; and no negative control moves with p under {level}. An increase is judged alike. Where the estimate is "
+        "clear but the quarters before the programme differ, or the effect falls with smaller departures, *trends are in doubt*. Anything else is "
+        "*inconclusive*."
+    )
+
+
+def headline(results: Results) -> list[str]:
+    """A plain line for each model, for the end of a run."""
+    outcome = results.protocol.primary_outcomes[0]
+    lines = []
+    for model, word in verdicts(results, outcome.id).items():
+        effect = results.effect(outcome.id, model)
+        lines.append(
+            f"{results.protocol.cohort_labels[model]}: {word}. {outcome.label} per head {signed(effect.value)} "
+            f"against the rest of England ({interval(effect, results.protocol.study.conf_level)})."
+        )
+    return lines
+
+
+def summary_answer(results: Results) -> str:
+    """The one-sentence answer to the study's question."""
+    outcome = results.protocol.primary_outcomes[0]
+    labels = results.protocol.cohort_labels
+    found = {
+        model: (word, word != "inconclusive" and results.effect(outcome.id, model).value < 0)
+        for model, word in verdicts(results, outcome.id).items()
+    }
+    name = f"{outcome.plain} ({in_sentence(outcome.label)})" if outcome.plain else in_sentence(outcome.label)
+    parts = []
+    for word, lower in dict.fromkeys(found.values()):
+        models = [labels[model] for model in found if found[model] == (word, lower)]
+        sites, than = f"{listed(models)} sites", "lower" if lower else "higher"
+        clauses: dict[Verdict, str] = {
+            "inconclusive": f"we cannot tell whether being {_a_site(models)} changed {name}",
+            "reduction supported": f"the data support a fall in {name} in {sites}",
+            "increase supported": f"the data support a rise in {name} in {sites}",
+            "trends in doubt": f"{name} stood {than} than expected in {sites}, but trends from before the programme may explain it",
+            "unconfirmed": f"{name} stood {than} than expected in {sites}, but not every check has been made",
+        }
+        parts.append(clauses[word])
+    return f"{headed('; '.join(parts))}."
+
+
+def _a_site(models: Sequence[str]) -> str:
+    return f"{'an' if models[0][0] in 'AEFHILMNORSX' else 'a'} {' or '.join(models)} site"
