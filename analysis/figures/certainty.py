@@ -16,11 +16,11 @@ from plotnine import (
     scale_x_log10,
 )
 
-from analysis.certainty import places
 from analysis.figures.theme import INK, Figure, canvas, draw
+from analysis.narrative.certainty import places
+from analysis.narrative.wording import headed, listed
 from analysis.results import Results
 from analysis.tables.certainty import cohort_people
-from analysis.wording import headed, listed
 
 MEASURED, BOUND = "within the sizes of the data", "smaller than any unit: at least"
 LINE = 0.08  # height of a line of text, as a part of the axis

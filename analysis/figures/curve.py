@@ -21,11 +21,11 @@ from plotnine import (
     theme,
 )
 
-from analysis.choices import curve
 from analysis.figures.theme import INK, MUTED, Figure, canvas, draw, labelled
+from analysis.narrative.choices import curve
+from analysis.narrative.wording import MINUS, share_text, signed
 from analysis.protocol import Protocol
 from analysis.results import PRIMARY, Results
-from analysis.wording import MINUS, share_text, signed
 
 UNCLEAR = "#7d878e"
 STRIP = 0.12  # from one strip to the next, as a part of the curve's height

@@ -17,10 +17,10 @@ from plotnine import (
     scale_y_discrete,
 )
 
-from analysis.choices import data_choices, variants
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
+from analysis.narrative.choices import data_choices, variants
+from analysis.narrative.wording import listed, signed
 from analysis.results import Results
-from analysis.wording import listed, signed
 
 ROW_HEIGHT, MARGIN = 0.27, 0.75  # inches
 

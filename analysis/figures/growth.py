@@ -17,10 +17,10 @@ from plotnine import (
 )
 
 from analysis.figures.theme import INK, MUTED, ROWS, Figure, canvas, draw, with_minus
-from analysis.growth_sentences import published_growth
+from analysis.narrative.growth import published_growth
+from analysis.narrative.wording import headed, listed, plain, span
 from analysis.protocol import REST
 from analysis.results import Results
-from analysis.wording import headed, listed, plain, span
 
 OURS, THEIRS = "This evaluation, with 95% interval", "NHS England, March 2017"
 

@@ -26,11 +26,11 @@ from plotnine import (
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.figures.theme import MUTED, START, Figure, canvas, draw, labelled, with_minus
-from analysis.narrative import event_path
+from analysis.narrative.effects import event_path
+from analysis.narrative.series import late_departure
+from analysis.narrative.wording import above_or_below, counted, headed, listed, signed, span
 from analysis.protocol import NO_MODEL, REST
 from analysis.results import Estimate, Results
-from analysis.series_sentences import late_departure
-from analysis.wording import above_or_below, counted, headed, listed, signed, span
 
 
 def rate_figure(results: Results, outcome: str) -> Figure:

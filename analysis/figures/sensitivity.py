@@ -24,9 +24,9 @@ from plotnine import (
 )
 
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
+from analysis.narrative.sensitivity import leave_one_out, placebo, placebo_starts
+from analysis.narrative.wording import headed, listed, signed, span
 from analysis.results import Results
-from analysis.sensitivity import leave_one_out, placebo, placebo_starts
-from analysis.wording import headed, listed, signed, span
 
 BINS = 48
 SEPARATOR = ": "

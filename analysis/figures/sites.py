@@ -29,9 +29,9 @@ from plotnine import (
 
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
 from analysis.models.sites import WHOLE
-from analysis.places import pool, sites
+from analysis.narrative.places import pool, sites
+from analysis.narrative.wording import listed, signed, span
 from analysis.results import Estimate, Results
-from analysis.wording import listed, signed, span
 
 MEAN = "Mean of the sites covered as a whole"
 WIDEST = 40.0  # percent; ends further out are cut, and are in the table

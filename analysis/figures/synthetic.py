@@ -18,11 +18,11 @@ from plotnine import (
     theme,
 )
 
-from analysis.counterfactuals import DAYS, DESIGNS, PER, synthetic_paths
 from analysis.figures.theme import START, Figure, canvas, draw, labelled
 from analysis.models.sites import PLACEBO
+from analysis.narrative.counterfactuals import DAYS, DESIGNS, PER, synthetic_paths
+from analysis.narrative.wording import headed, listed, signed, span
 from analysis.results import Results
-from analysis.wording import headed, listed, signed, span
 
 OBSERVED, SYNTHETIC = "observed", "synthetic counterfactual"
 

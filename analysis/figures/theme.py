@@ -11,7 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 from plotnine import aes, element_blank, element_line, element_text, ggplot, theme, theme_minimal
 
-from analysis.wording import headed
+from analysis.narrative.wording import headed
 
 INK, MUTED, GRID = "#222222", "#555555", "#dddddd"
 START: dict[str, Any] = {

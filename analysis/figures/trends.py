@@ -18,9 +18,9 @@ from plotnine import (
 
 from analysis.figures.theme import MUTED, Figure, canvas, draw, labelled, with_minus
 from analysis.models.trend_sensitivity import FLCI, HYBRID, WHOLE
+from analysis.narrative.trends import RELATIVE, SMOOTHNESS, confidence_sets
+from analysis.narrative.wording import headed, listed, signed
 from analysis.results import Results
-from analysis.trends import RELATIVE, SMOOTHNESS, confidence_sets
-from analysis.wording import headed, listed, signed
 
 METHOD = {RELATIVE: HYBRID, SMOOTHNESS: FLCI}
 ALLOWED = {

@@ -106,8 +106,9 @@ def synthetic_designs(
 
     Returns
     -------
-    rows of the estimates table; and three series: [design, rank, placebos, pre_period_rmse, effective_donors], the rank that
-    of the estimate among the placebos' and its own; [design, kind, name, weight] of the units and months with any weight;
+    rows of the estimates table; and three series: [design, rank, placebos, pre_period_rmse, effective_donors, ratio_p], the rank
+    that of the estimate among the placebos' and its own, ``ratio_p`` the p-value by the ratio of the root mean squared
+    error after the start to that before (Abadie, Diamond & Hainmueller 2010); [design, kind, name, weight] of the units and months with any weight;
     [design, month, observed, synthetic], log rates, the synthetic moved to the level of the observed where the design has an
     intercept.
 
@@ -146,14 +147,14 @@ def synthetic_designs(
         p = p_value(statistics)
         rows += both_scales(
             "att", PLACEBO, estimate, interval, std_error=std_error, p_value=p, design=design,
-            n_obs=int(seen.observed.sum()), notes="; ".join(notes + _about_fit(design, fit, others)),
+            n_obs=int(seen.observed.sum()), notes="; ".join(notes + _poor_fit(fit, others)),
         )  # fmt: skip
         of_units, of_months = fit.unit_weights[0], fit.month_weights[0]
         summaries.append(
             {
                 "design": design, "rank": round(p * len(statistics)), "placebos": len(statistics) - 1,
                 "pre_period_rmse": float(fit.pre_period_rmse()[0]),
-                "effective_donors": float(1 / (of_units**2).sum()),
+                "effective_donors": float(1 / (of_units**2).sum()), "ratio_p": _ratio_p(fit, others),
             }
         )  # fmt: skip
         months = series.months[: pool.before].strftime("%Y-%m")
@@ -167,14 +168,14 @@ def synthetic_designs(
     return rows, pd.DataFrame(summaries), named, pd.concat(paths, ignore_index=True)
 
 
-def _about_fit(design: str, fit: Fits, others: Fits) -> list[str]:
+def _ratio_p(fit: Fits, others: Fits) -> float:
+    return p_value(np.append(fit.rmse_ratio(), others.rmse_ratio()))
+
+
+def _poor_fit(fit: Fits, others: Fits) -> list[str]:
     """What a reader should know of the fit beside that of the placebos."""
     worse = float((fit.pre_period_rmse() > others.pre_period_rmse()).mean())
-    said = [f"fits the months before worse than {worse:.0%} of placebos"] if worse >= POOR_FIT else []
-    if design == SYNTHETIC_CONTROL:
-        ratio = p_value(np.append(fit.rmse_ratio(), others.rmse_ratio()))
-        said.append(f"p by the ratio of the errors after the start to those before: {ratio:.3f}")
-    return said
+    return [f"fits the months before worse than {worse:.0%} of placebos"] if worse >= POOR_FIT else []
 
 
 def _counted(sample: Sample) -> Sample:

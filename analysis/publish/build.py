@@ -9,11 +9,11 @@ from pathlib import Path
 
 from analysis.errors import UsageError
 from analysis.files import write_text
+from analysis.narrative.verdicts import headline
 from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import choose, render_report, renderer_versions
 from analysis.publish.session import Session
 from analysis.results import load_results
-from analysis.verdict_sentences import headline
 from analysis.workspace import Workspace
 
 HEADLINE = "headline.txt"

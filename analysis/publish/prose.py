@@ -5,12 +5,12 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.growth_sentences import published_growth
+from analysis.narrative.growth import published_growth
+from analysis.narrative.wording import counted, headed, listed, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
 from analysis.tabular import read_table
-from analysis.wording import counted, headed, listed, plain
 
 
 def dataset_callout(results: Results) -> Markdown:

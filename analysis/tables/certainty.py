@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.certainty import LOG_RATE, METHODS, by_method, places, pre_period
 from analysis.cleaning.panel import ANALYSED
-from analysis.error_rates import an_effect, case_name, case_sites, no_effect
 from analysis.models.event_study import PRE_PERIOD
+from analysis.narrative.certainty import LOG_RATE, METHODS, by_method, places, pre_period
+from analysis.narrative.error_rates import an_effect, case_name, case_sites, no_effect
+from analysis.narrative.wording import NO_BREAK, headed
 from analysis.results import PRIMARY, Results
 from analysis.tables.effects import periods
 from analysis.tables.table import NONE, Table, bounds, number, p_value, with_bounds
-from analysis.wording import NO_BREAK, headed
 
 FIT = {PRIMARY: "Counts", LOG_RATE: "Log rates"}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.choices import moves
+from analysis.narrative.choices import moves
+from analysis.narrative.wording import headed
 from analysis.results import Results
 from analysis.tables.table import NONE, Table, number, unbroken
-from analysis.wording import headed
 
 
 def moves_table(results: Results, outcome: str) -> Table:

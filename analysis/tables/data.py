@@ -6,11 +6,11 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.files import sha256
+from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
 from analysis.tables.table import Table
 from analysis.tabular import read_table
-from analysis.wording import NO_BREAK
 
 
 def sites_table(results: Results) -> Table:

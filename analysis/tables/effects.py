@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.narrative.wording import NO_BREAK, headed, plain
 from analysis.protocol import REST
 from analysis.results import Results
 from analysis.tables.table import Table, bounds, number, p_value, with_bounds
-from analysis.wording import NO_BREAK, headed, plain
 
 
 def growth_table(results: Results, outcome: str) -> Table:

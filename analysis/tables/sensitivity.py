@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.choices import COLUMNS, variants
+from analysis.narrative.choices import COLUMNS, variants
+from analysis.narrative.sensitivity import placebo
+from analysis.narrative.wording import headed, in_sentence, listed
 from analysis.results import Estimate, Results
-from analysis.sensitivity import placebo
 from analysis.tables.table import Table, p_value, with_bounds
-from analysis.wording import headed, in_sentence, listed
 
 PLACEBOS = {"placebo_places": "other choices of sites", "placebo_high_use": "places of high use"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER, WHOLE
-from analysis.places import pool, sites
+from analysis.narrative.places import pool, sites
+from analysis.narrative.wording import headed
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, bounds, number, p_value, unbroken, with_bounds
-from analysis.wording import headed
 
 FLAGS = {
     DILUTED: "diluted",

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.counterfactuals import DESIGNS, synthetic_fit, synthetic_weights
 from analysis.models.sites import PLACEBO
+from analysis.narrative.counterfactuals import DESIGNS, synthetic_fit, synthetic_weights
+from analysis.narrative.wording import counted, headed
 from analysis.results import Results
-from analysis.tables.table import NONE, Table, p_value, unbroken, with_bounds
-from analysis.wording import counted, headed
+from analysis.tables.table import NONE, Table, p_number, p_value, unbroken, with_bounds
 
 TOP = 10  # donors shown of each cohort and design
 
@@ -33,6 +33,7 @@ def synthetic_table(results: Results, outcome: str) -> Table:
                     unbroken(with_bounds(found)),
                     p_value(found),
                     rank,
+                    p_number(fit.ratio_p),
                     f"{fit.pre_period_rmse:.1f}",
                     f"{fit.effective_donors:.0f}",
                 ]
@@ -46,11 +47,12 @@ def synthetic_table(results: Results, outcome: str) -> Table:
                     found.p_value,
                     fit["rank"],
                     fit.placebos,
+                    fit.ratio_p,
                     fit.pre_period_rmse,
                     fit.effective_donors,
                 )
             )
-    headers = ["Cohort", "Design", "Effect, %", "p", "Rank", "Error before, %", "Donors"]
+    headers = ["Cohort", "Design", "Effect, %", "p", "Rank", "p, ratio", "Error before, %", "Donors"]
     columns = [
         "cohort",
         "design",
@@ -60,6 +62,7 @@ def synthetic_table(results: Results, outcome: str) -> Table:
         "p_value",
         "rank",
         "placebos",
+        "ratio_p",
         "pre_period_rmse_percent",
         "effective_donors",
     ]
@@ -68,9 +71,10 @@ def synthetic_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[2:]),
         caption="Synthetic difference-in-differences and synthetic control",
         data=pd.DataFrame(data, columns=columns),
-        note=f"{protocol.study.conf_level:.0%} interval, p and rank against placebos, which are other places; rank by size of the effect. Error before: root mean square, about the "
+        note=f"{protocol.study.conf_level:.0%} interval, p and rank against placebos, which are other places; rank by size of the effect; p, ratio: by the ratio of the "
+        "error after the start to that before. Error before: root mean square, about the "
         "intercept where the design has one. Donors: so many of equal weight would be worth as much (one over the sum of squared weights).",
-        widths=(17, 24, 19, 7, 12, 11, 10),
+        widths=(15, 22, 19, 7, 11, 8, 9, 9),
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.narrative.wording import NO_BREAK, p_text, signed, span
 from analysis.results import Estimate
-from analysis.wording import NO_BREAK, p_text, signed, span
 
 NONE = "–"  # what could not be made
 
@@ -54,10 +54,14 @@ def bounds(estimate: Estimate, digits: int = 1) -> str:
 
 
 def p_value(estimate: Estimate) -> str:
+    return p_number(estimate.p_value)
+
+
+def p_number(value: float) -> str:
     """0.66, < 0.001: a p-value without the letter, which the column's header has."""
-    if math.isnan(estimate.p_value):
+    if math.isnan(value):
         return NONE
-    return p_text(estimate.p_value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()
+    return p_text(value).removeprefix("p").removeprefix(f"{NO_BREAK}=").strip()
 
 
 def unbroken(text: str) -> str:

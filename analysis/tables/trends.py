@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.narrative.trends import METHODS, TARGETS, breakdown, confidence_sets
+from analysis.narrative.wording import headed
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, bounds
-from analysis.trends import METHODS, TARGETS, breakdown, confidence_sets
-from analysis.wording import headed
 
 BREAKDOWN = "breakdown value"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.narrative.wording import headed, in_sentence, share_text
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, number, p_value, with_bounds
 from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE
-from analysis.wording import headed, in_sentence, share_text
 
 
 def verdicts_table(results: Results, outcome: str) -> Table:

@@ -10,11 +10,12 @@ from dataclasses import replace
 import pytest
 from worlds import COUNTS, MINUS, PLACEBO_STARTS, Number, World, directions
 
-from analysis import certainty, choices, error_rates, sensitivity
 from analysis.figures.certainty import evaluability_figure
 from analysis.figures.effects import variants_figure
 from analysis.figures.paths import event_study_figure
 from analysis.figures.sensitivity import leave_one_out_figure, placebo_places_figure, placebo_starts_figure
+from analysis.narrative import certainty, choices, error_rates, sensitivity
+from analysis.narrative.wording import headed
 from analysis.protocol import Protocol
 from analysis.publish import prose
 from analysis.results import Results
@@ -28,7 +29,6 @@ from analysis.tables.certainty import (
 )
 from analysis.tables.effects import effects_table, outcomes_table
 from analysis.tables.sensitivity import absent_table, controls_table, group_time_table, placebo_table, variants_table
-from analysis.wording import headed
 
 CLEAR = Number(-0.06, 0.02)
 

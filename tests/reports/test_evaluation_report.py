@@ -23,8 +23,8 @@ import pypdf
 import pytest
 from synthetic import protocol_with
 
-from analysis import growth_sentences, verdict_sentences
 from analysis.files import write_table
+from analysis.narrative import growth, verdicts
 from analysis.protocol import load_protocol
 from analysis.publish.build import build_reports
 from analysis.results import Results, load_results
@@ -224,7 +224,7 @@ def test_the_numbers_of_the_growth_figure_are_in_its_file(built):
     figure = built.figure("evaluation", "fig-growth")
     table = pd.read_csv(built.work.reports / re.search(r'href="([^"]+\.csv)"', figure)[1])
     rule = next(rule for rule in built.results.protocol.growth if rule.published)
-    published = growth_sentences.published_growth(built.results, rule.published)
+    published = growth.published_growth(built.results, rule.published)
     assert set(published.values()) <= set(table.select_dtypes("number").to_numpy().ravel().round(6))
 
 
@@ -323,9 +323,9 @@ def test_the_summary_is_one_page_of_the_pdf(built):
 def test_the_verdicts_are_those_of_the_estimates(built):
     outcome = built.results.protocol.primary_outcomes[0].id
     text = visible(built.section("sec-summary"))
-    assert visible(verdict_sentences.summary_answer(built.results)) in text
+    assert visible(verdicts.summary_answer(built.results)) in text
     for model in built.results.protocol.model_ids:
-        assert visible(verdict_sentences.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
+        assert visible(verdicts.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
 
 
 def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):

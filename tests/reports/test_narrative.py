@@ -15,16 +15,16 @@ import pytest
 from synthetic import protocol_with
 from worlds import BASE_QUARTER, MINUS, Number, directions
 
-from analysis import choices, growth_sentences, narrative, series_sentences, verdict_sentences, wording
 from analysis.errors import DataError
 from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
 from analysis.figures.paths import controlled_series_figure, event_study_figure
+from analysis.narrative import choices, effects, growth, series, verdicts, wording
+from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import REST, Protocol
 from analysis.publish import prose
 from analysis.results import Results
 from analysis.tables.effects import effects_table, growth_table, its_table, outcomes_table
-from analysis.wording import NO_BREAK
 
 
 def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, str]:
@@ -37,15 +37,15 @@ def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, 
 
 
 SENTENCES: dict[str, Callable[[Results, str, str, str], str]] = {
-    "verdict": lambda r, o, c, g: verdict_sentences.verdict_sentence(r, o, c),
-    "gap": lambda r, o, c, g: growth_sentences.gap_sentence(r, g, o),
-    "years": lambda r, o, c, g: narrative.years_sentence(r, o, c),
-    "event study": lambda r, o, c, g: narrative.event_study_sentence(r, o, c),
-    "its": lambda r, o, c, g: series_sentences.its_sentence(r, o, c),
+    "verdict": lambda r, o, c, g: verdicts.verdict_sentence(r, o, c),
+    "gap": lambda r, o, c, g: growth.gap_sentence(r, g, o),
+    "years": lambda r, o, c, g: effects.years_sentence(r, o, c),
+    "event study": lambda r, o, c, g: effects.event_study_sentence(r, o, c),
+    "its": lambda r, o, c, g: series.its_sentence(r, o, c),
     "sensitivity": lambda r, o, c, g: choices.sensitivity_sentence(r, o, c),
-    "controls": lambda r, o, c, g: narrative.controls_sentence(r, c),
-    "headline": lambda r, o, c, g: "\n".join(verdict_sentences.headline(r)),
-    "pooled": lambda r, o, c, g: narrative.morciano_sentence(r, o).partition("Our pooled")[2],
+    "controls": lambda r, o, c, g: effects.controls_sentence(r, c),
+    "headline": lambda r, o, c, g: "\n".join(verdicts.headline(r)),
+    "pooled": lambda r, o, c, g: effects.morciano_sentence(r, o).partition("Our pooled")[2],
 }
 
 
@@ -58,7 +58,7 @@ def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first,
 
 
 def test_growth_that_becomes_a_fall_is_printed_as_one(world, told, outcome, published_rule):
-    down, up = (growth_sentences.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
+    down, up = (growth.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
     assert down != up
     assert f"{MINUS}2.1%" in down or "fell by 2.1%" in down
     assert "grew by 2.1%" in up
@@ -83,12 +83,8 @@ def test_one_cohorts_sign_changes_its_own_sentence_and_no_other(world, told, out
     first, second = protocol.model_ids
     changed = world.with_numbers({("did", first): world.plain.mirrored})
     before, after = told(world), told(changed)
-    assert verdict_sentences.verdict_sentence(before, outcome, first) != verdict_sentences.verdict_sentence(
-        after, outcome, first
-    )
-    assert verdict_sentences.verdict_sentence(before, outcome, second) == verdict_sentences.verdict_sentence(
-        after, outcome, second
-    )
+    assert verdicts.verdict_sentence(before, outcome, first) != verdicts.verdict_sentence(after, outcome, first)
+    assert verdicts.verdict_sentence(before, outcome, second) == verdicts.verdict_sentence(after, outcome, second)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -96,7 +92,7 @@ def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, t
     """The protocol: a change of a sign in the estimates must change the sentence."""
     clear = replace(world, numbers={("did", world.protocol.primary_outcomes[0].id): Number(sign * 0.08, 0.02)})
     mirrored = clear.mirrored()
-    assert verdict_sentences.summary_answer(told(clear)) != verdict_sentences.summary_answer(told(mirrored))
+    assert verdicts.summary_answer(told(clear)) != verdicts.summary_answer(told(mirrored))
 
 
 # Mutation: the width
@@ -104,10 +100,10 @@ def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, t
 
 def test_a_wide_interval_is_inconclusive_and_says_what_could_have_been_seen(world, told, outcome, first):
     results = told(world)
-    assert set(verdict_sentences.verdicts(results, outcome).values()) == {"inconclusive"}
-    text = verdict_sentences.verdict_sentence(results, outcome, first)
+    assert set(verdicts.verdicts(results, outcome).values()) == {"inconclusive"}
+    text = verdicts.verdict_sentence(results, outcome, first)
     assert "inconclusive" in text and all(size in text for size in detectable_texts(results, outcome, first))
-    assert "cannot tell" in verdict_sentences.summary_answer(results)
+    assert "cannot tell" in verdicts.summary_answer(results)
 
 
 def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, first):
@@ -119,21 +115,21 @@ def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, fir
 
 
 def test_the_interval_stands_beside_the_estimate(world, told, outcome, first):
-    text = verdict_sentences.verdict_sentence(told(world), outcome, first)
+    text = verdicts.verdict_sentence(told(world), outcome, first)
     low, high = (100 * math.expm1(end) for end in world.plain.interval)
     assert f"95% interval {wording.signed(low)} to {wording.signed(high)}" in text
     assert wording.p_text(world.plain.p_value) in text
 
 
 def test_a_zero_estimate_points_nowhere(world, told, outcome, first):
-    text = verdict_sentences.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
+    text = verdicts.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
     assert not directions(text) and "0.0%" in text
 
 
 def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, told, outcome, first):
     results = told(world.with_numbers({("did", outcome): Number(-0.02, math.inf, 0.5)}))
-    assert verdict_sentences.verdicts(results, outcome)[first] == "inconclusive"
-    assert not re.search(r"\b(inf|nan)\b", verdict_sentences.verdict_sentence(results, outcome, first))
+    assert verdicts.verdicts(results, outcome)[first] == "inconclusive"
+    assert not re.search(r"\b(inf|nan)\b", verdicts.verdict_sentence(results, outcome, first))
 
 
 # Holm's adjustment
@@ -154,8 +150,8 @@ def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, 
 def test_p_values_are_adjusted_over_the_models(world, told, outcome, protocol, p_values, expected):
     found = dict(zip(protocol.model_ids, p_values, strict=True))
     numbers = {("did", outcome, model, "att"): Number(-0.05, 0.049, p) for model, p in found.items()}
-    verdicts = verdict_sentences.verdicts(told(world.with_numbers(numbers)), outcome)
-    assert list(verdicts.values()) == expected
+    words = verdicts.verdicts(told(world.with_numbers(numbers)), outcome)
+    assert list(words.values()) == expected
 
 
 def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, told, outcome, first, protocol):
@@ -167,8 +163,8 @@ def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, 
     spoilt = world.with_numbers({("did", outcome): Number(-0.06, 0.02), ("did", control): Number(-0.06, 0.02)})
     for case in (holm, spoilt):
         results = told(case)
-        assert verdict_sentences.verdicts(results, outcome)[first] == "inconclusive"
-        text = verdict_sentences.verdict_sentence(results, outcome, first)
+        assert verdicts.verdicts(results, outcome)[first] == "inconclusive"
+        text = verdicts.verdict_sentence(results, outcome, first)
         assert any(size in text for size in detectable_texts(results, outcome, first)), text
 
 
@@ -180,25 +176,25 @@ def test_a_negative_control_that_moves_is_named(world, told, outcome, protocol):
     control = next(o.id for o in protocol.outcomes if o.role == "negative_control")
     spoilt = world.with_numbers({("did", control, first): Number(-0.06, 0.02)})
     label = wording.in_sentence(protocol.outcome(control).label)
-    assert f"leaves out zero for {label}" in narrative.controls_sentence(told(spoilt), first)
-    assert "None of the intervals leaves out zero" in narrative.controls_sentence(told(spoilt), second)
+    assert f"leaves out zero for {label}" in effects.controls_sentence(told(spoilt), first)
+    assert "None of the intervals leaves out zero" in effects.controls_sentence(told(spoilt), second)
 
 
 def test_every_negative_control_is_named_and_no_primary_outcome_is(world, told, first, protocol):
-    text = narrative.controls_sentence(told(world), first)
+    text = effects.controls_sentence(told(world), first)
     for item in protocol.outcomes:
         assert (wording.in_sentence(item.label) in text) == (item.role == "negative_control")
 
 
 def test_the_event_study_says_when_the_base_quarter_itself_stands_out(world, told, outcome, first):
     split = world.with_numbers({("event_study", f"quarter_{q:+d}"): Number(0.06, 0.02) for q in range(12)})
-    same, other = (narrative.event_study_sentence(told(w), outcome, first) for w in (world, split))
+    same, other = (effects.event_study_sentence(told(w), outcome, first) for w in (world, split))
     assert "base quarter was itself high" in same and "itself" not in other
     assert re.search(r"after it 6\.2% above", other)
 
 
 def test_the_event_path_has_its_base_quarter_at_zero(world, told, outcome, first):
-    path = narrative.event_path(told(world), outcome, first).set_index("event_time")
+    path = effects.event_path(told(world), outcome, first).set_index("event_time")
     assert list(path.index) == list(range(-8, 12))
     assert path.estimate[BASE_QUARTER] == 0 and path.loc[BASE_QUARTER, ["ci_low", "ci_high"]].isna().all()
     assert (path.estimate.drop(BASE_QUARTER) < 0).all()
@@ -207,7 +203,7 @@ def test_the_event_path_has_its_base_quarter_at_zero(world, told, outcome, first
 def test_a_year_that_stands_out_is_named(world, told, outcome, first, protocol):
     year = protocol.programme_years[-1]
     clear = world.with_numbers({("did", outcome, f"att_{year.id}"): Number(-0.06, 0.02)})
-    plain, named = (narrative.years_sentence(told(w), outcome, first) for w in (world, clear))
+    plain, named = (effects.years_sentence(told(w), outcome, first) for w in (world, clear))
     assert "Every interval includes zero" in plain
     assert f"leaves out zero in {year.label}, without adjustment" in named and "Every interval" not in named
 
@@ -224,12 +220,12 @@ def test_designs_that_find_the_same_are_not_said_to_disagree(world, told, outcom
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(-0.08, 0.02)}
     )
     for case in (world, both):
-        assert "disagree" not in series_sentences.designs_agree_sentence(told(case), outcome)
+        assert "disagree" not in series.designs_agree_sentence(told(case), outcome)
 
 
 def test_the_cohort_whose_designs_disagree_is_named(world, told, outcome, protocol):
     first, second = protocol.model_ids
-    text = series_sentences.designs_agree_sentence(
+    text = series.designs_agree_sentence(
         told(world.with_numbers({("cits", second, late_effect(protocol)): Number(-0.08, 0.02)})), outcome
     )
     assert "disagree" in text and second in text and first not in text
@@ -240,7 +236,7 @@ def test_designs_with_opposite_findings_disagree(world, told, outcome, protocol)
     opposite = world.with_numbers(
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(0.08, 0.02)}
     )
-    assert "disagree" in series_sentences.designs_agree_sentence(told(opposite), outcome)
+    assert "disagree" in series.designs_agree_sentence(told(opposite), outcome)
 
 
 # Growth
@@ -252,7 +248,7 @@ def test_the_growth_figures_title_depends_on_the_gaps(undrawn, world, told, outc
     titles = [growth_figure(told(w), outcome, published_rule).caption.split("**")[1] for w in (world, clear)]
     assert "cannot be told apart" in titles[0] and second not in titles[0]
     assert "more than chance" in titles[1] and second in titles[1] and protocol.model_ids[0] not in titles[1]
-    endings = [growth_sentences.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
+    endings = [growth.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
     assert "cannot be told apart" in endings[0] and f"for {second}." in endings[1]
 
 
@@ -260,11 +256,11 @@ def test_published_growth_is_what_the_table_of_published_results_holds(world, to
     results = told(world)
     rule = next(rule for rule in protocol.growth if rule.id == published_rule)
     rows = results.published[results.published.id.str.startswith(f"{rule.published}-")]
-    text = growth_sentences.published_sentence(results, published_rule)
+    text = growth.published_sentence(results, published_rule)
     assert len(rows) == len(protocol.model_ids) + 1
     for value in rows.value:
         assert f"{value:.1f}%" in text
-    assert growth_sentences.published_growth(results, rule.published) == dict(
+    assert growth.published_growth(results, rule.published) == dict(
         zip(
             [*protocol.model_ids, REST],
             [float(rows.set_index("cohort").value[c]) for c in [*protocol.model_ids, protocol.pooled.rest_label]],
@@ -323,7 +319,7 @@ def test_lists_and_labels_inside_sentences():
 
 
 def test_months_that_are_pending_do_not_count_as_masked(world, told, outcome):
-    text = narrative.quality_sentence(told(world), outcome)
+    text = effects.quality_sentence(told(world), outcome)
     share = 3 / (200 * len(world.protocol.months))
     assert (
         re.search(r"\b3\b", text)

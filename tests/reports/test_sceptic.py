@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 from worlds import MINUS, SITES, Number, World, directions
 
-from analysis import choices, counterfactuals, places, trends
 from analysis.figures.curve import curve_figure
 from analysis.figures.sites import MEAN, forest_figure, funnel_figure
 from analysis.figures.synthetic import synthetic_figure
 from analysis.figures.trends import relative_figure, smoothness_figure
 from analysis.models.specification_curve import curve_combinations
+from analysis.narrative import choices, counterfactuals, places, trends
+from analysis.narrative.wording import signed
 from analysis.results import Results
 from analysis.tables.curve import moves_table
 from analysis.tables.sensitivity import absent_table
@@ -91,6 +92,19 @@ def test_zero_that_is_left_out_with_parallel_trends_is_said_with_the_breakdown_v
     clear = world.with_numbers({("trend_sensitivity", first): CLEAR}).with_ratios(breakdown=0.62)
     text = trends.trends_sentence(told(clear), outcome, first)
     assert "zero is left out, and stays so" in text and "up to 0.62 times" in text and "5.8% below the last" in text
+
+
+def test_the_bar_of_the_rule_is_said_in_the_size_of_a_fall(world, told, outcome, first):
+    """The set at half the largest departure reaches so far above the estimate; a fall as far below zero would just clear it."""
+    results = told(world.with_numbers({("trend_sensitivity", first): Number(-0.02, 0.2)}))
+    found = trends.confidence_set(results, outcome, first, trends.RELATIVE, 0.5)
+    assert found.low < found.value < found.high
+    reach = math.log1p(found.high / 100) - math.log1p(found.value / 100)
+    text = trends.reach_sentence(results, outcome)
+    assert f"{signed(100 * math.expm1(-reach))} for {first}" in text and "12 quarters" in text
+    endless = told(world.with_numbers({("trend_sensitivity", first): Number(-0.02, math.inf, 0.5)}))
+    assert f"for {first}" not in trends.reach_sentence(endless, outcome)
+    assert trends.reach_sentence(told(replace(world, dropped=frozenset({"trend_sensitivity"}))), outcome) == ""
 
 
 def test_the_summary_of_trends_tells_the_models_apart(world, told, outcome, protocol):

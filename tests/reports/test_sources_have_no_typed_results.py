@@ -12,7 +12,7 @@ import yaml
 SOURCES = sorted((Path(__file__).parents[2] / "reports").glob("*.qmd"))
 MODULES = sorted((Path(__file__).parents[2] / "analysis").rglob("*.py"))
 SENTENCES = {
-    "narrative.py", "verdict_sentences.py", "growth_sentences.py", "series_sentences.py", "certainty.py", "choices.py", "trends.py",
+    "effects.py", "verdicts.py", "growth.py", "series.py", "certainty.py", "choices.py", "trends.py",
     "counterfactuals.py", "places.py", "error_rates.py", "sensitivity.py", "prose.py",
 }  # fmt: skip
 SENTENCE_MODULES = [path for path in MODULES if path.name in SENTENCES or path.parent.name in ("figures", "tables")]
@@ -85,7 +85,7 @@ def test_titles_subtitles_and_captions_type_no_number(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 def test_no_finding_is_typed_as_a_word(source):
-    """Words that say how an estimate came out belong to ``narrative.py``."""
+    """Words that say how an estimate came out belong to ``effects.py``."""
     text = prose(source.read_text(encoding="utf-8"))
     findings = r"\b(?:(?:not )?(?:statistically )?significant(?:ly)?|inconclusive|(?:the )?(?:data|results|estimates) (?:show|support|suggest|confirm))\b"
     assert not re.findall(findings, text, re.IGNORECASE)

@@ -9,12 +9,12 @@ from typing import get_args
 import pytest
 from worlds import Number, World, directions
 
-from analysis import verdict_sentences
 from analysis.errors import DataError
+from analysis.narrative import verdicts
+from analysis.narrative.wording import NO_BREAK, in_sentence
 from analysis.results import Results
 from analysis.tables.verdicts import verdicts_table
 from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Evidence, Verdict, verdict, verdict_table
-from analysis.wording import NO_BREAK, in_sentence
 
 CLEAR = Number(-0.06, 0.02)
 
@@ -27,8 +27,8 @@ def supported(world, outcome) -> World:
 
 def said(results: Results, outcome: str, model: str) -> tuple[Verdict, str]:
     """The verdict and its sentence, with ordinary blanks."""
-    found = verdict_sentences.verdicts(results, outcome)[model]
-    return found, verdict_sentences.verdict_sentence(results, outcome, model).replace(NO_BREAK, " ")
+    found = verdicts.verdicts(results, outcome)[model]
+    return found, verdicts.verdict_sentence(results, outcome, model).replace(NO_BREAK, " ")
 
 
 # One thing changed at a time
@@ -39,15 +39,15 @@ def test_a_reduction_that_passes_every_check_is_supported(supported, told, outco
     assert word == "reduction supported" and "support a reduction" in text and "5.8% below" in text
     assert "by up to 0.8 times" in text and "all of the" in text and "would be missed" not in text
     assert set(directions(text)) == {-1}
-    assert "support a fall" in verdict_sentences.summary_answer(told(supported))
-    assert any(line.startswith(f"{first}: reduction supported") for line in verdict_sentences.headline(told(supported)))
+    assert "support a fall" in verdicts.summary_answer(told(supported))
+    assert any(line.startswith(f"{first}: reduction supported") for line in verdicts.headline(told(supported)))
 
 
 def test_the_other_sign_is_an_increase(supported, told, outcome, first):
     word, text = said(told(supported.mirrored()), outcome, first)
     assert word == "increase supported" and "support an increase" in text and "6.2% above" in text
     assert set(directions(text)) == {1} and "reduction" not in text
-    assert "support a rise" in verdict_sentences.summary_answer(told(supported.mirrored()))
+    assert "support a rise" in verdicts.summary_answer(told(supported.mirrored()))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -68,7 +68,7 @@ def test_a_break_before_the_programme_puts_trends_in_doubt_and_is_printed(suppor
     assert "asks for" not in text  # the breakdown value is large enough
     assert said(told(broken.mirrored()), outcome, first)[1].count("3.9% below the last of them") == 1
     assert said(told(broken), outcome, protocol.model_ids[1])[0] == "reduction supported"
-    assert "may explain it" in verdict_sentences.summary_answer(told(broken))
+    assert "may explain it" in verdicts.summary_answer(told(broken))
 
 
 def test_a_small_breakdown_value_puts_trends_in_doubt_with_the_difference_before(supported, told, outcome, first):
@@ -112,7 +112,7 @@ def test_a_check_that_was_not_made_is_named_and_nothing_is_supported(supported, 
 def test_each_model_is_judged_by_its_own_checks(supported, told, outcome, protocol):
     first, second = protocol.model_ids
     results = told(replace(supported, ratios={("breakdown", first): 0.1}))
-    assert verdict_sentences.verdicts(results, outcome) == {first: "trends in doubt", second: "reduction supported"}
+    assert verdicts.verdicts(results, outcome) == {first: "trends in doubt", second: "reduction supported"}
 
 
 def test_a_model_without_a_verdict_is_an_error_that_says_where(supported, told, outcome):
@@ -158,7 +158,7 @@ def test_the_table_is_that_of_the_rule(supported, told, outcome, protocol):
 
 
 def test_the_rule_in_words_has_its_thresholds(supported, told):
-    text = verdict_sentences.rule_sentence(told(supported))
+    text = verdicts.rule_sentence(told(supported))
     for part in (
         "under 5%",
         f"{SMALLEST_BREAKDOWN:g} times",
@@ -207,9 +207,9 @@ def test_the_protocols_rule_and_its_mirror_image(change, expected):
 
 
 def test_the_rule_can_give_every_verdict_and_each_has_its_own_words():
-    assert set(verdict_sentences.VERDICT_WORDS) == set(get_args(Verdict))
-    assert len(set(verdict_sentences.VERDICT_WORDS.values())) == len(get_args(Verdict))
-    words = verdict_sentences.VERDICT_WORDS
+    assert set(verdicts.VERDICT_WORDS) == set(get_args(Verdict))
+    assert len(set(verdicts.VERDICT_WORDS.values())) == len(get_args(Verdict))
+    words = verdicts.VERDICT_WORDS
     assert words["reduction supported"].replace("a reduction", "an increase") == words["increase supported"]
     assert [name for name, text in words.items() if "support" in text] == ["reduction supported", "increase supported"]
 
@@ -218,6 +218,6 @@ def test_the_rule_can_give_every_verdict_and_each_has_its_own_words():
 def test_each_verdict_makes_a_whole_sentence_of_the_summary(monkeypatch, world, told, found, protocol):
     results = told(world)
     first, second = protocol.model_ids
-    monkeypatch.setattr(verdict_sentences, "verdicts", lambda *_: {first: found, second: "inconclusive"})
-    text = verdict_sentences.summary_answer(results)
+    monkeypatch.setattr(verdicts, "verdicts", lambda *_: {first: found, second: "inconclusive"})
+    text = verdicts.summary_answer(results)
     assert text[0].isupper() and text.endswith(".") and first in text and second in text and "{" not in text

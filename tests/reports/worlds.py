@@ -354,7 +354,9 @@ def _synthetic(world: World) -> dict[str, pd.DataFrame]:
         for cohort in world.protocol.treated_cohorts
         for design in (SDID, SYNTHETIC_CONTROL)
     ]
-    fit = pd.DataFrame({"rank": [40], "placebos": [99], "pre_period_rmse": [0.01], "effective_donors": [4.2]})
+    fit = pd.DataFrame(
+        {"rank": [40], "placebos": [99], "pre_period_rmse": [0.01], "effective_donors": [4.2], "ratio_p": [0.3]}
+    )
     weights = pd.DataFrame(
         {"kind": ["unit", "unit", "month"], "name": ["C01", "C02", "2015-03"], "weight": [0.25, 0.75, 1.0]}
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.certainty import METHODS
+from analysis.narrative.certainty import METHODS
+from analysis.narrative.wording import listed
 from analysis.results import HEADLINE_INFERENCE, Results
-from analysis.wording import listed
 
 SIZE_TOLERANCE = 0.2  # a test that errs within a fifth of its level is said to keep it
 COVERAGE_TOLERANCE = 0.02

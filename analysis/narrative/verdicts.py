@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.results import Results
-from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Verdict
-from analysis.wording import (
+from analysis.narrative.wording import (
     above_or_below,
     counted,
     headed,
@@ -20,6 +18,8 @@ from analysis.wording import (
     share_text,
     signed,
 )
+from analysis.results import Results
+from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Verdict
 
 VERDICT_WORDS: dict[Verdict, str] = {
     "reduction supported": "The data support a reduction",

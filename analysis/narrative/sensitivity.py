@@ -6,9 +6,9 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.models.robustness import MONTHS_A_YEAR, PLACEBO
+from analysis.narrative.wording import above_or_below, beyond_zero, counted, headed, listed, share_text, signed, span
 from analysis.protocol import NO_MODEL
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
-from analysis.wording import above_or_below, beyond_zero, counted, headed, listed, share_text, signed, span
 
 COLUMNS = ["estimate", "low", "high", "p_value"]
 

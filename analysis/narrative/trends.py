@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from analysis.models.estimates import LOG_RATE, PERCENT_SUFFIX, RATIO
+from analysis.models.event_study import MONTHS_A_QUARTER
 from analysis.models.trend_sensitivity import CONDITIONAL, DESIGN, FIRST, FLCI, HYBRID, WHOLE
+from analysis.narrative.wording import above_or_below, counted, interval, listed, signed, span
 from analysis.results import PRIMARY, Estimate, Results
-from analysis.wording import above_or_below, interval, listed, signed, span
+from analysis.verdict import SMALLEST_BREAKDOWN
 
 RELATIVE, SMOOTHNESS = "relative", "smoothness"
 METHODS = {
@@ -91,6 +95,26 @@ def trends_summary(results: Results, outcome: str) -> str:
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]} [@rambachan2023]."
+
+
+def reach_sentence(results: Results, outcome: str) -> str:
+    """How large a fall would have had to be for the rule on the breakdown value to be met, at this precision.
+
+    The set at a departure moves with the estimate, so that it clears zero once the estimate lies below by what it reaches above.
+    """
+    parts = []
+    for model in results.protocol.model_ids:
+        found = confidence_set(results, outcome, model, RELATIVE, SMALLEST_BREAKDOWN)
+        if found is not None and math.isfinite(found.high):
+            needed = 100 * ((1 + found.value / 100) / (1 + found.high / 100) - 1)
+            parts.append(f"{signed(needed)} for {results.protocol.cohort_labels[model]}")
+    if not parts:
+        return ""
+    quarters = (results.protocol.months >= results.protocol.study.programme_start).sum() // MONTHS_A_QUARTER
+    return (
+        f"That is a high bar. Departures add up from quarter to quarter, and with {counted(quarters)} quarters after the start a breakdown value of "
+        f"{SMALLEST_BREAKDOWN:g} would have taken a mean effect, measured from the last quarter before the start, of about {listed(parts)}."
+    )
 
 
 def other_bounds_sentence(results: Results, outcome: str, cohort: str) -> str:

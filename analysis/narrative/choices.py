@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.specification_curve import SEPARATOR
+from analysis.narrative.wording import beyond_zero, headed, listed, share_text, signed, span
 from analysis.protocol import Specification
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
-from analysis.wording import beyond_zero, headed, listed, share_text, signed, span
 
 COLUMNS = ["estimate", "low", "high", "p_value"]
 MOST = 3  # choices that a sentence names

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.models.sites import ADHOC, DESIGN, KNAPP_HARTUNG, REML, SMALLER, WHOLE
+from analysis.narrative.wording import counted, headed, interval, listed, p_text, signed, span
 from analysis.results import PRIMARY, Estimate, Results
-from analysis.wording import counted, headed, interval, listed, p_text, signed, span
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import math
 import pandas as pd
 
 from analysis.models.event_study import PRE_PERIOD, SIMULTANEOUS
-from analysis.results import Estimate, Results
-from analysis.wording import (
+from analysis.narrative.wording import (
     above_or_below,
     counted,
     in_sentence,
@@ -16,6 +15,7 @@ from analysis.wording import (
     signed,
     span,
 )
+from analysis.results import Estimate, Results
 
 
 def years_sentence(results: Results, outcome: str, cohort: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.choices import data_choices
+from analysis.narrative.choices import data_choices
+from analysis.narrative.wording import above_or_below, counted, interval, listed, p_text, signed, span
 from analysis.results import Estimate, Results
-from analysis.wording import above_or_below, counted, interval, listed, p_text, signed, span
 
 
 def late_departure(results: Results, outcome: str, cohort: str, specification: str = "primary") -> Estimate:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis.models.sites import PLACEBO
 from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
+from analysis.narrative.wording import counted, interval, listed, p_text, plain, signed, span
 from analysis.results import Estimate, Results
-from analysis.wording import counted, interval, listed, p_text, plain, signed, span
 
 DESIGNS = {SDID: "synthetic difference-in-differences", SYNTHETIC_CONTROL: "synthetic control"}
 PER, DAYS = 1000, 30  # people and days of a printed rate

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from analysis.inference.multiple import HOLM
 from analysis.inference.power import SIZE_MODEL
 from analysis.models.event_study import PRE_PERIOD
+from analysis.narrative.wording import counted, headed, listed, p_text, signed, span
 from analysis.protocol import REST
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Estimate, Results
-from analysis.wording import counted, headed, listed, p_text, signed, span
 
 METHODS = {
     HEADLINE_INFERENCE: "randomisation",

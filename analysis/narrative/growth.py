@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from analysis.narrative.wording import counted, grew_or_fell, headed, in_sentence, listed, plain, signed, span
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
-from analysis.wording import counted, grew_or_fell, headed, in_sentence, listed, plain, signed, span
 
 
 def growth_sentence(results: Results, rule_id: str, outcome: str) -> str:
