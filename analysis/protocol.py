@@ -50,6 +50,11 @@ class Study(_Table):
     conf_level: Share
     seed: int
 
+    @property
+    def level(self) -> float:
+        """The level of tests, 5% at 95%: a p-value of exactly that does not reject, as an interval holds its ends."""
+        return round(1 - self.conf_level, 12)
+
     @model_validator(mode="after")
     def _in_order(self) -> Study:
         if not self.start < self.programme_start <= self.end:
@@ -122,6 +127,8 @@ class Growth(_Table):
 
 
 Design = Literal["did", "event_study", "trends", "group_time", "robustness", "synthetic", "sites", "growth", "its"]
+
+HEADLINE_ONLY = {"trends", "synthetic", "sites"}  # designs of the first specification alone
 
 
 class Specification(_Table):
@@ -222,6 +229,9 @@ class Protocol(_Table):
         if self.inference.event_study_base not in self.months:
             raise ValueError("inference.event_study_base does not lie inside the study's window")
         self._check_curve()
+        for specification in self.specifications[1:]:
+            for design in sorted(HEADLINE_ONLY.intersection(specification.designs)):
+                raise ValueError(f"specification {specification.id!r} asks for {design}, which only the first may")
         windows = [(f"growth {g.id}", *w) for g in self.growth for w in (g.window, g.baseline)]
         windows += [(f"programme year {y.id}", y.start, y.end) for y in self.programme_years]
         for what, first, last in windows:

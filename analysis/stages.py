@@ -60,6 +60,9 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> None:
         | {work.series(name): table for name, table in results.series.items()}
         | {work.table(name): table for name, table in results.tables.items()}
     )
+    # A series of an earlier run that this one has nothing of would be drawn beside this one's numbers.
+    for earlier in set(work.results.glob("*.parquet")) - {work.estimates, *map(work.series, results.series)}:
+        earlier.unlink()
 
 
 def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:

@@ -75,7 +75,7 @@ def verdict_table(estimates: pd.DataFrame, curve: pd.DataFrame, protocol: Protoc
             if _id("did", outcome.id, model, "att", RANDOMISATION) in held.index:
                 rows.append({"outcome": outcome.id, "cohort": model, **_inputs(held, curve, outcome, model, protocol)})
     table = pd.DataFrame(rows, columns=COLUMNS)
-    level = 1 - protocol.study.conf_level
+    level = protocol.study.level
     return table.assign(verdict=[verdict(evidence(row), level) for _, row in table.iterrows()])
 
 
@@ -108,7 +108,7 @@ def _inputs(
         "holm_p": number("p_value", "did", "att", HOLM),
         "breakdown": number("estimate", TREND_SENSITIVITY, "att_breakdown_relative", HYBRID),
         "same_sign": float((ran.estimate * effect["estimate"] > 0).mean()),
-        "significant_share": float((ran.p_value < 1 - protocol.study.conf_level).mean()),
+        "significant_share": float((ran.p_value < protocol.study.level).mean()),
         "specifications": len(ran),
         "pre_period_p": number("p_value", "event_study", PRE_PERIOD, RANDOMISATION),
         "pre_period_difference": number("estimate", "event_study", PRE_PERIOD + PERCENT_SUFFIX, RANDOMISATION),

@@ -28,14 +28,14 @@ from analysis.protocol import Protocol
 from analysis.results import PRIMARY, Results
 
 UNCLEAR = "#7d878e"
-STRIP = 0.12  # from one strip to the next, as a part of the curve's height
+STRIP = 0.135  # from one strip to the next, as a part of the curve's height
 THICKNESS = 0.72  # of a strip, as a part of that
 ALONE = "Another choice, by itself"
 
 
 def curve_figure(results: Results, outcome: str) -> Figure:
     """A panel for each cohort; estimates with p under the level are dots, others dashes, the primary one is marked by a diamond."""
-    protocol, level = results.protocol, 1 - results.protocol.study.conf_level
+    protocol, level = results.protocol, results.protocol.study.level
     tables = [
         curve(results, outcome, cohort).assign(cohort=cohort, place=lambda rows: np.arange(1, len(rows) + 1))
         for cohort in protocol.treated_cohorts
@@ -57,7 +57,7 @@ def curve_figure(results: Results, outcome: str) -> Figure:
         + facet_wrap("label", nrow=1)
         + scale_color_manual(values=protocol.cohort_colours, guide=None)
         + scale_fill_manual(values=protocol.cohort_colours, guide=None)
-        + scale_x_continuous(breaks=range(0, len(data), 100))
+        + scale_x_continuous(breaks=_places(data.place.max()))
         + scale_y_continuous(
             breaks=[*values, *heights.values()],
             labels=[*[f"{value:g}".replace("-", MINUS) for value in values], *heights],
@@ -72,19 +72,27 @@ def curve_figure(results: Results, outcome: str) -> Figure:
             f"{share_text((rows.percent < 0).mean())} below zero, {share_text(rows.clear.mean())} with p under {level:.0%}"
         )
     return Figure(
-        svg=draw(plot, 5.2),
+        svg=draw(plot, 5.7),
         alt=f"Specification curve: estimates in percent in order of size, and strips that show which choices each was made with. {'; '.join(said)}.",
-        caption=f"**{_title(data)}** Every specification's estimate, in %, from the lowest: dots where p is under {level:.0%} by randomisation, dashes where it is not, diamond: the "
+        caption=f"**{_title(data, protocol)}** Every specification's estimate, in %, from the lowest: dots where p is under {level:.0%} by randomisation, dashes where it is not, diamond: the "
         "primary one. Strips: the specifications in which a choice is made.",
         data=data.assign(label=data.label.map(_line))[["label", "id", "percent", "p_value", "n_units", "n_treated"]],
     )
 
 
-def _title(data: pd.DataFrame) -> str:
-    """How many estimates share a sign and are clear."""
-    below, clear = (data.percent < 0).mean(), data.clear.mean()
-    side, share = ("below", below) if below >= 0.5 else ("above", (data.percent > 0).mean())
-    return f"Of all estimates {share_text(share)} lie {side} zero; {share_text(clear)} could not easily be chance, each taken by itself."
+def _title(data: pd.DataFrame, protocol: Protocol) -> str:
+    """How many of each model's estimates share a sign and are clear."""
+    said = []
+    for model in protocol.model_ids:
+        rows = data[data.cohort == model]
+        if len(rows):
+            below, clear = (rows.percent < 0).mean(), rows.clear.mean()
+            side, share = ("below", below) if below >= 0.5 else ("above", (rows.percent > 0).mean())
+            label = protocol.cohort_labels[model]
+            said.append(
+                f"{label}: {share_text(share)} lie {side} zero, {share_text(clear)} with p under {protocol.study.level:.0%}"
+            )
+    return f"{'; '.join(said)}."
 
 
 def _strips(data: pd.DataFrame, protocol: Protocol, low: float, step: float) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -118,6 +126,12 @@ def _outline(places: np.ndarray, height: float, half: float) -> pd.DataFrame:
 
 def _line(label: str) -> str:
     return label.replace("\n", " ")
+
+
+def _places(most: int) -> range:
+    """Places to mark, at most five of them where there are up to 800."""
+    step = next((step for step in (10, 20, 50, 100) if most <= 4 * step), 200)
+    return range(0, int(most) + 1, step)
 
 
 def _whole(low: float, high: float) -> list[int]:

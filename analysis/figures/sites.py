@@ -30,12 +30,13 @@ from plotnine import (
 from analysis.figures.theme import MUTED, ROWS, Figure, canvas, draw, labelled, with_minus
 from analysis.models.sites import WHOLE
 from analysis.narrative.places import pool, sites
-from analysis.narrative.wording import listed, signed, span
+from analysis.narrative.wording import counted, headed, listed, signed, span
 from analysis.results import Estimate, Results
 
 MEAN = "Mean of the sites covered as a whole"
 WIDEST = 40.0  # percent; ends further out are cut, and are in the table
 SEPARATOR = ": "
+MARGIN = 1.1  # wider by less than a tenth is not called wider
 MARKS = "Filled: covered as a whole; hollow: covered in part, and so diluted"
 
 
@@ -71,7 +72,7 @@ def forest_figure(results: Results, outcome: str) -> Figure:
     means = f"Means: {listed(parts)}." if parts else "No mean could be made."
     clear = int(((single.low > 0) | (single.high < 0)).sum())
     title = (
-        f"{clear} of {len(single)} single sites' intervals leave out zero."
+        f"{headed(counted(clear))} of the {len(single)} single sites' intervals {'leaves' if clear == 1 else 'leave'} out zero."
         if clear
         else "Every single site's interval includes zero."
     )
@@ -79,7 +80,7 @@ def forest_figure(results: Results, outcome: str) -> Figure:
     return Figure(
         svg=draw(_marked(plot, data, results), 0.75 + 0.185 * len(data)),
         alt=f"Estimates of {len(single)} sites one by one, by model and name. {title} {means}",
-        caption=f"**{title}** {means} Each site against the rest of England with {level} intervals from placebo sites of its size. {MARKS}; diamonds: "
+        caption=f"**{title}** {means} Each site against the rest of England with {level} intervals from placebo sites, scaled to its size. {MARKS}; diamonds: "
         "means by random effects, thick their intervals, thin where one more site would lie.",
         data=data[["label", "site", "coverage", "estimate", "low", "high", "prediction_low", "prediction_high"]],
     )
@@ -108,9 +109,9 @@ def funnel_figure(results: Results, outcome: str) -> Figure:
         for label, rows in data.groupby("label", observed=True)
     ]
     title = (
-        "The smaller the site, the wider its interval."
-        if _width_of(small) > _width_of(large)
-        else "Small sites' intervals are no wider."
+        "Small sites have wider intervals than large ones."
+        if _small_are_wider(data)
+        else "Small sites' intervals are no wider than large ones'."
     )
     return Figure(
         svg=draw(_marked(plot, data, results), 2.7),
@@ -158,8 +159,11 @@ def _ends(found: Estimate) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
 
-def _width_of(row: pd.Series) -> float:
-    return float(row.high - row.low)
+def _small_are_wider(data: pd.DataFrame) -> bool:
+    """Whether intervals in the smaller half of the sites are wider on average, by a margin that can be seen, as ratios."""
+    widths = np.log1p(data.high / 100) - np.log1p(data.low / 100)
+    small = data.population <= data.population.median()
+    return bool(widths[small].mean() > MARGIN * widths[~small].mean())
 
 
 def _width(row: pd.Series) -> str:

@@ -74,11 +74,13 @@ def _sets_figure(results: Results, outcome: str, kind: str, unit: float) -> Figu
         for label, rows in data.groupby("label", observed=True)
     ]
     level = f"{protocol.study.conf_level:.0%}"
+    beyond = bool((data.low < lowest).any() or (data.high > highest).any())
+    cut = f" Sets that reach beyond {TALLEST:.0f}% are cut." if beyond else ""
     return Figure(
         svg=draw(plot, 2.5),
         alt=f"{level} confidence sets of the mean effect after the start, from no departure allowed to the largest: {listed(said)}. {title}",
         caption=f"**{title}** {level} confidence sets of the mean effect after the start, relative to the last quarter before it, by the departure "
-        f"from parallel trends that they allow; points: the estimate.",
+        f"from parallel trends that they allow; points: the estimate with parallel trends.{cut}",
         data=data[["label", "magnitude", "estimate", "low", "high"]],
     )
 

@@ -80,7 +80,7 @@ def random_effects(
     std_error = precision**-0.5
     if test != "z":
         factor = np.sqrt(spread / degrees) if degrees else np.nan
-        std_error *= max(1.0, factor) if test == "adhoc" else factor
+        std_error *= np.maximum(1.0, factor) if test == "adhoc" else factor
     distribution = norm if test == "z" else t(max(degrees, 1))
     quantile = distribution.ppf(0.5 + conf_level / 2)
 

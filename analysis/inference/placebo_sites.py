@@ -49,6 +49,8 @@ def scaled_placebo(
         raise NotIdentified("the place has no estimate, or nothing is expected there")
     if not estimates.any():
         raise NotIdentified("no placebo place has an estimate other than zero")
+    if len(estimates) < 2:
+        raise NotIdentified("one placebo place is too few for an interval")
     constant, slope = size_model(estimates, sizes, np.zeros(len(sizes)))
     errors = np.sqrt(constant + slope / np.append(size, sizes))
     statistics = np.append(estimate, estimates) / errors

@@ -260,7 +260,7 @@ def _summary(cell: Cell, judgements: np.ndarray) -> pd.DataFrame:
     for effect, percent in enumerate(cell.scenario.effects):
         for method, name in enumerate(METHODS):
             judged = pd.DataFrame(judgements[:, effect, method], columns=Judgement._fields).dropna(subset="p_none")
-            rejected = judged[["p_none", "p_truth"]] <= 1 - study.conf_level + ROUNDING
+            rejected = judged[["p_none", "p_truth"]] <= study.level + ROUNDING
             share, truth = rejected.p_none.mean(), _log_ratio(percent)
             rows.append(
                 {

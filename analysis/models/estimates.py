@@ -77,7 +77,15 @@ def single_scale(
 ) -> dict[str, Any]:
     """A number that is no effect in percent: a ratio, a test statistic, a spread in log points."""
     numbers = {"estimate": estimate, "std_error": math.nan, "ci_low": interval[0], "ci_high": interval[1]}
-    return {"term": term, "inference": inference, "scale": scale, "p_value": p_value, "notes": notes, **numbers, **context}
+    return {
+        "term": term,
+        "inference": inference,
+        "scale": scale,
+        "p_value": p_value,
+        "notes": notes,
+        **numbers,
+        **context,
+    }
 
 
 def minimum_detectable(half_width: float, conf_level: float, power: float) -> float:

@@ -102,10 +102,14 @@ def run_job(job: Job) -> Found:
     def sites() -> Rows:
         rows, facts = site_estimates(job.panel, outcome.id, specification, protocol, job.tables)
         samples, controls = site_samples(job.panel, outcome.id, specification, protocol, job.tables)
-        pool = Pool(controls, seed, protocol)
         before = len(found.rows)
-        for site, each in samples.items():
-            attempt("synthetic", partial(synthetic, each, pool, site), each, site)
+        try:
+            pool = Pool(controls, seed, protocol)
+        except NotIdentified as problem:
+            not_run("synthetic", str(problem), "sites")
+        else:
+            for site, each in samples.items():
+                attempt("synthetic", partial(synthetic, each, pool, site), each, site)
         table = sites_table(facts, rows + found.rows[before:])
         found.sites.append(table.assign(outcome=outcome.id)[["outcome", *SITES]])
         return rows

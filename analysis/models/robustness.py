@@ -127,7 +127,7 @@ def _spread(
     estimates: np.ndarray, actual: float, design: str, protocol: Protocol, comparison: Comparison, said: str
 ) -> list[dict[str, Any]]:
     """Mean, standard deviation and central range of placebo estimates, beside the actual one."""
-    tail = (1 - protocol.study.conf_level) / 2
+    tail = (protocol.study.level) / 2
     low, high = np.quantile(estimates, [tail, 1 - tail])
     p_value = (1 + int((np.abs(estimates) >= abs(actual)).sum())) / (1 + len(estimates))
     return both_scales(

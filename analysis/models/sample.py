@@ -158,7 +158,7 @@ def _excluded(rows: pd.DataFrame, specification: Specification, tables: UnitTabl
     if specification.controls == "no_other_programmes":
         excluded |= set(controls.unit[controls.other_programmes != ""])
     if specification.controls == "similar":
-        treated = set(rows.unit[rows.model != NO_MODEL])
+        treated = set(rows.unit[rows.model != NO_MODEL]) - excluded
         excluded |= set(controls.unit) - set(tables.similar.similar_unit[tables.similar.unit.isin(treated)])
     return excluded
 
@@ -180,10 +180,11 @@ def apply_specification(
         y, people = rows.value_published.where(kept), rows.population_published.where(kept)
     elif specification.masked:
         y, people = rows.value, rows.population
-        if specification.pending_masked:
-            y, people = y.mask(rows.quality == PENDING), people.mask(rows.quality == PENDING)
     else:
         y, people = rows.value_published, rows.population_published
+    if specification.masked and specification.pending_masked:
+        pending = rows.quality == PENDING
+        y, people = y.mask(pending), people.mask(pending)
     everyone = _everyone(rows, specification, protocol)
     return rows.assign(y=y, people=people / rows.population_published * everyone, everyone=everyone)
 

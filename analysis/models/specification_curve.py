@@ -53,21 +53,31 @@ class CurveJob:
 
 def curve_combinations(protocol: Protocol) -> list[Combination]:
     """The primary specification, every even number of crossed choices, and every other specification alone."""
-    primary, draws = protocol.specifications[0], protocol.specification_curve.draws
     crossed = protocol.specification_curve.crossed
     groups = [group for size in range(0, len(crossed) + 1, 2) for group in combinations(crossed, size)]
-
-    def changes(departures: tuple[str, ...]) -> dict[str, Any]:
-        return {name: value for id in departures for name, value in protocol.specification(id).choices.items()}
-
-    def combine(departures: tuple[str, ...], fraction: bool) -> Combination:
-        label = ", ".join(protocol.specification(id).label for id in departures) or primary.label
-        names = {"id": "+".join(departures) or primary.id, "label": label, "years": False, "draws": draws}
-        return Combination(departures, primary.model_copy(update=changes(departures) | names), fraction)
-
-    made = [changes(group) for group in groups]
+    made = [_choices(group, protocol) for group in groups]
     alone = [(s.id,) for s in protocol.specifications[1:] if s.choices not in made]
-    return [combine(group, True) for group in groups] + [combine(group, False) for group in alone]
+    return [
+        Combination(group, combined(group, protocol), fraction)
+        for fraction, every in ((True, groups), (False, alone))
+        for group in every
+    ]
+
+
+def combined(departures: tuple[str, ...], protocol: Protocol) -> Specification:
+    """The primary specification with the choices of all ``departures``, and their ids and labels joined."""
+    primary = protocol.specifications[0]
+    names = {
+        "id": "+".join(departures) or primary.id,
+        "label": ", ".join(protocol.specification(id).label for id in departures) or primary.label,
+        "years": False,
+        "draws": protocol.specification_curve.draws,
+    }
+    return primary.model_copy(update=_choices(departures, protocol) | names)
+
+
+def _choices(departures: tuple[str, ...], protocol: Protocol) -> dict[str, Any]:
+    return {name: value for id in departures for name, value in protocol.specification(id).choices.items()}
 
 
 def curve_rows(job: CurveJob) -> list[dict[str, Any]]:
@@ -76,13 +86,12 @@ def curve_rows(job: CurveJob) -> list[dict[str, Any]]:
 
 
 def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
-    specification, protocol = job.combination.specification, job.protocol
+    protocol = job.protocol
     # A choice about units of another model is no choice for this cohort.
     theirs = set(job.panel.unit[job.panel.model.isin(models)])
-    made = [
-        id for id in job.combination.departures
-        if theirs.issuperset(protocol.specification(id).also_treated)
-    ]  # fmt: skip
+    departures = job.combination.departures
+    made = tuple(id for id in departures if theirs.issuperset(protocol.specification(id).also_treated))
+    specification = job.combination.specification if made == departures else combined(made, protocol)
     row: dict[str, Any] = {
         "outcome": job.outcome.id, "cohort": cohort, "id": specification.id, "label": specification.label,
         "departures": SEPARATOR.join(made), "crossed": job.combination.crossed, "estimate": math.nan, "percent": math.nan,
@@ -140,9 +149,7 @@ def choices_that_move(curve: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
         )
         primary = rows.percent[rows.departures == ""].mean()  # of the one there is, if it could be made
         single = rows[~rows.crossed & ~rows.departures.isin(tried)]
-        alone = pd.DataFrame(
-            {"choice": single.departures, "crossed": False, "change": single.percent - primary}
-        )
+        alone = pd.DataFrame({"choice": single.departures, "crossed": False, "change": single.percent - primary})
         both = pd.concat([balanced, alone], ignore_index=True)
         parts.append(both.assign(outcome=outcome, cohort=cohort))
     if not parts:

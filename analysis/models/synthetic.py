@@ -107,7 +107,7 @@ def synthetic_designs(
     Returns
     -------
     rows of the estimates table; and three series: [design, rank, placebos, pre_period_rmse, effective_donors, ratio_p], the rank
-    that of the estimate among the placebos' and its own, ``ratio_p`` the p-value by the ratio of the root mean squared
+    that of the estimate among the placebos' and its own (of one site, scaled by size), ``ratio_p`` the p-value by the ratio of the root mean squared
     error after the start to that before (Abadie, Diamond & Hainmueller 2010); [design, kind, name, weight] of the units and months with any weight;
     [design, month, observed, synthetic], log rates, the synthetic moved to the level of the observed where the design has an
     intercept.

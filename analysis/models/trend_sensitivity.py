@@ -29,8 +29,8 @@ def trend_sensitivity(study: EventStudy, placebos: Placebos, protocol: Protocol)
     """Rows of the estimates table: confidence sets of the mean effect after the start, and of the first quarter's.
 
     ``…_relative_M``: the difference in trends from quarter to quarter is at most M times the largest before the start.
-    ``…_smoothness_M``: it bends by at most M log points from one quarter to the next. ``…_breakdown_…``: the largest M at which
-    zero is left out, 0 where it never is.
+    ``…_smoothness_M``: it bends by at most M log points from one quarter to the next. ``…_breakdown_…``: the M up to which
+    every set leaves out zero, 0 where the set at M = 0 holds it.
 
     Raises
     ------

@@ -66,7 +66,9 @@ def every_method_sentence(results: Results, outcome: str) -> str:
                     clear.append(
                         (f"{protocol.cohort_labels[cohort]} in {period} ({model}: {listed(names)})", len(names))
                     )
-    every = f"{total} intervals, of every cohort, period, model and method,"
+    every = (
+        f"{total} intervals of the difference-in-differences, over cohorts, periods, models and methods of inference,"
+    )
     if not clear:
         return f"None of {every} leaves out zero."
     number = sum(count for _, count in clear)
@@ -89,7 +91,7 @@ def joint_test_sentence(results: Results, outcome: str) -> str:
     """Whether the quarters before the programme, taken together, stand out among placebo sites."""
     labels = results.protocol.cohort_labels
     found = {cohort: pre_period(results, outcome, cohort).p_value for cohort in results.protocol.treated_cohorts}
-    level = 1 - results.protocol.study.conf_level
+    level = results.protocol.study.level
     quiet = [f"{labels[c]} ({p_text(p)})" for c, p in found.items() if p >= level]
     loud = [f"{labels[c]} ({p_text(p)})" for c, p in found.items() if p < level]
     subject, parts = "Taken together, the quarters before the start", []
@@ -105,7 +107,7 @@ def joint_test_sentence(results: Results, outcome: str) -> str:
 
 def joint_tests_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The quarters before the programme: their mean, and both tests that all are zero."""
-    label, level = results.protocol.cohort_labels[cohort], 1 - results.protocol.study.conf_level
+    label, level = results.protocol.cohort_labels[cohort], results.protocol.study.level
     usual = results.percent("event_study", outcome, cohort, PRE_PERIOD, "CR1")
     placebo = pre_period(results, outcome, cohort)
     text = (

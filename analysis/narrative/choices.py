@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.specification_curve import SEPARATOR
-from analysis.narrative.wording import beyond_zero, headed, listed, share_text, signed, span
+from analysis.narrative.wording import beyond_zero, listed, share_text, signed, span
 from analysis.protocol import Specification
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
 
@@ -120,7 +120,7 @@ def curve_sentence(results: Results, outcome: str, cohort: str) -> str:
     label, found = results.protocol.cohort_labels[cohort], curve(results, outcome, cohort)
     if found.empty:
         return f"{label}: no specification of the curve could be estimated."
-    level = 1 - results.protocol.study.conf_level
+    level = results.protocol.study.level
     below, clear = (found.percent < 0).mean(), (found.p_value < level).mean()
     return (
         f"{label}: {len(found)} specifications run from {signed(found.percent.min())} to {signed(found.percent.max())}; "
@@ -147,7 +147,7 @@ def moves_sentence(results: Results, outcome: str, cohort: str) -> str:
         most = crossed.head(MOST)
         texts = [f"“{row.label}” ({_points(row.change)})" for row in most.itertuples()]
         texts[0] = texts[0].replace(")", " percentage points)")
-        parts.append(f"What moves them most is {listed(texts)}.")
+        parts.append(f"On average over the other choices, what moves them most is {listed(texts)}.")
     if len(alone):
         first = alone.iloc[0]
         parts.append(f"Of the choices tried alone, “{first.label}” ({_points(first.change)}) moves the estimate most.")
@@ -156,7 +156,7 @@ def moves_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def curve_summary(results: Results, outcome: str) -> str:
     """Over all cohorts: how many specifications there are, and how many of their estimates share a sign and are clear."""
-    labels, level = results.protocol.cohort_labels, 1 - results.protocol.study.conf_level
+    labels, level = results.protocol.cohort_labels, results.protocol.study.level
     found = {cohort: curve(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
     parts = [
         f"from {signed(rows.percent.min())} to {signed(rows.percent.max())} for {labels[cohort]}, "
@@ -171,27 +171,28 @@ def curve_summary(results: Results, outcome: str) -> str:
 
 
 def plain_curve_sentence(results: Results, outcome: str) -> str:
-    """For the summary: what other choices of data and model would have given."""
+    """For the summary: what other choices would have given within the first method; the curve has no other design."""
     labels, parts = results.protocol.cohort_labels, []
     for model in results.protocol.model_ids:
         found = curve(results, outcome, model)
         if len(found):
-            clear = share_text((found.p_value < 1 - results.protocol.study.conf_level).mean())
+            clear = share_text((found.p_value < results.protocol.study.level).mean())
             ends = f"{signed(found.percent.min())} to {signed(found.percent.max())}"
             parts.append(f"{ends} for {labels[model]} ({clear} of them stand out from chance)")
     if not parts:
         return "What other choices of data and model would have given could not be worked out."
-    return f"Other choices of data and model would have given {listed(parts)}."
+    return f"Within the first method, other choices of data and model would have given {listed(parts)}."
 
 
 def not_in_curve(results: Results, outcome: str) -> str:
     """How many specifications could not be estimated, and why."""
     table = results.curve
-    lost = table[(table.outcome == outcome) & (table.reason != "")] if len(table) else table
+    table = table[table.outcome == outcome] if len(table) else table
+    lost = table[table.reason != ""] if len(table) else table
     if lost.empty:
         return "Every specification of the curve could be estimated."
     reasons = [f"{reason} ({count})" for reason, count in lost.reason.value_counts().items()]
-    return f"{headed(share_text(len(lost) / len(table)))} of the rows could not be estimated: {'; '.join(reasons)}."
+    return f"Of the specifications, {share_text(len(lost) / len(table))} could not be estimated: {'; '.join(reasons)}."
 
 
 def _points(change: float) -> str:

@@ -75,10 +75,10 @@ def synthetic_summary(results: Results, outcome: str) -> str:
     other = [labels[m] for m, e in found.items() if e.excludes_zero != results.effect(outcome, m).excludes_zero]
     ending = f"Whether zero is left out differs from the main design for {listed(other)}." if other else ""
     if not other:
-        ending = "On whether zero is inside, it agrees with the main design."
+        ending = "Its intervals include zero where the main design's do."
     return (
-        "Synthetic difference-in-differences [@arkhangelsky2021] weights the other places, and the months before, until the path before the start "
-        f"is alike, and so leans less on parallel trends. It gives {listed(parts)}. {ending}"
+        "Synthetic difference-in-differences [@arkhangelsky2021] weights the other places, and the months before, so that the paths before the start "
+        f"run more alike, and so leans less on parallel trends. It gives {listed(parts)}. {ending}"
     )
 
 

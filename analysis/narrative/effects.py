@@ -89,7 +89,7 @@ def quality_sentence(results: Results, outcome: str) -> str:
     longest = listed([f"{name} ({count} months)" for name, count in total.head(4).items()])
     return (
         f"Of {every:,} CCG-months, {len(rows)} ({len(rows) / every:.2%}) are masked, in {rows.unit.nunique()} CCGs, "
-        f"{(rows.ratio > 1).sum()} of them because they are too high; the longest runs are {longest}."
+        f"{(rows.ratio > 1).sum()} of them because they are too high; the most in {longest}."
     )
 
 

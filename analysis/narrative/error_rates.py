@@ -39,7 +39,7 @@ def size_sentence(results: Results) -> str:
     """In the base case: how often the primary method errs where there is no effect, and how often the others do."""
     if results.simulation is None:
         return "Simulated error rates are not part of this edition."
-    level = 1 - results.protocol.study.conf_level
+    level = results.protocol.study.level
     main = no_effect(results, HEADLINE_INFERENCE, BASE)
     parts = [
         f"{share:.1%} ({case_sites(results, cohort)})"
@@ -51,7 +51,7 @@ def size_sentence(results: Results) -> str:
         if name != HEADLINE_INFERENCE and len(no_effect(results, name, BASE))
     ]
     return (
-        f"In panels simulated from the published data, with the real sites and no effect, randomisation finds one, wrongly, in {listed(parts)} of them; it should in "
+        f"In panels simulated from the published data by commissioner, with the real sites and no effect, randomisation finds one, wrongly, in {listed(parts)} of them; it should in "
         f"{level:.0%}. The other methods: {listed(others)}."
     )
 
@@ -60,7 +60,7 @@ def limits_sentences(results: Results) -> list[str]:
     """Where the primary method errs more or less often than it should, and how often its interval holds a true effect."""
     if results.simulation is None:
         return []
-    level, conf_level = 1 - results.protocol.study.conf_level, results.protocol.study.conf_level
+    level, conf_level = results.protocol.study.level, results.protocol.study.conf_level
     sizes = no_effect(results, HEADLINE_INFERENCE)
     low, high = (round(level * (1 + off), 9) for off in (-SIZE_TOLERANCE, SIZE_TOLERANCE))
     printed = sizes.size_or_power.round(3)  # a share that prints as the limit is not beyond it

@@ -42,7 +42,8 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     ending = "These differences cannot be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
-    return f"Relative to the rest of England, they {listed(parts)}. {ending}"
+    name = in_sentence(results.protocol.outcome(outcome).label)
+    return f"Relative to the rest of England, {name} per head {listed(parts)}. {ending}"
 
 
 def gaps_sentence(results: Results, outcome: str) -> str:

@@ -40,7 +40,7 @@ def pool(results: Results, outcome: str, cohort: str) -> Pool | None:
     """The pooled effect of a model's sites, or of all; None where it could not be made."""
     mean, prediction = (results.find(DESIGN, outcome, cohort, term, KNAPP_HARTUNG) for term in ("mean", "prediction"))
     cautious = results.find(DESIGN, outcome, cohort, "mean", ADHOC)
-    if mean is None or prediction is None or cautious is None or math.isnan(mean.value):
+    if mean is None or prediction is None or cautious is None or math.isnan(mean.low):
         return None
 
     def number(term: str, column: str) -> float:
@@ -71,7 +71,7 @@ def pool_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def single_sites_sentence(results: Results, outcome: str) -> str:
     """How many sites have an estimate, and how many of the intervals leave out zero, beside what chance alone would give."""
-    table, level = sites(results, outcome), 1 - results.protocol.study.conf_level
+    table, level = sites(results, outcome), results.protocol.study.level
     if table.empty:
         return "No site could be estimated by itself on this data set."
     made = table[table.estimate.notna()]
@@ -82,7 +82,24 @@ def single_sites_sentence(results: Results, outcome: str) -> str:
     else:
         names = ", ".join(f"{row.site} ({signed(row.estimate)})" for row in clear.itertuples())
         text += f"; the interval leaves out zero for {counted(len(clear))}, where chance alone would give {len(made) * level:.1f}: {names}."
+        small = int(clear["flags"].str.contains(SMALLER).sum())
+        if small:
+            text += f" Of these, {counted(small)} {'is' if small == 1 else 'are'} smaller than every placebo site, so that chance is understated there."
     return text
+
+
+def synthetic_sites_sentence(results: Results, outcome: str) -> str:
+    """The same count for the sites' synthetic counterfactuals, so that neither design is picked."""
+    table, level = sites(results, outcome), results.protocol.study.level
+    made = table[table.synthetic.notna()]
+    clear = made[(made.synthetic_low > 0) | (made.synthetic_high < 0)]
+    if made.empty:
+        return "No site has a synthetic counterfactual."
+    text = f"By synthetic difference-in-differences, {len(made)} sites have an estimate"
+    if clear.empty:
+        return f"{text}; every interval includes zero."
+    names = ", ".join(f"{row.site} ({signed(row.synthetic)})" for row in clear.itertuples())
+    return f"{text}; the interval leaves out zero for {counted(len(clear))}, where chance alone would give {len(made) * level:.1f}: {names}."
 
 
 def part_sentence(results: Results, outcome: str) -> str:
@@ -103,6 +120,22 @@ def part_sentence(results: Results, outcome: str) -> str:
     if len(lost):
         said.append(f"Without an estimate: {listed([f'{row.site} ({row.reason})' for row in lost.itertuples()])}.")
     return " ".join(said)
+
+
+def masked_sentence(results: Results, outcome: str) -> str:
+    """In how many of the sites that the main analysis treats the data-quality rule masks months."""
+    table = sites(results, outcome)
+    table = table[table.coverage == WHOLE]
+    if table.empty:
+        return ""
+    parts = []
+    for model in results.protocol.model_ids:
+        theirs = table[table.model == model]
+        masked = theirs[theirs.masked_months > 0]
+        names = "; ".join(f"{row.site}, {counted(row.masked_months)} months" for row in masked.itertuples())
+        of = f"{counted(len(theirs))} {results.protocol.cohort_labels[model]} sites"
+        parts.append(f"{counted(len(masked))} of {of} ({names})" if len(masked) else f"none of {of}")
+    return f"Of the sites covered as a whole, masking touches {listed(parts)}; the other masked months are of places they are compared with, or covered in part."
 
 
 def sites_summary(results: Results, outcome: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.narrative.choices import data_choices
-from analysis.narrative.wording import above_or_below, counted, interval, listed, p_text, signed, span
+from analysis.narrative.wording import above_or_below, counted, headed, interval, listed, p_text, signed, span
 from analysis.results import Estimate, Results
 
 
@@ -61,7 +61,7 @@ def designs_agree_sentence(results: Results, outcome: str) -> str:
     return (
         f"The two designs disagree for {listed(split)}. They ask different questions of the months before: "
         "difference-in-differences takes their average level as what would have continued, the segmented regression their "
-        "trend. So few years are a short time to learn a trend from, and the Newey–West interval knows nothing of the "
+        f"trend. {headed(counted(results.protocol.years_before))} years are a short time to learn a trend from, and the Newey–West interval knows nothing of the "
         "uncertainty in choosing it. The protocol's verdict rests on the difference-in-differences; a disagreement is a "
         "warning about the trends before the programme, not a second finding."
     )

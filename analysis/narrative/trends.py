@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from analysis.inference.parallel_trends import LARGEST_RELATIVE
 from analysis.models.estimates import LOG_RATE, PERCENT_SUFFIX, RATIO
 from analysis.models.event_study import MONTHS_A_QUARTER
 from analysis.models.trend_sensitivity import CONDITIONAL, DESIGN, FIRST, FLCI, HYBRID, WHOLE
@@ -39,9 +40,14 @@ def confidence_sets(results: Results, outcome: str, cohort: str) -> pd.DataFrame
 
 
 def breakdown(results: Results, outcome: str, cohort: str, target: str, kind: str, method: str) -> float | None:
-    """The largest departure at which zero is left out, 0 where it never is; None where it was not worked out."""
+    """The departure up to which every set leaves out zero, 0 where the set with none allowed holds it; None where it was not worked out."""
     key = f"{DESIGN}/{outcome}/{cohort}/{PRIMARY}/{target}_breakdown_{kind}/{method}"
     return float(results.estimates.estimate[key]) if key in results.ids else None
+
+
+def breakdown_text(value: float) -> str:
+    """A breakdown value; relative magnitudes are not sought beyond a point."""
+    return f"more than {LARGEST_RELATIVE:g}" if math.isinf(value) else f"{value:.2g}"
 
 
 def confidence_set(
@@ -67,7 +73,7 @@ def trends_sentence(results: Results, outcome: str, cohort: str) -> str:
         text += "zero is inside: there is no finding for a departure to overturn (breakdown value 0)."
     else:
         text += (
-            f"zero is left out, and stays so while trends part from one quarter to the next by up to {largest:.2g} times as much as "
+            f"zero is left out, and stays so while trends part from one quarter to the next by up to {breakdown_text(largest)} times as much as "
             "they did at most before."
         )
     return f"{text} If they may part from one quarter to the next by as much as in the worst quarter before it, the effect lies anywhere within {span(alike)}."
@@ -81,7 +87,7 @@ def trends_summary(results: Results, outcome: str) -> str:
     if not values:
         return "How much the findings depend on parallel trends could not be worked out on this data set."
     none = [labels[model] for model, value in values.items() if value == 0]
-    some = [f"{value:.2g} for {labels[model]}" for model, value in values.items() if value > 0]
+    some = [f"{breakdown_text(value)} for {labels[model]}" for model, value in values.items() if value > 0]
     parts = []
     if none:
         parts.append(
@@ -90,8 +96,8 @@ def trends_summary(results: Results, outcome: str) -> str:
         )
     if some:
         parts.append(
-            f"the largest departures, in units of the largest from quarter to quarter before, at which the event study's mean effect still leaves "
-            f"out zero are {listed(some)}"
+            "in units of the largest departure from quarter to quarter before the start, the event study's mean effect leaves out zero up to "
+            f"{listed(some)}"
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]} [@rambachan2023]."
@@ -130,7 +136,7 @@ def other_bounds_sentence(results: Results, outcome: str, cohort: str) -> str:
     if straight.excludes_zero:
         inside = f"which leaves out zero, as long as the trend bends by no more than {100 * bend:.2g}% a quarter"
     return (
-        f"{label}: in the first quarter alone {signed(first.value)} ({span(first)}), breakdown value {largest:.2g}. With the trend of the quarters "
+        f"{label}: in the first quarter alone {signed(first.value)} ({span(first)}), breakdown value {breakdown_text(largest)}. With the trend of the quarters "
         f"before carried on as a straight line, the mean effect lies within {span(straight)}, {inside}."
     )
 

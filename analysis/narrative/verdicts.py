@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.narrative.trends import breakdown_text
 from analysis.narrative.wording import (
     above_or_below,
     counted,
@@ -59,7 +60,7 @@ def verdict_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def _inconclusive(results: Results, found: pd.Series) -> str:
     """What takes a finding away: the number of tests, the specifications, or a negative control."""
-    level = 1 - results.protocol.study.conf_level
+    level = results.protocol.study.level
     if not found.holm_p < level:
         tests = len(results.protocol.model_ids) * len(results.protocol.primary_outcomes)
         return f"With {counted(tests)} tests made, {p_text(found.holm_p)}." if found.p_value < level else ""
@@ -80,7 +81,7 @@ def _inconclusive(results: Results, found: pd.Series) -> str:
 def _doubt(results: Results, found: pd.Series) -> str:
     """Which test of trends fails, and how the quarters before lay."""
     reasons = []
-    if found.pre_period_p < 1 - results.protocol.study.conf_level:
+    if found.pre_period_p < results.protocol.study.level:
         reasons.append(
             f"The quarters before it differ by more than chance easily explains ({p_text(found.pre_period_p)})."
         )
@@ -100,7 +101,7 @@ def _unchecked(results: Results, found: pd.Series) -> str:
 def _supported(results: Results, found: pd.Series) -> str:
     """The checks that it passed."""
     return (
-        f"The difference stands while trends part by up to {found.breakdown:.2g} times as much as they did at most before the programme, "
+        f"The difference stands while trends part by up to {breakdown_text(found.breakdown)} times as much as they did at most before the programme, "
         f"{share_text(found.same_sign)} of the {found.specifications:,} specifications have its sign, and no outcome that should not have moved did."
     )
 
@@ -116,7 +117,7 @@ def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def rule_sentence(results: Results) -> str:
     """The protocol's rule in words."""
-    level = f"{1 - results.protocol.study.conf_level:.0%}"
+    level = f"{results.protocol.study.level:.0%}"
     return (
         f"The protocol calls a reduction *supported* where its p-value, adjusted by Holm's method, is under {level}; the event study's mean effect still stands where trends "
         f"part from quarter to quarter by {SMALLEST_BREAKDOWN:g} times as much as they did at most before the programme; at least {SMALLEST_SHARE:.0%} "

@@ -47,9 +47,9 @@ def p_text(p_value: float) -> str:
 
 
 def above_or_below(value: float) -> str:
-    """Size and position: 1.2% below, 0.3% above, or 0.0% from."""
+    """Size and position: 1.2% below, 0.3% above, or 0.0% away from."""
     size = f"{abs(value):.1f}%"
-    return f"{size} from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
+    return f"{size} away from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
 
 
 def grew_or_fell(value: float) -> str:

@@ -96,7 +96,7 @@ def errors_table(results: Results) -> Table:
         lambda row: f"{100 * row.size_or_power:.1f}",
         ("Case", "Sites"),
         f"Simulated panels without an effect: share, %, in which each method finds one at the "
-        f"{1 - results.protocol.study.conf_level:.0%} level",
+        f"{results.protocol.study.level:.0%} level",
     )
 
 

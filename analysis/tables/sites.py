@@ -39,8 +39,9 @@ def estimates_table(results: Results, outcome: str, model: str) -> Table:
         numeric=("People", "Effect, %", "Shrunk, %", "Synthetic, %"),
         caption=f"Every {label} site by itself, in order of name",
         data=table,
-        note=f"Effect: difference-in-differences with {level} intervals from placebo sites of its size. Shrunk: towards the mean of the model's sites covered as a "
-        f"whole. Synthetic: synthetic difference-in-differences with {level} intervals. Diluted: only a part of its CCGs' people is covered.",
+        note=f"Effect: difference-in-differences with {level} intervals from placebo sites, scaled to its size. Shrunk: towards the mean of the model's sites covered as a "
+        f"whole. Synthetic: synthetic difference-in-differences with {level} intervals. Diluted: only a part of its CCGs' people is covered. A unit left "
+        "out: nobody knows what share of it is covered, or it has no counts.",
         widths=(25, 10, 19, 10, 19, 17),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.narrative.trends import METHODS, TARGETS, breakdown, confidence_sets
+from analysis.narrative.trends import METHODS, TARGETS, breakdown, breakdown_text, confidence_sets
 from analysis.narrative.wording import headed
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, bounds
@@ -39,7 +39,8 @@ def trends_table(results: Results, outcome: str, target: str) -> Table:
         caption=f"Sensitivity to parallel trends: {TARGETS[target]}, {protocol.study.conf_level:.0%} confidence sets",
         data=every[["cohort", "target", *keys, "estimate", "low", "high"]],
         note="Allowed: for relative magnitudes in units of the largest change from quarter to quarter before the start, for smoothness in log points. Breakdown "
-        "value: the largest departure allowed at which zero is left out, and 0 where it never is.",
+        "value: the departure up to which every set leaves out zero, and 0 where the set with none allowed holds it. Smoothness: the shortest interval of fixed length, "
+        "weighted anew for each bound, so that a looser bound may move an interval as well as widen it.",
     )
 
 
@@ -51,6 +52,6 @@ def _with_breakdowns(results: Results, outcome: str, cohort: str, target: str) -
     largest = []
     for kind, method in dict.fromkeys(zip(found.kind, found.method, strict=True)):
         value = breakdown(results, outcome, cohort, target, kind, method)
-        text = NONE if value is None or pd.isna(value) else f"{value:.2g}"
+        text = NONE if value is None or pd.isna(value) else breakdown_text(value)
         largest.append({"target": target, "kind": kind, "method": method, "estimate": value, "text": text})
     return pd.concat([found.assign(text=texts), pd.DataFrame(largest)], ignore_index=True).assign(cohort=cohort)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.narrative.trends import breakdown_text
 from analysis.narrative.wording import headed, in_sentence, share_text
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, number, p_value, with_bounds
@@ -13,7 +14,7 @@ from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE
 def verdicts_table(results: Results, outcome: str) -> Table:
     """Inputs in rows, what the rule asks of them, and a column for each model."""
     protocol = results.protocol
-    level = f"{1 - protocol.study.conf_level:.0%}"
+    level = f"{protocol.study.level:.0%}"
     found = {model: results.verdict(outcome, model) for model in protocol.model_ids}
     asked = {
         "Verdict": "",
@@ -63,7 +64,7 @@ def _texts(results: Results, row: pd.Series) -> list[str]:
         with_bounds(effect),
         p(row.p_value),
         p(row.holm_p),
-        optional(row.breakdown, f"{row.breakdown:.2g}"),
+        optional(row.breakdown, breakdown_text(row.breakdown)),
         f"{row.specifications:,}",
         optional(row.same_sign, share_text(row.same_sign)),
         optional(row.significant_share, share_text(row.significant_share)),

@@ -163,6 +163,8 @@ def test_one_effect_pools_to_itself() -> None:
     assert (found.mean, found.tau_squared, found.i_squared) == (pytest.approx(0.1), 0.0, 0.0)
     assert found.interval == pytest.approx((0.1 - norm.ppf(0.975) * 0.2, 0.1 + norm.ppf(0.975) * 0.2))
     assert found.shrunken == pytest.approx(np.array([0.1]))
+    cautious = random_effects(np.array([0.1]), np.array([0.2]), LEVEL, "adhoc")
+    assert np.isnan([*cautious.interval, cautious.std_error, cautious.p_value]).all()
     alone = random_effects(np.array([0.1]), np.array([0.2]), LEVEL)
     assert np.isnan([*alone.interval, alone.std_error, alone.p_value, *alone.tau_squared_interval]).all()
 

@@ -16,7 +16,7 @@ from analysis.figures.synthetic import synthetic_figure
 from analysis.figures.trends import relative_figure, smoothness_figure
 from analysis.models.specification_curve import curve_combinations
 from analysis.narrative import choices, counterfactuals, places, trends
-from analysis.narrative.wording import signed
+from analysis.narrative.wording import counted, signed
 from analysis.results import Results
 from analysis.tables.curve import moves_table
 from analysis.tables.sensitivity import absent_table
@@ -208,7 +208,7 @@ def test_a_synthetic_effect_beyond_the_placebos_is_named(undrawn, world, told, o
     clear = world.with_numbers({("sdid", first): CLEAR})
     quiet, loud = (synthetic_figure(told(w), outcome).caption for w in (world, clear))
     assert "no further than placebos' do" in quiet and f"for {first} (synthetic difference-in-differences)" in loud
-    assert "agrees with the main design" in counterfactuals.synthetic_summary(told(world), outcome)
+    assert "include zero where the main design" in counterfactuals.synthetic_summary(told(world), outcome)
     assert f"differs from the main design for {first}." in counterfactuals.synthetic_summary(told(clear), outcome)
 
 
@@ -245,7 +245,9 @@ def test_a_site_that_stands_out_is_named_beside_what_chance_would_give(undrawn, 
     assert f"leaves out zero for one, where chance alone would give 0.4: {name} ({MINUS}5.8%)" in text
     assert "every interval includes zero" in places.single_sites_sentence(told(world), outcome)
     titles = [forest_figure(w, outcome).caption for w in (told(world), clear)]
-    assert "Every single site's interval includes zero" in titles[0] and titles[1].startswith("**1 of 8 single")
+    assert "Every single site's interval includes zero" in titles[0] and titles[1].startswith(
+        "**One of the 8 single sites' intervals leaves out zero."
+    )
 
 
 def test_part_covered_sites_are_diluted_and_out_of_the_pool(world, told, outcome, first):
@@ -287,6 +289,22 @@ def test_sites_smaller_than_every_placebo_are_said_to_look_too_sure(world, told,
     assert "One site is smaller than every placebo site" in places.part_sentence(results, outcome)
     cells = estimates_table(results, outcome, first).cells.set_index("Site")
     assert cells.loc[name, "Notes"] == "Smaller than the placebos"
+    assert "understated" not in places.single_sites_sentence(results, outcome)
+    clear = told(replace(world.with_numbers({("site", name): CLEAR}), small=(name,)))
+    assert "Of these, one is smaller than every placebo site" in places.single_sites_sentence(clear, outcome)
+
+
+def test_synthetic_estimates_of_sites_are_counted_too(world, told, outcome, first):
+    assert "every interval includes zero" in places.synthetic_sites_sentence(told(world), outcome)
+    name = f"{SITES[0]} {first}"
+    text = places.synthetic_sites_sentence(told(world.with_numbers({("sdid", name): CLEAR})), outcome)
+    assert f"leaves out zero for one, where chance alone would give 0.4: {name} ({MINUS}5.8%)" in text
+
+
+def test_sets_beyond_the_figure_are_said_to_be_cut(undrawn, world, told, outcome, first):
+    assert "are cut" not in relative_figure(told(world), outcome).caption
+    wide = world.with_numbers({("trend_sensitivity", first): Number(-0.02, 0.9)})
+    assert "beyond 40% are cut" in relative_figure(told(wide), outcome).caption
 
 
 def test_a_classical_error_that_is_the_larger_is_printed_too(world, told, outcome, first):
@@ -299,8 +317,10 @@ def test_a_classical_error_that_is_the_larger_is_printed_too(world, told, outcom
 def test_the_funnel_says_how_wide_small_and_large_sites_are(undrawn, world, told, outcome, first):
     small, large = f"{SITES[0]} {first}", f"{SITES[-1]} {first}"
     narrow = world.with_numbers({("site", large): Number(-0.02, 0.01)})
+    alike = funnel_figure(told(world), outcome).caption
+    assert "no wider than large ones'" in alike
     caption = funnel_figure(told(narrow), outcome).caption
-    assert "The smaller the site, the wider" in caption and f"250,000 people ({small})" in caption and large in caption
+    assert "Small sites have wider intervals" in caption and f"250,000 people ({small})" in caption and large in caption
     turned = world.with_numbers({("site", small): Number(-0.02, 0.01)})
     assert "no wider" in funnel_figure(told(turned), outcome).caption
 
@@ -336,6 +356,36 @@ def test_a_curve_of_which_nothing_ran_is_said(world, told, outcome, first, proto
         assert "no specification" in choices.curve_sentence(results, outcome, first)
         assert "No specification" in choices.curve_summary(results, outcome)
         assert "could not be worked out" in choices.plain_curve_sentence(results, outcome)
-        assert choices.not_in_curve(results, outcome).startswith("All of the rows")
+        assert choices.not_in_curve(results, outcome).startswith("Of the specifications, all could not")
     finally:
         del results.__dict__["curve"]
+
+
+def test_a_breakdown_value_beyond_what_is_sought_is_said_in_words(world, told, outcome, first):
+    clear = world.with_numbers({("trend_sensitivity", first): CLEAR}).with_ratios(breakdown=math.inf)
+    results = told(clear)
+    text = trends.trends_sentence(results, outcome, first) + trends_table(results, outcome, trends.WHOLE).markdown()
+    assert "more than 20" in text
+    assert "inf" not in text
+
+
+def test_masked_sites_are_counted_and_named(world, told, outcome, protocol):
+    """Only those covered as a whole count; the number of months stands beside the name."""
+    first, second = protocol.model_ids
+    results = told(world)
+    table = results.sites
+    whole = table[(table.coverage == "whole") & (table.model == first)]
+    months = table.masked_months.where(table.site != whole.site.iloc[0], 7).where(table.coverage == "whole", 9)
+    none = table.masked_months * 0
+    for column, said in (
+        (months, f"{whole.site.iloc[0]}, seven months"),
+        (none, f"none of {counted(len(whole))} {first} sites"),
+    ):
+        results.__dict__["sites"] = table.assign(masked_months=column.where(table.model == first, 0))
+        text = places.masked_sentence(results, outcome)
+        assert (
+            said in text
+            and f"none of {counted(sum((table.coverage == 'whole') & (table.model == second)))} {second} sites" in text
+        )
+        assert "nine months" not in text
+    del results.__dict__["sites"]

@@ -46,6 +46,7 @@ def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
         ('estimator = "log_rate"', 'estimator = "probit"', "estimator"),
         ('designs = ["did", "event_study", "growth", "its"]', 'designs = ["did", "guess"]', "designs"),
         ('start = "2016-04"', 'start = "2017-04"', "inside the study's window"),  # year2 would end before it starts
+        ('id = "log_rate"', 'id = "log_rate"\ndesigns = ["did", "sites"]', "'log_rate' asks for sites"),
         ('anchor = "2015-06"', 'anchor = "2015-6-1"', "is not a month"),
         ('event_study_base = "2015-01"', 'event_study_base = "2019-01"', "event_study_base"),
     ],

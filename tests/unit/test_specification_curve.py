@@ -149,11 +149,33 @@ def test_a_choice_about_units_of_another_model_is_none_for_this_cohort(panel: pd
     others = [pooled if s.id == pooled.id else s for s in protocol.specifications]
     changed_protocol = protocol.model_copy(update={"specifications": others})
     rows = _rows(part, changed_protocol, "log_rate", "pooled_unit_treated")
+    assert (rows["MCP"]["id"], rows["PACS"]["id"]) == ("log_rate", "log_rate+pooled_unit_treated")
     assert rows["MCP"]["departures"] == "log_rate" and rows["PACS"]["departures"] == "log_rate;pooled_unit_treated"
     alone = _rows(part, changed_protocol, "log_rate")
     table = curve_table([*rows.values(), *alone.values()])
     assert list(table.cohort) == ["MCP", "PACS", "MCP+PACS", "PACS", "MCP+PACS"]
     assert (rows["PACS"]["n_treated"], alone["PACS"]["n_treated"]) == (2, 1)
+
+
+def test_a_choice_about_a_unit_that_nobody_has_leaves_the_row_as_it_is_without_it(
+    panel: pd.DataFrame, protocol: Protocol
+) -> None:
+    """On areas the pooled unit does not exist: what is crossed with it still runs, under its own name."""
+    rows = _rows(panel, protocol, "log_rate", "pooled_unit_treated")
+    for cohort, row in rows.items():
+        assert (row["id"], row["departures"], row["reason"]) == ("log_rate", "log_rate", ""), cohort
+        assert row["label"] == protocol.specification("log_rate").label
+        assert row["estimate"] == _rows(panel, protocol, "log_rate")[cohort]["estimate"]
+
+
+def test_controls_are_those_like_the_treated_that_are_left(protocol: Protocol, panel: pd.DataFrame) -> None:
+    """U00 has a lasting shift and is left out: what is like U00 alone is no control."""
+    similar = pd.DataFrame({"unit": ["U00", "U01", "U01"], "rank": [1, 1, 2], "similar_unit": ["U10", "U11", "U12"]})
+    tables = UnitTables(frozenset({"U00"}), pd.DataFrame(), similar)
+    made = next(c for c in curve_combinations(protocol) if c.departures == ("no_lasting_shift", "similar_controls"))
+    outcome = protocol.primary_outcomes[0].id
+    sample = build_sample(panel, outcome, ["MCP"], made.specification, protocol, tables)
+    assert list(sample.units) == ["U01", "U11", "U12"]
 
 
 def _made_up(protocol: Protocol, moves: dict[str, float], lost: str | None = None) -> pd.DataFrame:

@@ -349,3 +349,37 @@ def test_equal_sites_are_equal_whatever_the_estimator(protocol: Protocol, estima
     fit = model.fit(np.empty((0, *sample.counts.shape)))
     by_site = np.bincount(sample.cluster, fit.weights.sum(axis=1))
     assert by_site == pytest.approx(by_site.mean(), rel=1e-6)
+
+
+def test_sites_keep_their_estimates_where_no_donor_is_whole(run: Run) -> None:
+    """Every control without a count in some month: no synthetic design, which is said, and every site by itself."""
+
+    def holes(rows: pd.DataFrame) -> pd.DataFrame:
+        number = rows.unit.str[1:].astype(int)
+        return _where(rows, (number > 2) & (rows.month.dt.month == 1 + number % 12) & (rows.month.dt.year == 2016), 0.0)
+
+    found = run(holes, "MCP+PACS", designs=["synthetic", "sites"])
+    reasons = {(cohort, design): reason for _, cohort, _, design, reason in found.absent}
+    assert reasons == {
+        (cohort, "synthetic"): "no control has a count above zero in every month" for cohort in ("MCP+PACS", "sites")
+    }
+    (table,) = found.sites
+    assert len(table) == 3 and table.synthetic.isna().all()
+
+
+def test_a_site_without_a_usable_month_stands_in_the_table_with_the_reason(run: Run) -> None:
+    found = run(lambda rows: _where(rows, rows.unit == "U00", np.nan), "MCP+PACS", designs=["sites"])
+    (table,) = found.sites
+    row = table.set_index("site").iloc[0]
+    assert np.isnan(row.estimate) and not row.in_pool
+    assert row.reason == "no unit of the site has a count above zero in any month"
+
+
+def test_quarters_whose_covariance_is_singular_leave_the_event_study_and_a_reason(run: Run) -> None:
+    """Fewer placebo assignments than quarters: their covariance has no inverse."""
+    found = run(lambda rows: rows, "PACS", designs=["event_study", "trends"])
+    assert {row["design"] for row in found.rows} == {"event_study", "trend_sensitivity"}
+    few = run(lambda rows: rows[rows.unit < "U15"], "PACS", designs=["event_study", "trends"])
+    assert {row["design"] for row in few.rows} == {"event_study"}
+    ((*_, design, reason),) = few.absent
+    assert design == "trend_sensitivity" and "singular" in reason

@@ -125,12 +125,21 @@ def test_a_change_of_an_input_changes_the_verdict(
     assert list(table.verdict) == [word]
 
 
+def test_a_p_value_of_exactly_the_level_is_not_under_it(protocol: Protocol) -> None:
+    """50 of 1,000 draws: the interval touches zero, and neither the verdict nor the share of the curve counts it."""
+    model = protocol.model_ids[0]
+    curve = _curve(protocol, model, [-1] * 10).assign(p_value=50 / 1000)
+    (row,) = verdict_table(_estimates(protocol, model, -0.05, holm=50 / 1000), curve, protocol).to_dict("records")
+    assert (row["significant_share"], row["verdict"]) == (0, "inconclusive")
+    assert protocol.study.level == 0.05
+
+
 def test_the_verdict_follows_from_the_row_beside_it(protocol: Protocol) -> None:
     """A reader who applies the rule to the table's own inputs reaches the table's verdict."""
     model = protocol.model_ids[1]
     table = verdict_table(_estimates(protocol, model, -0.05, pre_p=0.02), _curve(protocol, model, [-1]), protocol)
     for _, row in table.iterrows():
-        assert verdict(evidence(row), 1 - protocol.study.conf_level) == row.verdict
+        assert verdict(evidence(row), protocol.study.level) == row.verdict
 
 
 def test_nothing_estimated_has_no_verdict(protocol: Protocol) -> None:
