@@ -22,7 +22,7 @@ from analysis.narrative.choices import data_choices, variants
 from analysis.narrative.wording import listed, signed
 from analysis.results import Results
 
-ROW_HEIGHT, MARGIN = 0.27, 0.75  # inches
+ROW_HEIGHT, MARGIN = 0.235, 0.75  # inches
 
 
 def choices_figure(results: Results, outcome: str) -> Figure:
@@ -34,7 +34,7 @@ def choices_figure(results: Results, outcome: str) -> Figure:
 def variants_figure(results: Results, outcome: str) -> Figure:
     """The difference-in-differences estimate of each cohort under every specification that ran."""
     every = [choice.id for choice in results.protocol.specifications]
-    return _forest(results, outcome, list(results.protocol.treated_cohorts), every, "choice", wrap=40, row=ROW_HEIGHT)
+    return _forest(results, outcome, list(results.protocol.treated_cohorts), every, "choice", wrap=46, row=ROW_HEIGHT)
 
 
 def _forest(

@@ -106,6 +106,7 @@ def test_poisson_is_a_glm_with_every_dummy(sample: Sample, protocol: Protocol, k
     assert fit.bread[0, 0] == pytest.approx(found.cov_params()[0, 0], rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_least_squares_with_every_dummy(sample: Sample, protocol: Protocol, kind: str, weighted: bool) -> None:
     """Log rates, with and without a weight for each unit: coefficient, fit and CR1 are statsmodels' WLS."""
@@ -137,6 +138,7 @@ def test_own_seasons_are_fixed_effects_of_unit_and_calendar_month(sample: Sample
         assert _std_error(comparison) == pytest.approx(oracle.se()["x0"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_randomisation_statistics_are_brute_force(sample: Sample, protocol: Protocol, kind: str) -> None:
     """Least squares is linear: a placebo's one-step statistic is the t of a full refit on it, to 1e-8."""
     comparison = _comparison(sample, protocol, kind, estimator="log_rate")

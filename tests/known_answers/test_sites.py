@@ -93,6 +93,7 @@ def _post(protocol: Protocol) -> np.ndarray:
 # Estimates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", ["Alone", "Pair", "Third of a place", "Unknown parts"])
 def test_a_site_is_a_plain_regression_on_its_units_and_the_controls(
     site: str, found: tuple[list[dict[str, Any]], pd.DataFrame], panel: pd.DataFrame, protocol: Protocol
