@@ -94,6 +94,7 @@ def _std_error(comparison: Comparison) -> float:
     return float(np.sqrt(cr1_covariance(fit.bread, fit.unit_scores, comparison.cluster)[0, 0]))
 
 
+@pytest.mark.slow
 def test_poisson_is_a_glm_with_every_dummy(sample: Sample, protocol: Protocol, kind: str) -> None:
     """Coefficient, fitted counts and the covariance without clusters are statsmodels'."""
     comparison = _comparison(sample, protocol, kind)

@@ -239,6 +239,7 @@ def _by_linear_programs(
     return bool(eta > 0 and (tail[1] - tail[2]) / (tail[0] - tail[2]) < size), eta
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("target", ["mean", "first", "any"])
 def test_the_moments_are_the_vertices_of_the_linear_program(target: str, hybrid: bool) -> None:

@@ -272,6 +272,7 @@ def test_one_treated_state_bounds_its_effect_only_up_to_its_27_assignments(
 # Castle doctrine: 50 states, 2000–2010, staggered laws (Cheng & Hoekstra 2013)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_castle_doctrine_against_pyfixest(weighted: bool) -> None:
     """Homicide on self-defence laws, plain and weighted by population: estimate, CR1 and CR3 are pyfixest's."""

@@ -452,6 +452,7 @@ def test_error_rates(quantile: float, unscaled_low: float, unscaled_high: float)
 # The real sites
 
 
+@pytest.mark.slow
 def test_all_sites_of_the_real_panel_have_an_estimate(
     real: RealData, protocol: Protocol, specification: Specification
 ) -> None:

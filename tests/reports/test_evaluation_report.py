@@ -389,7 +389,10 @@ def test_every_link_leads_somewhere(built, name):
         if target.startswith("#"):
             assert target[1:] in ids, target
         elif not target.startswith("https://"):
-            assert (built.work.reports / target).is_file(), target
+            file, _, fragment = target.partition("#")
+            assert (built.work.reports / file).is_file(), target
+            if fragment:
+                assert f'id="{fragment}"' in (built.work.reports / file).read_text(encoding="utf-8"), target
 
 
 @pytest.mark.parametrize("name", FLOATS)
