@@ -19,7 +19,7 @@ from plotnine import (
 )
 
 from analysis.figures.theme import START, Figure, canvas, draw, labelled
-from analysis.models.sites import PLACEBO
+from analysis.models.estimates import PLACEBO
 from analysis.narrative.counterfactuals import DAYS, DESIGNS, PER, synthetic_paths
 from analysis.narrative.wording import headed, listed, signed, span
 from analysis.results import Results

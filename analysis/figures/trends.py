@@ -19,8 +19,8 @@ from plotnine import (
 from analysis.figures.theme import MUTED, Figure, canvas, draw, labelled, with_minus
 from analysis.models.trend_sensitivity import FLCI, HYBRID, WHOLE
 from analysis.narrative.trends import RELATIVE, SMOOTHNESS, confidence_sets
-from analysis.narrative.wording import headed, listed, signed
-from analysis.results import Results
+from analysis.narrative.wording import listed, span
+from analysis.results import Estimate, Results
 
 METHOD = {RELATIVE: HYBRID, SMOOTHNESS: FLCI}
 ALLOWED = {
@@ -70,7 +70,7 @@ def _sets_figure(results: Results, outcome: str, kind: str, unit: float) -> Figu
     if len(clear):
         title = f"Where trends {start}, zero is left out for {listed(list(clear.label))}."
     said = [
-        f"{label} from {_ends(rows.iloc[0])} to {_ends(rows.iloc[-1])}"
+        f"{label} from ({span(_set(rows.iloc[0]))}) to ({span(_set(rows.iloc[-1]))})"
         for label, rows in data.groupby("label", observed=True)
     ]
     level = f"{protocol.study.conf_level:.0%}"
@@ -85,7 +85,5 @@ def _sets_figure(results: Results, outcome: str, kind: str, unit: float) -> Figu
     )
 
 
-def _ends(row: pd.Series) -> str:
-    low = "no lower limit" if row.low <= -100 else signed(row.low)
-    high = "no upper limit" if np.isinf(row.high) else signed(row.high)
-    return headed(f"({low}, {high})")
+def _set(row: pd.Series) -> Estimate:
+    return Estimate(row.estimate, row.low, row.high, float("nan"))

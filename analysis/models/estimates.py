@@ -12,6 +12,7 @@ import pandera.pandas as pa
 
 LOG_RATE, PERCENT, RATIO, STATISTIC = "log_rate", "percent", "ratio", "statistic"
 PERCENT_SUFFIX = "_percent"
+PLACEBO = "placebo"  # inference from what the same method finds in other places
 ID_PARTS = ["design", "outcome", "cohort", "specification", "term", "inference"]
 
 ESTIMATES = pa.DataFrameSchema(

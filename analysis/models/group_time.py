@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.errors import DataError
 from analysis.inference.clustered import t_interval
 from analysis.models.estimates import both_scales
+from analysis.models.group_time_input import check_groups, check_panel, refusal
 from analysis.models.poisson import NotIdentified
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol
@@ -81,17 +81,17 @@ def group_time_effects(
     if control not in CONTROLS:
         raise ValueError(f"control is one of {', '.join(CONTROLS)}, not {control!r}")
     fixed = [first_period, *filter(None, [cluster, weights])]
-    _check_panel(table, unit, period, fixed, [outcome, *covariates, *filter(None, [weights])])
+    check_panel(table, unit, period, fixed, [outcome, *covariates, *filter(None, [weights])])
     table = table.sort_values([unit, period], ignore_index=True)
     periods = np.unique(table[period])
     by_unit = table.iloc[:: len(periods)]
     groups = by_unit[first_period].to_numpy(float, na_value=np.nan)
     groups = np.where(groups <= periods[-1], groups, np.nan)
-    _check_groups(groups, by_unit[unit].to_numpy(), periods, control)
+    check_groups(groups, by_unit[unit].to_numpy(), periods, control)
     clusters = pd.factorize(by_unit[cluster])[0] if cluster else np.arange(len(by_unit))
     weight = by_unit[weights].to_numpy(float) if weights else np.ones(len(by_unit))
     if (weight <= 0).any():
-        raise _wrong("a weight that is not above zero", "positive weights", "Leave out units of no weight.", weights)
+        raise refusal("a weight that is not above zero", "positive weights", "Leave out units of no weight.", weights)
     panel = table[[outcome, *covariates]].assign(
         # Units and periods go in by position, so that the library's answers do; 0 is its word for never treated.
         _unit=np.repeat(np.arange(len(by_unit)), len(periods)),
@@ -266,69 +266,3 @@ def _row(term: str, effect: Effect, cluster: np.ndarray, clustered: bool, conf_l
         "ci_low": interval[0], "ci_high": interval[1], "p_value": p_value,
         "notes": "" if effect.supported else LONELY,
     }  # fmt: skip
-
-
-def _check_panel(table: pd.DataFrame, unit: str, period: str, fixed: list[str], values: list[str]) -> None:
-    """Each unit once in each period, nothing missing but ``fixed[0]``, and ``fixed`` the same in all of a unit's rows."""
-    for column in [unit, period, *fixed, *values]:
-        if column not in table:
-            raise _wrong(
-                "no such column", f"one of {', '.join(map(str, table.columns))}", "Name a column of the table.", column
-            )
-    numbers = [period, fixed[0], *values]
-    for column in numbers:
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            raise _wrong(f"{table[column].dtype} values", "numbers", "Turn the column into numbers.", column)
-    for column in [period, fixed[0]]:
-        fractions = table[column].dropna() % 1 != 0
-        if fractions.any():
-            raise _wrong(str(table[column].dropna()[fractions].iloc[0]), "whole numbers", "Number the periods.", column)
-    for column in [unit, period, *fixed[1:], *values]:
-        gaps = ~np.isfinite(table[column]) if column in numbers else table[column].isna()
-        if gaps.any():
-            where = table.loc[gaps, [unit, period]].iloc[0]
-            found = (
-                f"{gaps.sum()} values missing or infinite, the first of unit {where[unit]} in period {where[period]}"
-            )
-            raise _wrong(found, "a value in every row", "Fill the gap or leave the unit out.", column)
-    if table.empty:
-        raise _wrong("no rows", "every unit in every period", "Give a table that is not empty.")
-    repeated = table.duplicated([unit, period])
-    if repeated.any():
-        where = table.loc[repeated, [unit, period]].iloc[0]
-        found = f"more than one row for unit {where[unit]} in period {where[period]}"
-        raise _wrong(found, "one row for each", "Sum or drop the rows that repeat.")
-    present = table.groupby(unit)[period].nunique()
-    short = present.index[present < table[period].nunique()]
-    if len(short):
-        absent = sorted(set(table[period]) - set(table[period][table[unit] == short[0]]))
-        found = f"{len(short)} units lack a period, the first is {short[0]}, which lacks {absent[0]}"
-        raise _wrong(found, "every unit in every period", "Leave out the units with gaps.")
-    for column in fixed:
-        changing = table.groupby(unit)[column].nunique(dropna=False) > 1
-        if changing.any():
-            found = f"more than one value for unit {changing.idxmax()}"
-            raise _wrong(found, "one for each unit", "Give all rows of the unit one value.", column)
-
-
-def _check_groups(groups: np.ndarray, units: np.ndarray, periods: np.ndarray, control: str) -> None:
-    treated = np.isfinite(groups)
-    if not treated.any():
-        raise NotIdentified("no unit is treated in any of the periods")
-    if treated.all() and (control == "never_treated" or len(np.unique(groups)) == 1):
-        raise NotIdentified("every unit is treated: there is no one to compare with")
-    early = groups <= periods[0]
-    if early.any():
-        raise NotIdentified(
-            f"{early.sum()} units are treated from the first period ({periods[0]}) on, the first is {units[early][0]}: "
-            "there is no period before to compare with"
-        )
-    between = treated & ~np.isin(groups, periods)
-    if between.any():
-        raise NotIdentified(
-            f"unit {units[between][0]} is first treated in {groups[between][0]:.0f}, which is not in the table"
-        )
-
-
-def _wrong(found: str, expected: str, action: str, column: str | None = None) -> DataError:
-    return DataError("table of units and periods", found, expected, action, column=column)

@@ -16,12 +16,11 @@ import pandas as pd
 from analysis.inference.randomisation import Assignments, assignment_matrix, draw_assignments, one_step
 from analysis.models.absorbed import NotIdentified
 from analysis.models.did import compare, infer
-from analysis.models.estimates import both_scales
+from analysis.models.estimates import PLACEBO, both_scales
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol, Specification
 
-PLACEBO = "placebo"
 MONTHS_A_YEAR = 12
 
 

@@ -24,12 +24,21 @@ from analysis.inference.placebo_sites import scaled_placebo
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
 from analysis.models.absorbed import NotIdentified
 from analysis.models.did import compare
-from analysis.models.estimates import LOG_RATE, PERCENT, RATIO, STATISTIC, both_scales, minimum_detectable, single_scale
+from analysis.models.estimates import (
+    LOG_RATE,
+    PERCENT,
+    PLACEBO,
+    RATIO,
+    STATISTIC,
+    both_scales,
+    minimum_detectable,
+    single_scale,
+)
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample, UnitTables, build_sample
 from analysis.protocol import Protocol, Specification
 
-DESIGN, PLACEBO, REML, KNAPP_HARTUNG, ADHOC = "site", "placebo", "REML", "REML_knapp_hartung", "REML_adhoc"
+DESIGN, REML, KNAPP_HARTUNG, ADHOC = "site", "REML", "REML_knapp_hartung", "REML_adhoc"
 WHOLE, PART, UNKNOWN_PART = "whole", "part", "unknown part"
 DILUTED, MASKED, SHIFTED, LEFT_OUT, SMALLER = (
     "diluted", "masked_months", "lasting_shift", "unit_left_out", "smaller_than_placebos",

@@ -22,14 +22,13 @@ from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.placebo_sites import scaled_placebo
 from analysis.models.absorbed import NotIdentified
 from analysis.models.did import fitted_without_treatment
-from analysis.models.estimates import both_scales
+from analysis.models.estimates import PLACEBO, both_scales
 from analysis.models.its import Series
 from analysis.models.sample import Sample
 from analysis.models.sites import SMALLER_SAID
 from analysis.models.synthetic_fit import SDID, SYNTHETIC_CONTROL, Fits, fit_synthetic
 from analysis.protocol import Protocol
 
-PLACEBO = "placebo"
 FEWEST_MONTHS = 6  # before the start
 FEWEST_DONORS = 2  # of a placebo
 POOR_FIT = 0.95  # share of placebos that fit better, from which the row says so

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.models.sites import PLACEBO
+from analysis.models.estimates import PLACEBO
 from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
 from analysis.narrative.wording import counted, interval, listed, p_text, plain, signed, span
 from analysis.results import Estimate, Results

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.models.robustness import MONTHS_A_YEAR, PLACEBO
+from analysis.models.estimates import PLACEBO
+from analysis.models.robustness import MONTHS_A_YEAR
 from analysis.narrative.wording import above_or_below, beyond_zero, counted, headed, listed, share_text, signed, span
 from analysis.protocol import NO_MODEL
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results

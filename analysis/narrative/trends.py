@@ -10,7 +10,7 @@ from analysis.inference.parallel_trends import LARGEST_RELATIVE
 from analysis.models.estimates import LOG_RATE, PERCENT_SUFFIX, RATIO
 from analysis.models.event_study import MONTHS_A_QUARTER
 from analysis.models.trend_sensitivity import CONDITIONAL, DESIGN, FIRST, FLCI, HYBRID, WHOLE
-from analysis.narrative.wording import above_or_below, counted, interval, listed, signed, span
+from analysis.narrative.wording import above_or_below, counted, headed, interval, listed, signed, span
 from analysis.results import PRIMARY, Estimate, Results
 from analysis.verdict import SMALLEST_BREAKDOWN
 
@@ -99,8 +99,7 @@ def trends_summary(results: Results, outcome: str) -> str:
             "in units of the largest departure from quarter to quarter before the start, the event study's mean effect leaves out zero up to "
             f"{listed(some)}"
         )
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]} [@rambachan2023]."
+    return f"{headed('; '.join(parts))} [@rambachan2023]."
 
 
 def reach_sentence(results: Results, outcome: str) -> str:
@@ -118,8 +117,8 @@ def reach_sentence(results: Results, outcome: str) -> str:
         return ""
     quarters = (results.protocol.months >= results.protocol.study.programme_start).sum() // MONTHS_A_QUARTER
     return (
-        f"That is a high bar. Departures add up from quarter to quarter, and with {counted(quarters)} quarters after the start a breakdown value of "
-        f"{SMALLEST_BREAKDOWN:g} would have taken a mean effect, measured from the last quarter before the start, of about {listed(parts)}."
+        f"A breakdown value of {SMALLEST_BREAKDOWN:g} is a high bar: departures add up from quarter to quarter, and with {counted(quarters)} quarters after "
+        f"the start it would have taken a mean effect, measured from the last quarter before the start, of about {listed(parts)}."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.models.sites import PLACEBO
+from analysis.models.estimates import PLACEBO
 from analysis.narrative.counterfactuals import DESIGNS, synthetic_fit, synthetic_weights
 from analysis.narrative.wording import counted, headed
 from analysis.results import Results
