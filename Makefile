@@ -26,10 +26,10 @@ PYTEST := $(VENV)/bin/python -m pytest
 # What each arrow depends on: published files → panel → estimates → reports.
 COMMON := analysis/protocol.toml $(wildcard analysis/*.py)
 FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
-PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls dtoc/*.xls ons/* gp_lists/* lookup/* imd/*)))
+PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ae/*.xls dtoc/*.xls ons/* gp_lists/* lookup/* imd/*)))
 CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
 MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
-REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv
+REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv reports/its_simulation.csv
 REPORTS := $(wildcard reports/*.qmd)
 
 PANEL := $(BUILD)/data/panel.parquet
@@ -37,10 +37,10 @@ ESTIMATES := $(BUILD)/results/estimates.parquet
 HEADLINE := $(BUILD)/reports/headline.txt
 READY := $(VENV)/.ready
 
-.PHONY: help report test check bench simulation data snapshot clean doctor
+.PHONY: help report test check bench simulation its-simulation data snapshot clean doctor
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 report: $(HEADLINE) ## render the evaluation, HTML and PDF, from published data
 	@cat $(HEADLINE)
@@ -61,6 +61,9 @@ bench: $(PANEL) ## time the stages and print ratios
 
 simulation: $(PANEL) ## simulate the error rates of every method, about an hour; writes reports/simulation.csv
 	@$(RUN) simulation
+
+its-simulation: $(PANEL) ## the same for interrupted time series, some minutes; writes reports/its_simulation.csv
+	@$(RUN) its-simulation
 
 snapshot: $(READY) ## rewrite the embedded snapshot from the full published data
 	@$(RUN) snapshot

@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> int:
     reports.add_argument("names", nargs="*", help="reports to render, by name; all of them by default")
     simulation = stages.add_parser("simulation", help="simulated error rates → reports/simulation.csv")
     simulation.add_argument("--draws", type=int, default=5000, help="panels for each case (5000)")
+    of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
+    of_series.add_argument("--draws", type=int, default=2000, help="series for each autocorrelation (2000)")
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
@@ -57,6 +59,9 @@ def _run(choice: argparse.Namespace, work: Workspace) -> None:
         elif choice.stage == "simulation":
             with _timed("Simulation: how often each method errs"):
                 stages.run_simulation(work, _progress, os.cpu_count() or 1, choice.draws)
+        elif choice.stage == "its-simulation":
+            with _timed("Simulation: how often each method for interrupted time series errs"):
+                stages.run_its_simulation(work, _progress, os.cpu_count() or 1, choice.draws)
         elif choice.stage == "snapshot":
             with _timed("Snapshot: summing the panel to sites and STP areas"):
                 stages.write_snapshot(work, _say)

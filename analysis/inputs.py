@@ -16,11 +16,13 @@ from analysis.cleaning.cohorts import read_cohorts
 from analysis.cleaning.covariates import COVARIATES, SIMILAR, similar_units, unit_covariates
 from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
 from analysis.cleaning.local_authorities import local_authority_rows
+from analysis.cleaning.national import first_national_month, national_table, read_national
 from analysis.cleaning.panel import Cleaned, clean, england, outcomes_from, tidy
-from analysis.cleaning.snapshot import POPULATION, read_population, read_snapshot
+from analysis.cleaning.snapshot import NATIONAL_FILE, POPULATION, read_population, read_snapshot
 from analysis.errors import StudyError
 from analysis.protocol import Protocol
 from analysis.sources.acquire import acquire
+from analysis.sources.ae import read_ae
 from analysis.sources.dtoc import read_all_dtoc
 from analysis.sources.gp_lists import read_gp_lists
 from analysis.sources.imd import read_imd
@@ -52,12 +54,13 @@ class Reference:
     similar_units: pd.DataFrame
 
 
-def published_files(work: Workspace, protocol: Protocol, further: bool = True) -> dict[Pin, Path]:
+def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = False) -> dict[Pin, Path]:
     """A verified local file for each pin that the study needs.
 
     The monthly returns can be downloaded. The files behind population and names have no address of their own; where
     none of them is here, the embedded tables made from them stand in, so that the returns alone are enough.
-    The ``further`` files, delayed transfers and deprivation, are taken where they are at hand and the lookups are too.
+    Further files are taken where they are at hand: earlier returns and the A&E series for England's totals and, unless the snapshot
+    is to be made, delayed transfers and deprivation, where the lookups are there too.
 
     Raises
     ------
@@ -74,9 +77,10 @@ def published_files(work: Workspace, protocol: Protocol, further: bool = True) -
     needed = [*months.values(), *([] if embedded else reference)]
     cache = work.build / "downloads"
     files = acquire(needed, work.data_raw, work.mirror, cache)
-    if embedded or not further:
-        return files
-    return files | acquire(_further(pins, protocol, folders), work.data_raw, work.mirror, cache)
+    further = _for_england(pins, protocol, folders)
+    if not (embedded or for_snapshot):
+        further += _further(pins, protocol, folders)
+    return files | acquire(further, work.data_raw, work.mirror, cache)
 
 
 def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> tuple[Cleaned, Reference]:
@@ -86,7 +90,8 @@ def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path])
     cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
     known = geography.known_codes | set(protocol.study.outside_panel)
     paths = _by_month(files, "mar")
-    mar = read_all_mar(paths, known)
+    returns = read_all_mar(paths, known)
+    mar = [file for file in returns if pd.Timestamp(file.month) in protocol.months]
     for file in mar:
         check_organisations(file, geography.in_force(file.month) | set(protocol.study.outside_panel), paths[file.month])
     attributes = assemble.unit_attributes(cohorts, reference.unit_names, geography, protocol)
@@ -97,6 +102,8 @@ def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path])
         notes=assemble.notes_by_month(mar),
         protocol=protocol,
     )
+    ae = [read_ae(path) for pin, path in files.items() if pin.source == "ae"]
+    cleaned = replace(cleaned, national=national_table(returns, ae[0] if ae else None, protocol))
     delays = _by_month(files, "dtoc")
     if delays and reference.lsoas is not None:
         authorities = local_authority_rows(
@@ -138,7 +145,7 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
     ledger = pd.read_csv(work.snapshot / work.ledger.name, keep_default_na=False)
     shifts = pd.DataFrame(columns=["outcome", "unit", "unit_name", "month", "ratio"])
     made_from = json.loads((work.snapshot / work.data_provenance.name).read_text(encoding="utf-8"))
-    return Cleaned(panel, ledger, shifts), reference, made_from
+    return Cleaned(panel, ledger, shifts, read_national(work.snapshot / NATIONAL_FILE)), reference, made_from
 
 
 def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> Reference | None:
@@ -170,6 +177,14 @@ def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
     geography = build_geography(read_ccg_changes(work.ccg_changes), codes, protocol.study.boundaries)
     empty = [pd.DataFrame(columns=columns) for columns in (COVARIATES, SIMILAR)]
     return Reference(geography, unit_names, population, None, None, *empty)
+
+
+def _for_england(pins: Sequence[Pin], protocol: Protocol, folders: Sequence[Path | None]) -> list[Pin]:
+    """The A&E series, and the returns of the months before the study if all of them are at hand."""
+    first, last = first_national_month(protocol), protocol.study.start - pd.DateOffset(months=1)
+    earlier = [pin for pin in pins_of(pins, "mar") if pin.month and first.date() <= pin.month <= last.date()]
+    whole = len(earlier) == len(pd.date_range(first, last, freq="MS")) and all(locate(pin, folders) for pin in earlier)
+    return [pin for pin in pins_of(pins, "ae") if locate(pin, folders)] + (earlier if whole else [])
 
 
 def _further(pins: Sequence[Pin], protocol: Protocol, folders: Sequence[Path | None]) -> list[Pin]:

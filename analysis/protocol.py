@@ -18,6 +18,8 @@ PROTOCOL_FILE = Path(__file__).with_name("protocol.toml")
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
 REST = "rest"  # the cohort of everyone in no model
 NO_MODEL = "none"
+ENGLAND_COHORT = "england"  # everyone
+MONTHS_A_YEAR = 12
 
 
 def _month(value: Any) -> pd.Timestamp:
@@ -91,6 +93,8 @@ class Outcome(_Table):
     plain: str = ""
     measure: str
     source: Literal["mar", "dtoc"] = "mar"  # Monthly Activity Return, or delayed transfers of care by local authority
+    working_days: bool = False  # its series follow the working days of a month, and Easter
+    england_from: Month | None = None  # first month in which England's total is comparable with today's
 
 
 class Quality(_Table):
@@ -152,6 +156,10 @@ class Specification(_Table):
     start_shift: int = 0
     departure: Share | None = None
     baseline: Count | None = None
+    seasonality: Literal["harmonics", "calendar_months"] = "harmonics"
+    phase_in: Annotated[int, Field(ge=0)] = 0
+    known_breaks: bool = False
+    fill_masked: bool = True
     draws: Count
 
     @property
@@ -182,10 +190,39 @@ class Inference(_Table):
     evaluability: dict[str, Count]
 
 
+class KnownBreak(_Table):
+    unit: str
+    month: Month
+    outcomes: list[str]
+    label: str
+    source: str
+
+
+class NationalCheck(_Table):
+    """A national series from another source, against which England's total of an outcome is held."""
+
+    id: str
+    label: str
+    definition: str
+    outcome: str
+    start: Month
+
+
 class Its(_Table):
     harmonics: Count
     hac_lags: Count
-    effect_month: Count
+    effect_months: Annotated[list[Count], Field(min_length=1)]
+    fewest_months: Count
+    fewest_months_between: Count
+    pseudo_cohorts: Count
+    diagnostic_lags: Count
+    known_breaks: list[KnownBreak] = []
+    national_checks: list[NationalCheck] = []
+
+    @property
+    def effect_month(self) -> int:
+        """The month at which the effect is read off the model where one is named."""
+        return max(self.effect_months)
 
 
 class Report(_Table):

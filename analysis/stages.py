@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.cleaning.national import read_national
 from analysis.cleaning.panel import CCG, Cleaned
-from analysis.cleaning.snapshot import summarise
+from analysis.cleaning.snapshot import NATIONAL_FILE, summarise
 from analysis.errors import MachineError
 from analysis.files import write_together
 from analysis.inputs import Reference, clean_published, clean_snapshot, published_files
@@ -36,6 +37,7 @@ def build_data(work: Workspace, say: Say) -> None:
             work.data_provenance: _json(provenance),
             work.ledger: cleaned.ledger,
             work.shifts: cleaned.shifts,
+            work.national: cleaned.national,
         }
     )
 
@@ -45,12 +47,13 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> None:
     # Imported here because it takes seconds, and the data stage needs none of it.
     from analysis.models.evaluate import evaluate, job_count
 
-    work.require(work.panel, work.shifts, work.units, work.similar_units)
+    work.require(work.panel, work.shifts, work.units, work.similar_units, work.national)
     protocol = load_protocol(work.protocol_file)
     panel = pd.read_parquet(work.panel)
     shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
+    national = read_national(work.national)
     with progress(job_count(panel, protocol)) as tick:
-        results = evaluate(panel, shifts, covariates, similar, protocol, workers, tick)
+        results = evaluate(panel, shifts, covariates, similar, national, protocol, workers, tick)
     write_together(
         {
             work.estimates: results.estimates,
@@ -68,26 +71,43 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> None:
 def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:
     """Write the table of error rates, with the seed and the commit that made it, among the reports' sources."""
     from analysis.inference.simulation import chunk_count, simulate
-    from analysis.publish.provenance import commit
 
     work.require(work.panel, work.units)
     protocol = load_protocol(work.protocol_file)
     panel, units = pd.read_parquet(work.panel), pd.read_csv(work.units)
     with progress(chunk_count(protocol, draws)) as tick:
         table = simulate(panel, units, protocol, draws, workers, tick)
+    write_together({work.simulation: _signed(table, work, protocol)})
+
+
+def run_its_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:
+    """The same of the methods for interrupted time series."""
+    from analysis.inference.its_simulation import chunk_count, simulate_its
+
+    work.require(work.panel)
+    protocol = load_protocol(work.protocol_file)
+    with progress(chunk_count(protocol, draws)) as tick:
+        table = simulate_its(pd.read_parquet(work.panel), protocol, draws, workers, tick)
+    write_together({work.its_simulation: _signed(table, work, protocol)})
+
+
+def _signed(table: pd.DataFrame, work: Workspace, protocol: Protocol) -> pd.DataFrame:
+    """A simulated table with the seed and the commit that made it."""
+    from analysis.publish.provenance import commit
+
     head, clean = commit(work.root)
-    made_by = head if clean else f"{head}, with changes"
-    write_together({work.simulation: table.assign(seed=protocol.study.seed, commit=made_by)})
+    return table.assign(seed=protocol.study.seed, commit=head if clean else f"{head}, with changes")
 
 
 def write_snapshot(work: Workspace, say: Say) -> None:
     """Write the embedded snapshot from the full published data."""
     protocol = load_protocol(work.protocol_file)
-    files = published_files(work, protocol, further=False)
+    files = published_files(work, protocol, for_snapshot=True)
     cleaned, reference = clean_published(work, protocol, files)
     if reference.stp_of is None:
         raise SetUnavailable("The snapshot needs the lookups and population files as well as the monthly returns.")
-    tables = summarise(cleaned.panel, reference.stp_of) | {work.ledger.name: cleaned.ledger}
+    tables = summarise(cleaned.panel, reference.stp_of)
+    tables |= {NATIONAL_FILE: cleaned.national, work.ledger.name: cleaned.ledger}
     provenance = _json(_provenance(cleaned, files))
     write_together(
         {work.snapshot / name: table for name, table in tables.items()}

@@ -80,6 +80,11 @@ class Workspace:
         return self.build / "data" / "similar_units.csv"
 
     @property
+    def national(self) -> Path:
+        """England's totals by month."""
+        return self.build / "data" / "national.csv"
+
+    @property
     def data_provenance(self) -> Path:
         return self.build / "data" / "provenance.json"
 
@@ -107,6 +112,11 @@ class Workspace:
     def simulation(self) -> Path:
         """Simulated error rates: committed, since they take far longer than everything else."""
         return self.root / "reports" / "simulation.csv"
+
+    @property
+    def its_simulation(self) -> Path:
+        """The same of the methods for interrupted time series."""
+        return self.root / "reports" / "its_simulation.csv"
 
     @property
     def not_run(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pandera.pandas as pa
@@ -44,11 +44,13 @@ PANEL = pa.DataFrameSchema(
 
 @dataclass(frozen=True)
 class Cleaned:
-    """``panel`` as in the data dictionary; ``ledger`` of flagged unit-months; ``shifts`` of level, listed only."""
+    """``panel`` as in the data dictionary; ``ledger`` of flagged unit-months; ``shifts`` of level, listed only; ``national``:
+    England's published totals, longer than the panel."""
 
     panel: pd.DataFrame
     ledger: pd.DataFrame
     shifts: pd.DataFrame
+    national: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def clean(

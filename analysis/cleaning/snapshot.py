@@ -22,7 +22,7 @@ from analysis.errors import StudyError
 from analysis.protocol import NO_MODEL, Protocol
 from analysis.tabular import read_table
 
-SERIES, UNITS, POPULATION = "series.csv", "units.csv", "population.csv"
+SERIES, UNITS, POPULATION, NATIONAL_FILE = "series.csv", "units.csv", "population.csv", "national.csv"
 NUMBERS = ["value_published", "population_published", "value", "population"]
 SERIES_COLUMNS = ["unit", "month", "outcome", *NUMBERS, "quality"]
 UNIT_COLUMNS = ["unit", "unit_name", *ATTRIBUTES]

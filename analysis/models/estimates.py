@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-LOG_RATE, PERCENT, RATIO, STATISTIC = "log_rate", "percent", "ratio", "statistic"
+LOG_RATE, PERCENT, RATIO, STATISTIC, COUNT = "log_rate", "percent", "ratio", "statistic", "count"
 PERCENT_SUFFIX = "_percent"
 PLACEBO = "placebo"  # inference from what the same method finds in other places
 ID_PARTS = ["design", "outcome", "cohort", "specification", "term", "inference"]
@@ -19,7 +19,7 @@ ESTIMATES = pa.DataFrameSchema(
     {
         "estimate_id": pa.Column(str, unique=True),
         **{name: pa.Column(str) for name in ID_PARTS[:5]},
-        "scale": pa.Column(str, pa.Check.isin([LOG_RATE, PERCENT, RATIO, STATISTIC])),
+        "scale": pa.Column(str, pa.Check.isin([LOG_RATE, PERCENT, RATIO, STATISTIC, COUNT])),
         "estimate": pa.Column(float, nullable=True),
         "std_error": pa.Column(float, nullable=True),
         "ci_low": pa.Column(float, nullable=True),

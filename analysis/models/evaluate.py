@@ -11,7 +11,9 @@ from analysis.cleaning.panel import CCG, ENGLAND
 from analysis.cleaning.quality import PENDING, assess
 from analysis.inference.multiple import holm_rows
 from analysis.models.estimates import estimates_table
-from analysis.models.job import Found, Job, Rows, run_job
+from analysis.models.job import run_job
+from analysis.models.national import national_series
+from analysis.models.record import Found, Job, Rows
 from analysis.models.sample import UnitTables, why_not
 from analysis.models.sites import SITES
 from analysis.models.specification_curve import (
@@ -42,13 +44,15 @@ def evaluate(
     shifts: pd.DataFrame,
     covariates: pd.DataFrame,
     similar: pd.DataFrame,
+    national: pd.DataFrame,
     protocol: Protocol,
     workers: int,
     tick: Callable[[], None],
 ) -> Results:
     """Run every job and collect the tables. ``tick`` is called as each job ends; ``workers`` never changes a result.
 
-    ``shifts`` are lasting changes of level [outcome, unit, …], ``covariates`` one row a unit, ``similar`` [unit, rank, similar_unit].
+    ``shifts`` are lasting changes of level [outcome, unit, …], ``covariates`` one row a unit, ``similar`` [unit, rank, similar_unit],
+    ``national`` England's totals [outcome, month, value].
     """
     known = known_of_units(panel, shifts, covariates, similar, protocol)
     jobs, absent = _jobs(panel, known, protocol)
@@ -61,6 +65,8 @@ def evaluate(
         combined += found
         tick()
     curve = curve_table(combined)
+    england, paths, missing = national_series(national, str(panel.dataset.iloc[0]), protocol)
+    parts.append(Found(england, {"its_series": [paths]} if len(paths) else {}, absent=missing))
     rows = [row for part in parts for row in part.rows]
     rows += holm_rows(rows, protocol)
     estimates = estimates_table(rows)

@@ -1,113 +1,167 @@
-"""Interrupted time series: segmented regression of monthly log rates, single-group and controlled.
+"""Interrupted time series: segmented regression of one series by every method, and beside its pseudo-cohorts.
 
-log(rate per head per day) = level + trend + harmonics + level change + slope change · months since the start.
-The controlled series is the log of the ratio of the cohort's rate to the rest's, so that what moves both drops out.
-Ordinary least squares with Newey–West errors (Bartlett weights, small-sample factor n/(n − k), Student's t).
-Source of the model: Bernal, Cummins & Gasparrini (2017), Int J Epidemiol 46(1).
+Single-group (``its``): a group's rate per head per day. Controlled (``cits``): the group against the rest of England, on the log
+of the ratio of their rates. With the same design for both, the difference of two regressions is the regression of the
+difference, whose own residuals carry the correlation between the two; what moves both drops out. ``cits_synthetic``: the
+group against its synthetic control.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 
-from analysis.models.did import fitted_without_treatment
-from analysis.models.estimates import both_scales
-from analysis.models.sample import Sample
+from analysis.inference.pseudo_cohorts import PSEUDO_COHORTS, Judgement
+from analysis.models.estimates import COUNT, both_scales, minimum_detectable, single_scale
+from analysis.models.its_methods import HAC, KENWARD_ROGER, METHODS, OLS, Fitted, check_noise
+from analysis.models.segments import LEVEL, MEAN, SLOPE, Segments
+from analysis.models.series import Series
 from analysis.protocol import Protocol
 
-HAC = "HAC"
-MONTHS_A_YEAR = 12
+SINGLE, CONTROLLED, AGAINST_SYNTHETIC = "its", "cits", "cits_synthetic"
+FEWER_METHODS = (HAC, KENWARD_ROGER)  # where a choice is tried, and all methods would say little more
+CUMULATIVE = "cumulative"
+
+Rows = list[dict[str, Any]]
+Judge = Callable[[np.ndarray], Judgement]  # of a contrast (k), the series beside its pseudo-cohorts
 
 
 @dataclass(frozen=True)
-class Series:
-    """Monthly counts and population of a group of units, and the days in each month."""
+class Interrupted:
+    """A series with its design, and how to ``judge`` a contrast beside pseudo-cohorts, where the design has them."""
 
-    months: pd.DatetimeIndex
-    counts: np.ndarray
-    population: np.ndarray
-
-    @property
-    def log_rate(self) -> np.ndarray:
-        """Log of the count per head per day."""
-        return np.log(self.counts / self.population / self.months.days_in_month.to_numpy())
+    series: Series
+    design: Segments
+    judge: Judge | None = None
+    notes: str = ""
 
 
-def cohort_series(sample: Sample, members: np.ndarray, complete: bool = True) -> Series:
-    """Sum the units where ``members`` is true.
+def its_rows(one: Interrupted, kind: str, methods: Iterable[str], protocol: Protocol) -> Rows:
+    """Every contrast of the design by each method, the cumulative effect, and the smallest change that each could have found.
 
-    ``complete`` fills what is masked with fitted values from the Poisson model without treatment, so that the sum
-    stands for the same people in every month; otherwise masked people leave the sum, numerator and denominator.
+    Effects are log points of the rate (a month, for slopes and trends) and per cent; ``cumulative`` is counted in admissions, or
+    whatever the outcome counts, over the months after the start.
+
+    Raises
+    ------
+    NotIdentified
+        The series has no noise, or a method has no estimate.
     """
-    counts = np.nan_to_num(sample.counts)
-    population = np.nan_to_num(sample.population)
-    if complete:
-        absent = np.maximum(sample.population_full - population, 0.0)
-        counts = counts + fitted_without_treatment(sample) * absent
-        population = population + absent
-    return Series(sample.months, counts[members].sum(axis=0), population[members].sum(axis=0))
+    check_noise(one.series, one.design)
+    rows: Rows = []
+    for name in methods:
+        rows += _method_rows(one, kind, name, METHODS[name](one.series, one.design, protocol.its), protocol)
+    if one.judge:
+        rows += _pseudo_rows(one, kind, protocol)
+    return rows
 
 
-def segmented_regression(
-    months: pd.DatetimeIndex, outcome: np.ndarray, protocol: Protocol, **context: Any
-) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Level and slope change and the effect late in the programme, and the series that a figure needs.
+def its_path(one: Interrupted, protocol: Protocol) -> pd.DataFrame:
+    """What a figure needs: [month, observed, fitted, counterfactual, counterfactual_low, counterfactual_high], log scale.
 
-    ``outcome`` is a log rate, or a log rate ratio, by month. The slope is in log points a month; the effect is the
-    fitted departure from the counterfactual in the protocol's ``effect_month``, counted from 1.
-
-    Returns
-    -------
-    rows of the estimates table, and [month, observed, fitted, counterfactual, counterfactual_low, counterfactual_high]
-    (log scale; the band is the interval of the counterfactual's mean).
+    By least squares and pseudo-cohorts where the series has any, else by REML. The band is where the counterfactual lies if the
+    departure from it is at either end of its interval: it leaves out the fitted line where that interval leaves out zero. Months
+    of phasing in have no fitted value, and months before the start no band.
     """
-    rule, conf_level = protocol.its, protocol.study.conf_level
-    design = _design(months, protocol)
-    fit = sm.OLS(outcome, design).fit(
-        cov_type="HAC", cov_kwds={"maxlags": rule.hac_lags, "use_correction": True}, use_t=True
-    )
-    late = rule.effect_month - 1
-    contrasts = {
-        "level": {"level_change": 1.0},
-        "slope": {"slope_change": 1.0},
-        f"effect_{rule.effect_month}": {"level_change": 1.0, "slope_change": float(late)},
-    }
-    rows: list[dict[str, Any]] = []
-    for term, weights in contrasts.items():
-        contrast = pd.Series(weights).reindex(design.columns, fill_value=0.0)
-        test = fit.t_test(contrast.to_numpy())
-        low, high = test.conf_int(alpha=1 - conf_level)[0]
-        rows += both_scales(
-            term, HAC, test.effect.item(), (float(low), float(high)), std_error=float(test.sd.item()),
-            p_value=float(test.pvalue), n_obs=len(outcome),
-            notes=f"Newey–West, {rule.hac_lags} lags; {rule.harmonics} harmonic pairs", **context,
-        )  # fmt: skip
-    without = fit.get_prediction(design.assign(level_change=0.0, slope_change=0.0)).summary_frame(alpha=1 - conf_level)
-    path = pd.DataFrame(
+    design, conf_level = one.design, protocol.study.conf_level
+    fit = METHODS[OLS if one.judge else KENWARD_ROGER](one.series, design, protocol.its)
+    fitted = design.matrix @ fit.coefficients
+    without = (design.matrix - design.change) @ fit.coefficients
+    low, high = (np.full(len(fitted), np.nan) for _ in range(2))
+    for month in np.flatnonzero(design.after):
+        departure = design.change[month]  # the departure is this contrast of the coefficients
+        interval = one.judge(departure).interval if one.judge else fit.test(departure, conf_level)[2]
+        low[month], high[month] = fitted[month] - interval[1], fitted[month] - interval[0]
+    phasing = np.array([name.startswith("phase_in") for name in design.columns])
+    gone = design.matrix[:, phasing].any(axis=1)
+    plain = without - design.matrix[:, phasing] @ fit.coefficients[phasing]
+    return pd.DataFrame(
         {
-            "month": months,
-            "observed": outcome,
-            "fitted": np.asarray(fit.fittedvalues),
-            "counterfactual": without["mean"].to_numpy(),
-            "counterfactual_low": without["mean_ci_lower"].to_numpy(),
-            "counterfactual_high": without["mean_ci_upper"].to_numpy(),
+            "month": design.months,
+            "observed": one.series.log_rate,
+            "fitted": np.where(gone, np.nan, fitted),
+            "counterfactual": plain,
+            "counterfactual_low": low,
+            "counterfactual_high": high,
         }
     )
-    return rows, path
 
 
-def _design(months: pd.DatetimeIndex, protocol: Protocol) -> pd.DataFrame:
-    start = months.get_loc(protocol.study.programme_start)
-    time = np.arange(len(months), dtype=float)
-    columns = {"constant": np.ones(len(months)), "trend": time}
-    for pair in range(1, protocol.its.harmonics + 1):
-        angle = 2 * np.pi * pair * months.month.to_numpy() / MONTHS_A_YEAR
-        columns |= {f"sine_{pair}": np.sin(angle), f"cosine_{pair}": np.cos(angle)}
-    after = (time >= start).astype(float)
-    columns |= {"level_change": after, "slope_change": after * (time - start)}
-    return pd.DataFrame(columns)
+def _method_rows(one: Interrupted, kind: str, name: str, fit: Fitted, protocol: Protocol) -> Rows:
+    conf_level = protocol.study.conf_level
+    context: dict[str, Any] = {"design": kind, "n_obs": len(one.series.counts)}
+    said = "; ".join(filter(None, [fit.notes, one.design.notes, one.notes]))
+    rows: Rows = []
+    for term, contrast in one.design.contrasts.items():
+        estimate, error, interval, p_value = fit.test(contrast, conf_level)
+        rows += both_scales(term, name, estimate, interval, std_error=error, p_value=p_value, notes=said, **context)
+        rows += _detectable(term, name, kind, interval, context, protocol)
+    if MEAN in one.design.contrasts:
+        total, gradient = _cumulative(one, fit.coefficients)
+        error = float(np.sqrt(gradient @ fit.covariance @ gradient))
+        found = fit.judge(total, error, fit.degrees(one.design.contrasts[MEAN]), conf_level)
+        rows.append(_count_row(name, found[0], found[2], error, found[3], said, context))
+    return rows
+
+
+def _pseudo_rows(one: Interrupted, kind: str, protocol: Protocol) -> Rows:
+    """Least-squares estimates judged beside pseudo-cohorts; the cumulative effect has the critical value of the mean effect."""
+    assert one.judge is not None
+    context: dict[str, Any] = {"design": kind, "n_obs": len(one.series.counts)}
+    judged: dict[str, Judgement] = {term: one.judge(contrast) for term, contrast in one.design.contrasts.items()}
+    said = "; ".join(filter(None, [one.notes, one.design.notes]))
+    rows: Rows = []
+    for term, found in judged.items():
+        rows += both_scales(
+            term, PSEUDO_COHORTS, found.estimate, found.interval, std_error=found.std_error, p_value=found.p_value, notes=said, **context
+        )  # fmt: skip
+        rows += _detectable(term, PSEUDO_COHORTS, kind, found.interval, context, protocol)
+    if MEAN in judged:
+        fit = METHODS[OLS](one.series, one.design, protocol.its)
+        total, gradient = _cumulative(one, fit.coefficients)
+        error = float(np.sqrt(gradient @ fit.covariance @ gradient))
+        mean = judged[MEAN]
+        reach = mean.critical_value * error
+        rows.append(
+            _count_row(PSEUDO_COHORTS, total, (total - reach, total + reach), error, mean.p_value, said, context)
+        )
+    return rows
+
+
+def _cumulative(one: Interrupted, coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+    """Counts added over the months after the start by the fitted change (negative: avoided), and its gradient (k).
+
+    Both what was fitted and what would have been without the change are uncertain, and vary together.
+    """
+    design, after = one.design, one.design.after
+    with_change, without = design.matrix[after], (design.matrix - design.change)[after]
+    fitted = one.series.exposure[after] * np.exp(with_change @ coefficients)
+    expected = one.series.exposure[after] * np.exp(without @ coefficients)
+    return float(fitted.sum() - expected.sum()), fitted @ with_change - expected @ without
+
+
+def _count_row(
+    name: str,
+    total: float,
+    interval: tuple[float, float],
+    error: float,
+    p_value: float,
+    notes: str,
+    context: dict[str, Any],
+) -> dict[str, Any]:
+    row = single_scale(CUMULATIVE, name, COUNT, total, interval, p_value=p_value, notes=notes, **context)
+    return row | {"std_error": error}
+
+
+def _detectable(
+    term: str, name: str, kind: str, interval: tuple[float, float], context: dict[str, Any], protocol: Protocol
+) -> Rows:
+    if term not in (LEVEL, SLOPE, f"effect_{protocol.its.effect_month}") or name not in (KENWARD_ROGER, PSEUDO_COHORTS):
+        return []
+    half_width = (interval[1] - interval[0]) / 2
+    found = minimum_detectable(half_width, protocol.study.conf_level, protocol.inference.power)
+    return both_scales(f"mde_{kind}_{term}", name, found, **context | {"design": "power"})

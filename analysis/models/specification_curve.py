@@ -52,11 +52,11 @@ class CurveJob:
 
 
 def curve_combinations(protocol: Protocol) -> list[Combination]:
-    """The primary specification, every even number of crossed choices, and every other specification alone."""
+    """The primary specification, every even number of crossed choices, and every other one of this design alone."""
     crossed = protocol.specification_curve.crossed
     groups = [group for size in range(0, len(crossed) + 1, 2) for group in combinations(crossed, size)]
     made = [_choices(group, protocol) for group in groups]
-    alone = [(s.id,) for s in protocol.specifications[1:] if s.choices not in made]
+    alone = [(s.id,) for s in protocol.specifications[1:] if "did" in s.designs and s.choices not in made]
     return [
         Combination(group, combined(group, protocol), fraction)
         for fraction, every in ((True, groups), (False, alone))

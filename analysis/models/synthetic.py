@@ -21,10 +21,9 @@ import pandas as pd
 from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.placebo_sites import scaled_placebo
 from analysis.models.absorbed import NotIdentified
-from analysis.models.did import fitted_without_treatment
 from analysis.models.estimates import PLACEBO, both_scales
-from analysis.models.its import Series
 from analysis.models.sample import Sample
+from analysis.models.series import Series, completed
 from analysis.models.sites import SMALLER_SAID
 from analysis.models.synthetic_fit import SDID, SYNTHETIC_CONTROL, Fits, fit_synthetic
 from analysis.protocol import Protocol
@@ -67,7 +66,7 @@ class Pool:
         if not whole.any():
             raise NotIdentified("no control has a count above zero in every month")
         self.units = controls.units[whole]
-        self.series = Series(series.months, series.counts[whole], series.population[whole])
+        self.series = series[whole]
         self.left_out = int((~sample.treated).sum() - whole.sum())
         self.placebos: Callable[[int, int], Placebos] = cache(self._placebos)
         self._seed, self._draws = seed, protocol.inference.variant_draws
@@ -116,15 +115,9 @@ def synthetic_designs(
     NotIdentified
         No treated unit has a usable month; a month has no count; the months before the start, or the controls, are too few.
     """
-    seen = _counted(sample)
-    if not seen.treated.any():
-        raise NotIdentified("no treated unit has a usable month")
     pool = pool or Pool(sample, seed, protocol)
-    series = _together(_complete(seen), np.flatnonzero(seen.treated))
-    if not (series.counts > 0).all():
-        raise NotIdentified("the treated units have a month without any count, which has no logarithm")
-    treated, sites = int(seen.treated.sum()), len(np.unique(seen.cluster[seen.treated]))
-    placebos = pool.placebos(sites if sites > 1 else treated, treated)
+    seen, series, placebos = _target(sample, pool)
+    treated, sites = int(seen.treated.sum()), _sites(seen)
     size = float(series.counts[: pool.before].sum())
     notes = [placebos.notes]
     notes += ["scaled by size"] if sites == 1 else []
@@ -167,6 +160,40 @@ def synthetic_designs(
     return rows, pd.DataFrame(summaries), named, pd.concat(paths, ignore_index=True)
 
 
+def synthetic_series(sample: Sample, pool: Pool) -> tuple[Series, np.ndarray, str]:
+    """The treated units' counts against those expected at the rate of their synthetic control, and the gaps of the placebos.
+
+    The gaps (P × T) are log rate ratios too, of sets of controls and their own synthetic controls; the text says which sets.
+
+    Raises
+    ------
+    NotIdentified
+        As ``synthetic_designs``.
+    """
+    seen, series, placebos = _target(sample, pool)
+    donors = np.ones((1, len(pool.units)), bool)
+    treated = int(seen.treated.sum())
+    fit = fit_synthetic(pool.series.log_rate, series.log_rate[None], donors, pool.before, SYNTHETIC_CONTROL, treated)
+    synthetic = series.log_rate - fit.gaps[0]
+    return series.relative_to(synthetic), placebos.fits[SYNTHETIC_CONTROL].gaps, placebos.notes
+
+
+def _target(sample: Sample, pool: Pool) -> tuple[Sample, Series, Placebos]:
+    """The units that can be used, the treated ones among them as one series, and the placebos to judge it by."""
+    seen = _counted(sample)
+    if not seen.treated.any():
+        raise NotIdentified("no treated unit has a usable month")
+    series = _together(_complete(seen), np.flatnonzero(seen.treated))
+    if not (series.counts > 0).all():
+        raise NotIdentified("the treated units have a month without any count, which has no logarithm")
+    treated, sites = int(seen.treated.sum()), _sites(seen)
+    return seen, series, pool.placebos(sites if sites > 1 else treated, treated)
+
+
+def _sites(sample: Sample) -> int:
+    return len(np.unique(sample.cluster[sample.treated]))
+
+
 def _ratio_p(fit: Fits, others: Fits) -> float:
     return p_value(np.append(fit.rmse_ratio(), others.rmse_ratio()))
 
@@ -183,13 +210,11 @@ def _counted(sample: Sample) -> Sample:
 
 
 def _complete(sample: Sample) -> Series:
-    """Every unit's counts and population (n × T), what is masked filled as ``cohort_series`` does."""
-    population = np.nan_to_num(sample.population)
-    absent = np.maximum(sample.population_full - population, 0.0)
-    counts = np.nan_to_num(sample.counts) + fitted_without_treatment(sample) * absent
-    return Series(sample.months, counts, population + absent)
+    """Every unit's series (n × T), what is masked filled."""
+    counts, population = completed(sample)
+    return Series(sample.months, counts, population * sample.months.days_in_month.to_numpy())
 
 
 def _together(series: Series, members: np.ndarray) -> Series:
     """The sums of the rows that ``members`` lists (k, or P × k for P sums)."""
-    return Series(series.months, series.counts[members].sum(axis=-2), series.population[members].sum(axis=-2))
+    return Series(series.months, series.counts[members].sum(axis=-2), series.exposure[members].sum(axis=-2))

@@ -16,7 +16,7 @@ MOST = 3  # choices that a sentence names
 def data_choices(results: Results) -> list[Specification]:
     """The specifications that ran and differ in the data alone: every design is estimated under each of them."""
     ran = set(results.estimates.specification)
-    return [s for s in results.protocol.specifications if "its" in s.designs and s.id in ran]
+    return [s for s in results.protocol.specifications if "growth" in s.designs and s.id in ran]
 
 
 def sensitivity_sentence(results: Results, outcome: str, cohort: str) -> str:

@@ -1,0 +1,56 @@
+"""England's totals by month, as published: longer series than the panel's, and another publication to hold them against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.cleaning.panel import outcomes_from
+from analysis.protocol import Protocol
+from analysis.sources.mar import MarFile
+from analysis.tabular import read_table
+
+NATIONAL = ["outcome", "month", "value"]
+AE_MEASURE = "emergency_admissions_total"
+
+
+def national_table(returns: Iterable[MarFile], ae: pd.DataFrame | None, protocol: Protocol) -> pd.DataFrame:
+    """[outcome, month, value]: England's published totals of the return, from the first comparable month of each outcome on,
+    and the series of the protocol's national checks, to the end of the study. Direct commissioning is in the totals.
+
+    ``ae``: the A&E time series, None where it is not at hand.
+    """
+    totals = [
+        (outcome.id, pd.Timestamp(file.month), file.england[outcome.measure])
+        for outcome in outcomes_from("mar", protocol)
+        for file in returns
+        if pd.Timestamp(file.month) >= (outcome.england_from or protocol.study.start)
+    ]
+    parts = [pd.DataFrame(totals, columns=NATIONAL)]
+    if ae is not None:
+        for check in protocol.its.national_checks:
+            held = ae[(ae.month >= check.start) & (ae.month <= protocol.study.end)]
+            parts.append(held[["month"]].assign(outcome=check.id, value=held[AE_MEASURE])[NATIONAL])
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(month=table.month.astype("datetime64[us]")).sort_values(["outcome", "month"], ignore_index=True)
+
+
+def first_national_month(protocol: Protocol) -> pd.Timestamp:
+    """The first month of which a return of all England is of use."""
+    starts = [outcome.england_from or protocol.study.start for outcome in outcomes_from("mar", protocol)]
+    return min([protocol.study.start, *starts])
+
+
+def read_national(path: Path) -> pd.DataFrame:
+    """The table as it was written.
+
+    Raises
+    ------
+    DataError
+        The file is not there or lacks a column.
+    """
+    table = read_table(path, NATIONAL)
+    month = pd.to_datetime(table.month).astype("datetime64[us]")
+    return table.assign(month=month, value=table.value.astype(float))[NATIONAL]

@@ -1,0 +1,138 @@
+"""The interrupted time series of a sample: of its treated places, of the rest, and of the one against the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from analysis.inference.pseudo_cohorts import PSEUDO_COHORTS, Beside, PseudoCohorts
+from analysis.models.absorbed import NotIdentified
+from analysis.models.estimates import both_scales
+from analysis.models.its import SINGLE, Interrupted, Rows
+from analysis.models.its_methods import KENWARD_ROGER, METHODS
+from analysis.models.sample import Sample
+from analysis.models.segments import LEVEL, SLOPE, Break, Segments, segments
+from analysis.models.series import Series, cohort_series
+from analysis.models.synthetic import Pool, synthetic_series
+from analysis.protocol import Outcome, Protocol, Specification
+
+PLACEBO_START = "cits_placebo_start"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What is asked of a ``sample``: the series of its treated places, by the rules of one specification.
+
+    ``pseudo`` are the pseudo-cohorts among its controls; samples with the same controls share them.
+    """
+
+    sample: Sample
+    outcome: Outcome
+    specification: Specification
+    protocol: Protocol
+    pseudo: PseudoCohorts
+
+    def of(self, kind: str, trends: bool = True) -> Interrupted:
+        """The single-group or the controlled series; without ``trends``, with the step alone.
+
+        Raises
+        ------
+        NotIdentified
+            As ``cohort_series`` and ``segments``; or the controls are too few for pseudo-cohorts.
+        """
+        doses = self.sample.dose[self.sample.treated]
+        design = self._design(self.sample.treated, trends)
+        notes = (
+            ""
+            if (doses == 1).all()
+            else "places weighted by the share covered; the part not covered dilutes the effect"
+        )
+        if kind == SINGLE:
+            return Interrupted(self._treated, design, notes=notes)
+        placebos, said = self.pseudo.of(tuple(sorted(doses.tolist())))
+        series = self._treated.relative_to(self._rest.log_rate)
+        return self._beside(series, placebos.log_rate, design, "; ".join(filter(None, [said, notes])))
+
+    def rest(self) -> Interrupted:
+        """The single-group series of the controls."""
+        return Interrupted(self._rest, self._design(~self.sample.treated))
+
+    def against_synthetic(self, pool: Pool) -> Interrupted:
+        """The treated places against their synthetic control, beside those of the pool's placebos.
+
+        Weights are chosen to meet the months before the start, so that errors from the residuals are too small: only the
+        comparison with placebos, whose weights were chosen in the same way, is fair.
+        """
+        series, gaps, notes = synthetic_series(self.sample, pool)
+        design = self._design(self.sample.treated)
+        return self._beside(series, gaps, design, notes)
+
+    def _beside(self, series: Series, placebos: np.ndarray, design: Segments, notes: str) -> Interrupted:
+        judge = Beside(series.log_rate, placebos, design, self.protocol.study.conf_level)
+        return Interrupted(series, design, judge, notes)
+
+    @cached_property
+    def _treated(self) -> Series:
+        return cohort_series(self.sample, self.sample.dose * self.sample.treated, self.specification.fill_masked)
+
+    @cached_property
+    def _rest(self) -> Series:
+        return cohort_series(self.sample, ~self.sample.treated, self.specification.fill_masked)
+
+    def _design(self, members: np.ndarray, trends: bool = True) -> Segments:
+        protocol, shift = self.protocol, self.specification.start_shift
+        start = protocol.study.programme_start + pd.DateOffset(months=shift)
+        breaks = self.breaks(members)
+        return segments(self.sample.months, start, protocol.its, self.outcome, self.specification, breaks, trends)
+
+    def breaks(self, members: np.ndarray) -> list[Break]:
+        """The known breaks of the units where ``members`` is true, if the specification gives them a step of their own."""
+        if not self.specification.known_breaks:
+            return []
+        units = set(self.sample.units[members])
+        return [
+            Break(known.month, known.label)
+            for known in self.protocol.its.known_breaks
+            if known.unit in units and self.outcome.id in known.outcomes
+        ]
+
+
+def placebo_starts(groups: Groups, draws: int, seed: int) -> Rows:
+    """Level and slope changes of the controlled series at every admissible month before the start, from those months alone.
+
+    Raises
+    ------
+    NotIdentified
+        As ``Groups.of``; there are too few months before the start for any placebo start.
+    """
+    protocol, sample, rule = groups.protocol, groups.sample, groups.protocol.its
+    before = sample.restrict(np.asarray(sample.months < protocol.study.programme_start))
+    starts = before.months[rule.fewest_months : len(before.months) - rule.fewest_months + 1]
+    if not len(starts):
+        raise NotIdentified(
+            f"{len(before.months)} months before the start: none has {rule.fewest_months} on either side"
+        )
+    pseudo = PseudoCohorts(before.only(~before.treated), draws, seed, groups.specification.fill_masked)
+    earlier = replace(groups, sample=before, pseudo=pseudo)
+    level = protocol.study.conf_level
+    placebos, _ = pseudo.of(tuple(sorted(before.dose[before.treated].tolist())))
+    series = earlier._treated.relative_to(earlier._rest.log_rate)
+    rows: Rows = []
+    for start in starts:
+        design = segments(before.months, start, rule, groups.outcome, groups.specification)
+        fit = METHODS[KENWARD_ROGER](series, design, rule)
+        for term in (LEVEL, SLOPE):
+            contrast = design.contrasts[term]
+            beside = Beside(series.log_rate, placebos.log_rate, design, level)(contrast)
+            judged = (beside.estimate, beside.std_error, beside.interval, beside.p_value)
+            for method, found in ((KENWARD_ROGER, fit.test(contrast, level)), (PSEUDO_COHORTS, judged)):
+                estimate, error, interval, p_value = found
+                rows += both_scales(
+                    f"{term}_from_{start:%Y-%m}", method, estimate, interval, std_error=error, p_value=p_value,
+                    design=PLACEBO_START, n_obs=len(series.counts),
+                    notes=f"months before the programme only; placebo start {start:%B %Y}",
+                )  # fmt: skip
+    return rows

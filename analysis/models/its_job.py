@@ -1,0 +1,69 @@
+"""The interrupted time series of one job: the cohort, the rest and every site, single-group and controlled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from analysis.inference.pseudo_cohorts import PseudoCohorts
+from analysis.models.its import AGAINST_SYNTHETIC, CONTROLLED, FEWER_METHODS, SINGLE, Interrupted, its_path, its_rows
+from analysis.models.its_checks import autocorrelation, diagnostics
+from analysis.models.its_groups import PLACEBO_START, Groups, placebo_starts
+from analysis.models.its_methods import METHODS
+from analysis.models.record import Record, Rows
+from analysis.models.sample import Sample
+from analysis.models.sites import site_samples
+from analysis.models.synthetic import Pool
+from analysis.protocol import REST
+
+
+def interrupted_series(record: Record, sample: Sample, seed: int, synthetic: bool, sites: bool) -> None:
+    """Record every series of the job's sample. ``synthetic``: the cohort against its synthetic control too; ``sites``: each site."""
+    job, draws = record.job, record.job.protocol.its.pseudo_cohorts
+    rest = sample.only(~sample.treated)
+    pseudo = PseudoCohorts(rest, draws, seed, job.specification.fill_masked)
+    groups = Groups(sample, job.outcome, job.specification, job.protocol, pseudo)
+    _both_kinds(record, groups)
+    if job.pooled and not job.specification.known_breaks:
+        record.attempt(SINGLE, lambda: _series(record, SINGLE, groups.rest, REST), rest, REST)
+    if job.headline and job.outcome.role != "negative_control":
+        record.attempt(PLACEBO_START, lambda: placebo_starts(groups, draws, seed), sample)
+    if synthetic:
+
+        def against_synthetic() -> Interrupted:
+            return groups.against_synthetic(Pool(sample, seed, job.protocol))
+
+        record.attempt(AGAINST_SYNTHETIC, lambda: _series(record, AGAINST_SYNTHETIC, against_synthetic), sample)
+    if sites:
+        samples, controls = site_samples(job.panel, job.outcome.id, job.specification, job.protocol, job.tables)
+        among = PseudoCohorts(controls, draws, seed, job.specification.fill_masked)
+        for site, each in samples.items():
+            _both_kinds(record, replace(groups, sample=each, pseudo=among), site)
+
+
+def _both_kinds(record: Record, groups: Groups, cohort: str | None = None) -> None:
+    """The single-group and the controlled series; where known breaks are asked for, only of those who have one."""
+    if record.job.specification.known_breaks and not groups.breaks(groups.sample.treated):
+        return
+    for kind in (SINGLE, CONTROLLED):
+
+        def with_trends(kind: str = kind) -> Rows:
+            return _series(record, kind, lambda: groups.of(kind), cohort)
+
+        def step_alone(kind: str = kind) -> Rows:
+            return its_rows(groups.of(kind, trends=False), kind, FEWER_METHODS, record.job.protocol)
+
+        record.attempt(kind, with_trends, groups.sample, cohort)
+        if record.job.headline:
+            record.attempt(f"{kind} without trends", step_alone, groups.sample, cohort)
+
+
+def _series(record: Record, kind: str, build: Callable[[], Interrupted], cohort: str | None = None) -> Rows:
+    """One series by every method; where a choice is tried, by few of them."""
+    one, protocol = build(), record.job.protocol
+    rows = its_rows(one, kind, METHODS if record.job.headline else FEWER_METHODS, protocol)
+    record.keep("its_series", its_path(one, protocol), cohort, design=kind)
+    if record.job.headline:
+        record.keep("its_diagnostics", diagnostics(one, protocol.its), cohort, design=kind)
+        record.keep("its_autocorrelation", autocorrelation(one, protocol.its), cohort, design=kind)
+    return rows

@@ -1,0 +1,82 @@
+"""England as a whole: its own interrupted time series, and the return's totals against those of another publication.
+
+Nothing began everywhere in the month that the programme did, so that a change of England's level or slope is what such a model
+finds by itself. The total relative to another publication of the same activity would change where the counting did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.models.absorbed import NotIdentified
+from analysis.models.its import CONTROLLED, SINGLE, Interrupted, its_path, its_rows
+from analysis.models.its_methods import METHODS
+from analysis.models.segments import segments
+from analysis.models.series import Series
+from analysis.protocol import ENGLAND_COHORT, Outcome, Protocol
+
+Rows = list[dict[str, Any]]
+
+
+def national_series(
+    national: pd.DataFrame, dataset: str, protocol: Protocol
+) -> tuple[Rows, pd.DataFrame, list[tuple[str, ...]]]:
+    """Rows of the estimates table, the series as ``its_series`` holds them, and what could not be estimated.
+
+    ``national`` is [outcome, month, value]. Rates are per day, not per head: the trend takes up a steady growth of population.
+    """
+    specification = protocol.specifications[0]
+    rows: Rows = []
+    paths: list[pd.DataFrame] = []
+    absent: list[tuple[str, ...]] = []
+    for name, outcome, kind, series, notes in _wanted(national, protocol):
+        labels = {"outcome": name, "cohort": ENGLAND_COHORT, "specification": specification.id, "design": kind}
+        try:
+            if series is None:
+                raise NotIdentified("not in this data set")
+            design = segments(series.months, protocol.study.programme_start, protocol.its, outcome, specification)
+            one = Interrupted(series, design, notes=notes)
+            found = its_rows(one, kind, METHODS, protocol)
+        except NotIdentified as problem:
+            absent.append((name, ENGLAND_COHORT, specification.id, kind, str(problem)))
+            continue
+        window = f"{series.months[0]:%Y-%m}/{series.months[-1]:%Y-%m}"
+        context = {
+            "n_units": 1,
+            "n_treated": 1,
+            "window": window,
+            "dataset": dataset,
+            "conf_level": protocol.study.conf_level,
+        }
+        rows += [labels | row | context for row in found]
+        paths.append(its_path(one, protocol).assign(**labels))
+    return rows, pd.concat(paths, ignore_index=True) if paths else pd.DataFrame(), absent
+
+
+def _wanted(national: pd.DataFrame, protocol: Protocol) -> Iterator[tuple[str, Outcome, str, Series | None, str]]:
+    """Every outcome by itself, each check by itself, and the outcome against it: id, outcome, kind, series and notes."""
+    held = {name: rows.set_index("month").value for name, rows in national.groupby("outcome")}
+    for outcome in protocol.outcomes:
+        if outcome.source == "mar":
+            yield outcome.id, outcome, SINGLE, _per_day(held.get(outcome.id)), "per day"
+    for check in protocol.its.national_checks:
+        outcome, other = protocol.outcome(check.outcome), held.get(check.id)
+        yield check.id, outcome, SINGLE, _per_day(other), "per day"
+        ours = held.get(check.outcome)
+        against = None
+        if other is not None and ours is not None:
+            both = pd.concat([ours, other], axis=1, join="inner")
+            months = pd.DatetimeIndex(both.index)
+            against = Series(months, *(both.iloc[:, column].to_numpy(float) for column in (0, 1)))
+        yield check.outcome, outcome, CONTROLLED, against, f"against {check.label}"
+
+
+def _per_day(values: pd.Series | None) -> Series | None:
+    if values is None:
+        return None
+    months = pd.DatetimeIndex(values.index)
+    return Series(months, values.to_numpy(float), np.asarray(months.days_in_month, float))
