@@ -91,6 +91,7 @@ class Outcome(_Table):
     definition: str
     role: Literal["primary", "secondary", "negative_control"]
     plain: str = ""
+    unit: str  # what is counted, in the plural
     measure: str
     source: Literal["mar", "dtoc"] = "mar"  # Monthly Activity Return, or delayed transfers of care by local authority
     working_days: bool = False  # its series follow the working days of a month, and Easter
@@ -216,6 +217,8 @@ class Its(_Table):
     fewest_months_between: Count
     pseudo_cohorts: Count
     diagnostic_lags: Count
+    largest_size: Share
+    size_up_to: Share
     known_breaks: list[KnownBreak] = []
     national_checks: list[NationalCheck] = []
 

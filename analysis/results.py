@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -70,6 +71,11 @@ class Results:
     def sites(self) -> pd.DataFrame:
         return self._table("sites")
 
+    @cached_property
+    def its_methods(self) -> pd.DataFrame:
+        """Every series by every method, and whether the methods disagree."""
+        return self._table("its_methods")
+
     def _table(self, name: str) -> pd.DataFrame:
         text = {"departures": str, "reason": str, "control": str, "flags": str, "unit_names": str}
         return pd.read_csv(self.work.table(name), dtype=text).fillna(dict.fromkeys(text, ""))
@@ -89,7 +95,12 @@ class Results:
     @cached_property
     def simulation(self) -> pd.DataFrame | None:
         """Error rates of the inference methods, with the seed and commit that made them; None where they were not made."""
-        return pd.read_csv(self.work.simulation) if self.work.simulation.is_file() else None
+        return _signed_table(self.work.simulation)
+
+    @cached_property
+    def its_simulation(self) -> pd.DataFrame | None:
+        """The same of the methods for interrupted time series."""
+        return _signed_table(self.work.its_simulation)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -102,6 +113,12 @@ class Results:
         )
         numbers = ["value", "ci_low", "ci_high"]
         return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
+
+    def fact(self, beginning: str) -> int:
+        """The fact of ``programme_facts.csv`` whose name begins so."""
+        table = read_table(self.work.data_raw / "programme_facts.csv", ["fact", "value", "source"])
+        (value,) = table.value[table.fact.str.startswith(beginning)]
+        return int(value)
 
     @property
     def dataset(self) -> str:
@@ -148,6 +165,11 @@ class Results:
         key = "/".join([design, outcome, cohort, specification, term + PERCENT_SUFFIX, inference])
         return self.percent(design, outcome, cohort, term, inference, specification) if key in self.ids else None
 
+    def count(self, design: str, outcome: str, cohort: str, term: str, inference: str) -> Estimate:
+        """One number of the primary specification that is counted, not a change in percent."""
+        row = self.estimates.loc["/".join([design, outcome, cohort, PRIMARY, term, inference])]
+        return Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+
     @cached_property
     def ids(self) -> frozenset[str]:
         return frozenset(self.estimates.index)
@@ -193,6 +215,11 @@ class Results:
         """
         rise = self.percent("power", outcome, cohort, term, inference, specification).value
         return 100 - 100 / (1 + rise / 100), rise
+
+
+def _signed_table(file: Path) -> pd.DataFrame | None:
+    """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
+    return pd.read_csv(file, dtype={"commit": str}) if file.is_file() else None
 
 
 def load_results(work: Workspace | None = None) -> Results:

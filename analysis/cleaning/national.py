@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.cleaning.panel import outcomes_from
+from analysis.errors import DataError
 from analysis.protocol import Protocol
 from analysis.sources.mar import MarFile
 from analysis.tabular import read_table
@@ -49,8 +50,15 @@ def read_national(path: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        The file is not there or lacks a column.
+        The file is not there, lacks a column, or has a month of an outcome twice.
     """
     table = read_table(path, NATIONAL)
+    twice = table.duplicated(["outcome", "month"])
+    if twice.any():
+        row = int(twice.to_numpy().argmax())
+        raise DataError(
+            path, f"{table.outcome[row]} of {table.month[row]} twice", "one row for each month of an outcome",
+            "Build the data again, or restore the file.", row=row + 2, column="month",
+        )  # fmt: skip
     month = pd.to_datetime(table.month).astype("datetime64[us]")
     return table.assign(month=month, value=table.value.astype(float))[NATIONAL]

@@ -1,10 +1,9 @@
-"""Paths through time: admissions per head, the event study, and the controlled interrupted time series."""
+"""Paths through time: admissions per head, and the event study."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from plotnine import (
     aes,
@@ -13,12 +12,9 @@ from plotnine import (
     geom_line,
     geom_linerange,
     geom_point,
-    geom_ribbon,
     geom_vline,
     labs,
     scale_color_manual,
-    scale_fill_manual,
-    scale_linetype_manual,
     scale_x_continuous,
     scale_x_datetime,
     scale_y_continuous,
@@ -27,10 +23,9 @@ from plotnine import (
 from analysis.cleaning.panel import ANALYSED
 from analysis.figures.theme import MUTED, START, Figure, canvas, draw, labelled, with_minus
 from analysis.narrative.effects import event_path
-from analysis.narrative.series import late_departure
-from analysis.narrative.wording import above_or_below, counted, headed, listed, signed, span
+from analysis.narrative.wording import counted, headed, listed, signed
 from analysis.protocol import NO_MODEL, REST
-from analysis.results import Estimate, Results
+from analysis.results import Results
 
 
 def rate_figure(results: Results, outcome: str) -> Figure:
@@ -103,63 +98,3 @@ def event_study_figure(results: Results, outcome: str, cohorts: Sequence[str] = 
         f"pointwise {level} intervals (CR1); thin bars: a {level} band for all quarters at once, by randomisation; {band}.",
         data=data[["label", "event_time", "estimate", "ci_low", "ci_high", "band_low", "band_high"]],
     )
-
-
-def controlled_series_figure(results: Results, outcome: str) -> Figure:
-    """The cohort's rate relative to the rest's, the fitted segments, and the dashed counterfactual."""
-    protocol = results.protocol
-    rows = results.its_series.query("design == 'cits' and specification == 'primary' and outcome == @outcome")
-    rows = rows[rows.cohort.isin(protocol.model_ids)]
-    values = ["observed", "fitted", "counterfactual", "counterfactual_low", "counterfactual_high"]
-    data = labelled(rows.assign(**np.exp(rows[values])), protocol.cohort_labels)
-    after = data[data.month >= protocol.study.programme_start]
-    lines = pd.concat(
-        [
-            data.assign(y=data.fitted, line="fitted"),
-            after.assign(y=after.counterfactual, line="counterfactual"),
-        ]
-    )
-    plot = (
-        canvas(data, aes("month", color="cohort"))
-        + geom_vline(xintercept=protocol.study.programme_start, **START)
-        + geom_ribbon(
-            aes(ymin="counterfactual_low", ymax="counterfactual_high", fill="cohort"),
-            data=after,
-            alpha=0.15,
-            color="none",
-        )
-        + geom_point(aes(y="observed"), size=1, alpha=0.65)
-        + geom_line(aes(y="y", linetype="line", group="line"), data=lines, size=0.8)
-        + facet_wrap("label", nrow=1)
-        + scale_color_manual(values=protocol.cohort_colours, guide=None)
-        + scale_fill_manual(values=protocol.cohort_colours, guide=None)
-        + scale_linetype_manual(
-            values={"fitted": "solid", "counterfactual": "dashed"}, breaks=["fitted", "counterfactual"]
-        )
-        + scale_x_datetime(date_breaks="1 year", date_labels="%Y")
-        + labs(x="", y="Rate ÷ rate in the rest of England")
-    )
-    month = protocol.its.effect_month
-    late = {model: late_departure(results, outcome, model) for model in protocol.model_ids}
-    gaps = listed(
-        [f"{above_or_below(e.value)} it for {protocol.cohort_labels[m]} ({span(e)})" for m, e in late.items()]
-    )
-    return Figure(
-        svg=draw(plot, 2.9),
-        alt=f"Controlled interrupted time series. In month {month} the series stand, against their counterfactual, {gaps}.",
-        caption=f"**{_departure_title(results, late)}** In month {month}, against the counterfactual: {gaps}. Rate relative to the rest of "
-        "England by month; points: observed; solid: segmented regression; dashed: its counterfactual, with the interval of its mean.",
-        data=data[["label", "month", *values]],
-    )
-
-
-def _departure_title(results: Results, late: dict[str, Estimate]) -> str:
-    labels = results.protocol.cohort_labels
-    clear = {model: effect for model, effect in late.items() if effect.excludes_zero}
-    unclear = [labels[model] for model in late if model not in clear]
-    parts = [
-        f"{labels[m]} stands {'below' if e.value < 0 else 'above'} where its earlier trend points"
-        for m, e in clear.items()
-    ]
-    parts += [f"for {listed(unclear)} no difference is clear"] if unclear else []
-    return f"{headed('; '.join(parts))}."

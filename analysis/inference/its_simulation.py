@@ -16,10 +16,19 @@ import pandas as pd
 
 from analysis.cleaning.panel import CCG
 from analysis.errors import MachineError
-from analysis.inference.pseudo_cohorts import PSEUDO_COHORTS, Beside, PseudoCohorts, least_squares
-from analysis.models.its_methods import ARIMA_ML, METHODS, NEGATIVE_BINOMIAL
+from analysis.inference.pseudo_cohorts import Beside, PseudoCohorts, least_squares
+from analysis.models.its_methods import METHODS
+from analysis.models.its_terms import (
+    ARIMA_ML,
+    AUTOREGRESSIVE,
+    LEVEL,
+    NEGATIVE_BINOMIAL,
+    PSEUDO_COHORTS,
+    REAL_PLACES,
+    SLOPE,
+)
 from analysis.models.sample import Sample, build_sample
-from analysis.models.segments import LEVEL, SLOPE, Segments, segments
+from analysis.models.segments import Segments, segments
 from analysis.models.series import Series, cohort_series
 from analysis.parallel import run_jobs
 from analysis.protocol import Protocol
@@ -29,7 +38,6 @@ EFFECTS = ((0.0, 0.0), (-0.02, -0.002))  # level and slope, log points
 CHUNK = 50  # series of one job, whatever the number of workers
 SLOW = (ARIMA_ML, NEGATIVE_BINOMIAL)  # each takes longer than all the others together, so they judge fewer series
 SLOW_EVERY = 5
-AUTOREGRESSIVE, REAL_PLACES = "autoregressive", "real_places"
 BURN_IN = 100
 
 
@@ -136,7 +144,7 @@ def judged_by_all(
         for at, term in enumerate(world.terms):
             contrast = design.contrasts[term]
             estimate, error, _, none = fit.test(contrast, conf_level)
-            beyond = fit.judge(estimate - contrast @ truth, error, fit.degrees(contrast), conf_level)
+            beyond = fit.judge(estimate - float(contrast @ truth), error, fit.degrees(contrast), conf_level)
             judged[number, at] = estimate, error, none, beyond[3]
     if placebos is not None:
         for at, term in enumerate(world.terms):

@@ -4,8 +4,9 @@ An interrupted time series asks for more than its residuals can know: that the t
 How often that fails by itself is seen in other places. A pseudo-cohort is a set of as many controls as the cohort has units,
 set against the other controls (Linden 2018, J Eval Clin Pract 24(2), has the idea for single places). The statistic is the
 least-squares estimate over its usual error, so that small and noisy places do not count as unusual for that alone; that error
-need not be right, since every pseudo-cohort is judged by the same one. Exact if places are exchangeable and the effect is the
-same everywhere. An effect that is constant in log points moves an estimate and leaves its error, so that the interval is the
+need not be right, since every pseudo-cohort is judged by the same one. All but exact if places are exchangeable and the effect
+is the same everywhere: a pseudo-cohort has fewer others to be set against than the cohort has, which tells with few controls
+(with nineteen, a test at 5% errs in 5.2%). An effect that is constant in log points moves an estimate and leaves its error, so that the interval is the
 estimate with the critical value of the statistics on either side.
 """
 
@@ -25,7 +26,6 @@ from analysis.models.sample import Sample
 from analysis.models.segments import Segments
 from analysis.models.series import Series, group_series
 
-PSEUDO_COHORTS = "pseudo_cohorts"
 FEWEST_OTHERS = 2  # controls that are left to compare a pseudo-cohort with
 
 

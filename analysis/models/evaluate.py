@@ -11,6 +11,7 @@ from analysis.cleaning.panel import CCG, ENGLAND
 from analysis.cleaning.quality import PENDING, assess
 from analysis.inference.multiple import holm_rows
 from analysis.models.estimates import estimates_table
+from analysis.models.its_methods_table import methods_table
 from analysis.models.job import run_job
 from analysis.models.national import national_series
 from analysis.models.record import Found, Job, Rows
@@ -55,7 +56,7 @@ def evaluate(
     ``national`` England's totals [outcome, month, value].
     """
     known = known_of_units(panel, shifts, covariates, similar, protocol)
-    jobs, absent = _jobs(panel, known, protocol)
+    jobs, absent = model_jobs(panel, known, protocol)
     parts: list[Found] = []
     for part in run_jobs(run_job, jobs, workers):
         parts.append(part)
@@ -83,6 +84,7 @@ def evaluate(
             "specification_curve": curve,
             "curve_choices": choices_that_move(curve, protocol),
             "sites": pd.concat(sites, ignore_index=True) if sites else pd.DataFrame(columns=["outcome", *SITES]),
+            "its_methods": methods_table(estimates, protocol),
             "verdicts": verdict_table(estimates, curve, protocol),
         },
         not_run=pd.DataFrame(absent, columns=["outcome", "cohort", "specification", "design", "reason"]),
@@ -125,7 +127,7 @@ def _flagged(rows: pd.DataFrame, departures: set[float], protocol: Protocol) -> 
     return {departure: table.loc[table.rule != PENDING, ["unit", "month"]] for departure, table in found.items()}
 
 
-def _jobs(
+def model_jobs(
     panel: pd.DataFrame, known: dict[str, UnitTables], protocol: Protocol
 ) -> tuple[list[Job], list[tuple[str, ...]]]:
     """The jobs, and what the data set at hand rules out from the start."""

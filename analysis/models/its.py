@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.inference.pseudo_cohorts import PSEUDO_COHORTS, Judgement
+from analysis.inference.pseudo_cohorts import Judgement
 from analysis.models.estimates import COUNT, both_scales, minimum_detectable, single_scale
-from analysis.models.its_methods import HAC, KENWARD_ROGER, METHODS, OLS, Fitted, check_noise
-from analysis.models.segments import LEVEL, MEAN, SLOPE, Segments
+from analysis.models.its_methods import METHODS, Fitted, check_series
+from analysis.models.its_terms import CUMULATIVE, HAC, KENWARD_ROGER, LEVEL, MEAN, OLS, PSEUDO_COHORTS, SLOPE
+from analysis.models.segments import Segments
 from analysis.models.series import Series
 from analysis.protocol import Protocol
 
-SINGLE, CONTROLLED, AGAINST_SYNTHETIC = "its", "cits", "cits_synthetic"
 FEWER_METHODS = (HAC, KENWARD_ROGER)  # where a choice is tried, and all methods would say little more
-CUMULATIVE = "cumulative"
 
 Rows = list[dict[str, Any]]
 Judge = Callable[[np.ndarray], Judgement]  # of a contrast (k), the series beside its pseudo-cohorts
@@ -49,9 +48,9 @@ def its_rows(one: Interrupted, kind: str, methods: Iterable[str], protocol: Prot
     Raises
     ------
     NotIdentified
-        The series has no noise, or a method has no estimate.
+        A month of the series has no count or no people, or the series has no noise.
     """
-    check_noise(one.series, one.design)
+    check_series(one.series, one.design)
     rows: Rows = []
     for name in methods:
         rows += _method_rows(one, kind, name, METHODS[name](one.series, one.design, protocol.its), protocol)

@@ -14,6 +14,7 @@ from statsmodels.tsa.stattools import acf, adfuller, kpss, pacf
 
 from analysis.models.autoregression import fit_autoregressive
 from analysis.models.its import Interrupted
+from analysis.models.its_methods import fit_counts
 from analysis.protocol import Its
 
 
@@ -25,7 +26,7 @@ def diagnostics(one: Interrupted, rule: Its) -> pd.DataFrame:
     [phi (REML), durbin_watson, ljung_box_p, innovations_ljung_box_p, dispersion, influential_month, influence,
     influence_errors, adf_p, kpss_p]. ``ljung_box_p`` is over the protocol's lags; the second one is of what REML's
     autoregression leaves, with a degree of freedom less. ``dispersion``: Pearson's, of Poisson counts. ``influence``: by how much
-    the month that matters most moves the late effect (log points), and in units of its error. The tests of drift (augmented
+    the month that matters most moves the latest effect (log points), and in units of its error. The tests of drift (augmented
     Dickey–Fuller: low p, no unit root; KPSS: low p, not stationary) are made for series, not residuals: their p are rough.
     """
     series, matrix = one.series, one.design.matrix
@@ -36,8 +37,8 @@ def diagnostics(one: Interrupted, rule: Its) -> pd.DataFrame:
     departure = series.log_rate - matrix @ reml.coefficients[0]
     innovations = departure[1:] - phi * departure[:-1]
     lags = min(rule.diagnostic_lags, len(residual) // 2 - 1)
-    counts = sm.GLM(series.counts, matrix, family=sm.families.Poisson(), offset=np.log(series.exposure)).fit()
-    late = one.design.contrasts[f"effect_{rule.effect_month}"]
+    counts = fit_counts(series, one.design, sm.families.Poisson())
+    late = one.design.latest
     moved = _influence(matrix, residual, late)
     month = int(np.abs(moved).argmax())
     with warnings.catch_warnings():

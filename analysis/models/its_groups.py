@@ -8,18 +8,17 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from analysis.inference.pseudo_cohorts import PSEUDO_COHORTS, Beside, PseudoCohorts
+from analysis.inference.pseudo_cohorts import Beside, PseudoCohorts
 from analysis.models.absorbed import NotIdentified
 from analysis.models.estimates import both_scales
-from analysis.models.its import SINGLE, Interrupted, Rows
-from analysis.models.its_methods import KENWARD_ROGER, METHODS
+from analysis.models.its import Interrupted, Rows
+from analysis.models.its_methods import METHODS
+from analysis.models.its_terms import KENWARD_ROGER, LEVEL, PLACEBO_START, PSEUDO_COHORTS, SINGLE, SLOPE
 from analysis.models.sample import Sample
-from analysis.models.segments import LEVEL, SLOPE, Break, Segments, segments
+from analysis.models.segments import Break, Segments, segments
 from analysis.models.series import Series, cohort_series
 from analysis.models.synthetic import Pool, synthetic_series
 from analysis.protocol import Outcome, Protocol, Specification
-
-PLACEBO_START = "cits_placebo_start"
 
 
 @dataclass(frozen=True)

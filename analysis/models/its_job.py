@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from analysis.inference.pseudo_cohorts import PseudoCohorts
-from analysis.models.its import AGAINST_SYNTHETIC, CONTROLLED, FEWER_METHODS, SINGLE, Interrupted, its_path, its_rows
+from analysis.models.its import FEWER_METHODS, Interrupted, its_path, its_rows
 from analysis.models.its_checks import autocorrelation, diagnostics
-from analysis.models.its_groups import PLACEBO_START, Groups, placebo_starts
+from analysis.models.its_groups import Groups, placebo_starts
 from analysis.models.its_methods import METHODS
+from analysis.models.its_terms import AGAINST_SYNTHETIC, CONTROLLED, PLACEBO_START, SINGLE
 from analysis.models.record import Record, Rows
 from analysis.models.sample import Sample
 from analysis.models.sites import site_samples

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import statsmodels.api as sm
@@ -27,13 +28,20 @@ from analysis.models.autoregression import (
     prais_winsten,
     small_sample,
 )
+from analysis.models.its_terms import (
+    ARIMA_ML,
+    HAC,
+    KENWARD_ROGER,
+    NEGATIVE_BINOMIAL,
+    OLS,
+    PRAIS_WINSTEN,
+    QUASI_POISSON,
+    SATTERTHWAITE,
+)
 from analysis.models.segments import Segments
 from analysis.models.series import Series
 from analysis.protocol import Its
 
-OLS, HAC, PRAIS_WINSTEN, ARIMA_ML = "OLS", "HAC", "prais_winsten", "ARIMA"
-SATTERTHWAITE, KENWARD_ROGER = "REML_satterthwaite", "REML_kenward_roger"
-QUASI_POISSON, NEGATIVE_BINOMIAL = "quasi_poisson", "negative_binomial"
 LEAST_NOISE = 1e-9  # standard deviation of residuals, log points: a series below it has no noise to judge by
 ENDLESS = 20.0  # log points, or so many errors: a half-width that says nothing
 LEAST_DISPERSION, MOST_DISPERSION = 1e-8, 1.0  # of the negative binomial
@@ -124,7 +132,7 @@ def arima(series: Series, design: Segments, rule: Its) -> Fitted:
 
 def quasi_poisson(series: Series, design: Segments, rule: Its) -> Fitted:
     """Poisson regression of counts with the exposure as offset, errors scaled by Pearson's dispersion, Student's t on T − k."""
-    fit = _counts(series, design, sm.families.Poisson()).fit(scale="X2")
+    fit = fit_counts(series, design, sm.families.Poisson(), scale="X2")
     return Fitted(fit.params, fit.cov_params(), _residual(design), f"dispersion {fit.scale:.1f}")
 
 
@@ -135,11 +143,11 @@ def negative_binomial(series: Series, design: Segments, rule: Its) -> Fitted:
     """
 
     def loss(log_alpha: float) -> float:
-        return -float(_counts(series, design, sm.families.NegativeBinomial(alpha=float(np.exp(log_alpha)))).fit().llf)
+        return -float(fit_counts(series, design, sm.families.NegativeBinomial(alpha=float(np.exp(log_alpha)))).llf)
 
     ends = (float(np.log(LEAST_DISPERSION)), float(np.log(MOST_DISPERSION)))
     alpha = float(np.exp(minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x))
-    fit = _counts(series, design, sm.families.NegativeBinomial(alpha=alpha)).fit(cov_type="HC0")
+    fit = fit_counts(series, design, sm.families.NegativeBinomial(alpha=alpha), cov_type="HC0")
     factor = len(series.counts) / (len(series.counts) - design.matrix.shape[1])
     return Fitted(fit.params, fit.cov_params() * factor, _residual(design), f"α = {alpha:.2g}")
 
@@ -150,12 +158,17 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 
-def check_noise(series: Series, design: Segments) -> None:
+def check_series(series: Series, design: Segments) -> None:
     """Raises
     ------
     NotIdentified
-        There are no more months than coefficients, or the series has no noise: a constant one, say.
+        A month has no count above zero, or nothing that counts could come from; there are no more months than coefficients; or the
+        series has no noise: a constant one, say.
     """
+    for values, said in ((series.exposure, "no people or days"), (series.counts, "no count above zero")):
+        bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
+        if len(bad):
+            raise NotIdentified(f"{said} in {series.months[bad[0]]:%B %Y}")
     months, number = design.matrix.shape
     if months <= number:
         raise NotIdentified(f"{months} months for {number} coefficients")
@@ -164,8 +177,14 @@ def check_noise(series: Series, design: Segments) -> None:
         raise NotIdentified("the series departs from its segments nowhere: there is no noise to judge a change by")
 
 
-def _counts(series: Series, design: Segments, family: sm.families.Family) -> sm.GLM:
-    return sm.GLM(series.counts, design.matrix, family=family, offset=np.log(series.exposure))
+def fit_counts(series: Series, design: Segments, family: sm.families.Family, **options: Any) -> Any:
+    """A generalised linear model of the counts, with the exposure as offset, started from least squares of log rates.
+
+    Left to itself the library starts from the counts, which it cannot do where all of them are the same.
+    """
+    start = np.linalg.lstsq(design.matrix, series.log_rate, rcond=None)[0]
+    model = sm.GLM(series.counts, design.matrix, family=family, offset=np.log(series.exposure))
+    return model.fit(start_params=start, **options)
 
 
 def _residual(design: Segments) -> Callable[[np.ndarray], float]:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.models.absorbed import NotIdentified
-from analysis.models.its import CONTROLLED, SINGLE, Interrupted, its_path, its_rows
+from analysis.models.its import Interrupted, its_path, its_rows
 from analysis.models.its_methods import METHODS
+from analysis.models.its_terms import CONTROLLED, SINGLE
 from analysis.models.segments import segments
 from analysis.models.series import Series
 from analysis.protocol import ENGLAND_COHORT, Outcome, Protocol

@@ -16,9 +16,9 @@ import pandas as pd
 
 from analysis.models.absorbed import NotIdentified
 from analysis.models.calendar import easter_share, working_days
+from analysis.models.its_terms import LEVEL, MEAN, SLOPE, STEP, TREND
 from analysis.protocol import MONTHS_A_YEAR, Its, Outcome, Specification
 
-LEVEL, SLOPE, MEAN, TREND, STEP = "level", "slope", "effect_mean", "trend_before", "step"
 COLLINEAR = 1e-10
 
 
@@ -45,6 +45,12 @@ class Segments:
     after: np.ndarray
     contrasts: dict[str, np.ndarray]
     notes: str = ""
+
+    @property
+    def latest(self) -> np.ndarray:
+        """The contrast of the latest effect that the months reach; the mean effect where they reach none."""
+        effects = [name for name in self.contrasts if name.startswith("effect_") and name != MEAN]
+        return self.contrasts[max(effects, key=lambda name: int(name.removeprefix("effect_")), default=MEAN)]
 
 
 def segments(
@@ -142,6 +148,8 @@ def _calendar(months: pd.DatetimeIndex, outcome: Outcome) -> dict[str, np.ndarra
 def _check_months(
     months: pd.DatetimeIndex, start: pd.Timestamp, rule: Its, specification: Specification, breaks: Sequence[Break]
 ) -> None:
+    if not months.is_unique:
+        raise NotIdentified(f"the series has {months[months.duplicated()][0]:%B %Y} twice")
     whole = pd.date_range(months[0], months[-1], freq="MS")
     missing = whole.difference(months)
     if len(missing):
@@ -157,6 +165,7 @@ def _check_months(
         )
     first = start + pd.DateOffset(months=specification.phase_in)
     marks = [(start, "the start"), (months[-1] + pd.DateOffset(months=1), "the end")]
+    marks += [(first, "the end of phasing in")] if specification.phase_in else []
     for each in breaks:
         if not months[0] < each.month <= months[-1]:
             raise NotIdentified(f"a break in {each.month:%B %Y} ({each.label}) lies outside the series")

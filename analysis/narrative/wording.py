@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.results import Estimate
 
 MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+FURTHEST = 1000  # percent; a limit beyond it says that there is hardly one
 SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -25,10 +26,11 @@ def plain(value: float, digits: int = 1) -> str:
 
 
 def span(estimate: Estimate, digits: int = 1) -> str:
-    """−7.2% to +5.3%; an end that no finite effect reaches is said in words."""
-    low = "no lower limit" if estimate.low <= -100 or math.isinf(estimate.low) else signed(estimate.low, digits)
-    high = "no upper limit" if math.isinf(estimate.high) else signed(estimate.high, digits)
-    return f"{low} to {high}"
+    """−7.2% to +5.3%; an end that no finite effect reaches, or that rounds to all there is, is said in words."""
+    endless = estimate.low <= -100 + 0.5 * 10**-digits or math.isinf(estimate.low)
+    low = "no lower limit" if endless else signed(estimate.low, digits)
+    high = signed(estimate.high, digits) if estimate.high < FURTHEST else f"over +{FURTHEST:,}%"
+    return f"{low} to {'no upper limit' if math.isinf(estimate.high) else high}"
 
 
 def interval(estimate: Estimate, level: float) -> str:
@@ -70,6 +72,11 @@ def headed(label: str) -> str:
 
 def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def listed_apart(items: Sequence[str]) -> str:
+    """The same for items that hold commas of their own."""
+    return items[0] if len(items) == 1 else f"{'; '.join(items[:-1])}; and {items[-1]}"
 
 
 def counted(number: int) -> str:

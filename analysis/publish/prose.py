@@ -10,7 +10,6 @@ from analysis.narrative.wording import counted, headed, listed, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
-from analysis.tabular import read_table
 
 
 def dataset_callout(results: Results) -> Markdown:
@@ -26,13 +25,9 @@ def dataset_callout(results: Results) -> Markdown:
 
 def background(results: Results) -> str:
     """The programme in numbers, from the table of programme facts and its sources."""
-    table = (
-        read_table(results.work.data_raw / "programme_facts.csv", ["fact", "value", "source"]).set_index("fact").value
-    )
 
     def fact(beginning: str) -> str:
-        (value,) = table[table.index.str.startswith(beginning)]
-        return f"{int(value):,}"
+        return f"{results.fact(beginning):,}"
 
     study = results.protocol.study
     return (
@@ -46,10 +41,13 @@ def background(results: Results) -> str:
 def source(results: Results) -> str:
     """Which files, which months."""
     study = results.protocol.study
-    files = [file for file in results.provenance["files"] if file["file"].startswith("mar/")]
+    returns = [file for file in results.provenance["files"] if file["file"].startswith("mar/")]
+    files = [file for file in returns if file["month"] >= f"{study.start:%Y-%m}"]
+    earlier = len(returns) - len(files)
+    more = f" England's totals of {counted(earlier)} earlier months serve its own time series." if earlier else ""
     return (
         f"The Monthly Activity Return that NHS England publishes by commissioner: {len(files)} monthly files, "
-        f"{study.start:%B %Y} to {study.end:%B %Y}, in their latest revision held (see @sec-provenance)."
+        f"{study.start:%B %Y} to {study.end:%B %Y}, in their latest revision held (see @sec-provenance).{more}"
     )
 
 

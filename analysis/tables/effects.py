@@ -1,4 +1,4 @@
-"""Tables of estimates: growth, difference-in-differences, other outcomes, interrupted time series."""
+"""Tables of estimates: growth, difference-in-differences, other outcomes."""
 
 from __future__ import annotations
 
@@ -95,30 +95,4 @@ def outcomes_table(results: Results) -> Table:
             data, columns=["outcome", "role", "cohort", "effect_percent", "ci_low", "ci_high", "p_value"]
         ),
         note=f"Difference-in-differences with {protocol.study.conf_level:.0%} randomisation intervals.",
-    )
-
-
-def its_table(results: Results, outcome: str) -> Table:
-    """Level and slope change and the late effect, controlled and single-group, cohort by cohort."""
-    protocol = results.protocol
-    month = protocol.its.effect_month
-    designs = {"cits": "controlled", "its": f"single{NO_BREAK}group"}
-    rows, data = [], []
-    for cohort in protocol.treated_cohorts:
-        for design, name in designs.items():
-            terms = {
-                term: results.percent(design, outcome, cohort, term, "HAC")
-                for term in ("level", "slope", f"effect_{month}")
-            }
-            level, slope, late = terms.values()
-            label = protocol.cohort_labels[cohort]
-            rows.append([label, name, with_bounds(level), with_bounds(slope, 2), with_bounds(late)])
-            data += [(label, name, term, e.value, e.low, e.high, e.p_value) for term, e in terms.items()]
-    headers = ["Cohort", "Series", "Level change, %", "Slope change, % a month", f"Departure in month {month}, %"]
-    return Table(
-        cells=pd.DataFrame(rows, columns=headers),
-        numeric=tuple(headers[2:]),
-        caption=f"{protocol.outcome(outcome).label} per head: segmented regression",
-        data=pd.DataFrame(data, columns=["cohort", "series", "term", "percent", "ci_low", "ci_high", "p_value"]),
-        note=f"Newey–West {protocol.study.conf_level:.0%} intervals, {protocol.its.hac_lags} lags, {protocol.its.harmonics} harmonic pairs.",
     )

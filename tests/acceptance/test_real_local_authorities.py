@@ -165,10 +165,10 @@ def test_without_its_files_the_outcome_is_absent(
     units = pd.read_csv(work.units)
     similar = pd.read_csv(work.similar_units)
     if folder == "dtoc":
-        assert _sources(work) == {"mar", "ons", "gp_lists", "lookup", "imd"}
+        assert _sources(work) == {"mar", "ae", "ons", "gp_lists", "lookup", "imd"}
         assert (len(units), units.isna().to_numpy().sum()) == (206, 0)
     else:
-        assert _sources(work) == {"mar"}
+        assert _sources(work) == {"mar", "ae"}
         assert (len(units), len(similar)) == (0, 0)
     assert list(units.columns) == ["unit", "stp_code", "share_75_plus", "imd_average_score"]
     assert list(similar.columns) == ["unit", "rank", "similar_unit"]
@@ -179,7 +179,7 @@ def test_one_month_that_is_missing_is_named(mirror: Path, repository: Path, tmp_
     (mirror / "dtoc/Dec_15.xls").unlink()
     (mirror / "dtoc/Dec_12.xls").unlink()  # before the study: nobody misses it
     work = Workspace(root=repository, build=tmp_path / "build", mirror_asked=mirror, data="mar")
-    with pytest.raises(DataError, match=r"1 of the 61 files missing: dtoc/Dec_15.xls \(December 2015\)"):
+    with pytest.raises(DataError, match=r"1 of the 74 files missing: dtoc/Dec_15.xls \(December 2015\)"):
         published_files(work, protocol)
 
 

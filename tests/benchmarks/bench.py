@@ -16,17 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import statsmodels.api as sm
 from synthdid import sc_estimate, synthdid_estimate
 
 from analysis.cleaning.panel import ENGLAND, LOCAL_AUTHORITY
 from analysis.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
 from analysis.inference.clustered import cr1_std_error, cr3_std_error
+from analysis.inference.pseudo_cohorts import PseudoCohorts
 from analysis.inference.randomisation import draw_assignments, randomisation_test
 from analysis.models.did import compare
-from analysis.models.evaluate import curve_jobs, known_of_units
+from analysis.models.evaluate import curve_jobs, known_of_units, model_jobs
 from analysis.models.event_study import fit_event_study, placebo_event_studies
+from analysis.models.its_groups import Groups
+from analysis.models.its_job import interrupted_series
+from analysis.models.its_terms import CONTROLLED
+from analysis.models.record import Job, Record
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample, build_sample
+from analysis.models.segments import segments
 from analysis.models.sites import site_samples
 from analysis.models.specification_curve import curve_rows
 from analysis.models.synthetic import Pool, synthetic_designs
@@ -63,6 +70,7 @@ def main() -> None:
     compare_inference(work)
     compare_synthetic(work)
     sceptic(work)
+    time_series(work)
 
 
 def one_sentence(folder: str) -> None:
@@ -172,6 +180,58 @@ def sceptic(work: Workspace) -> None:
         clock(lambda: list(run_jobs(curve_rows, jobs, workers))),
         60,
     )
+
+
+def time_series(work: Workspace) -> None:
+    """Every series of every outcome, by every method and under every choice; and the pseudo-cohorts by themselves."""
+    protocol, workers = load_protocol(work.protocol_file), os.cpu_count() or 1
+    panel = pd.read_parquet(work.panel)
+    known = known_of_units(
+        panel, *[pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units)], protocol
+    )
+    jobs = [job for job in model_jobs(panel, known, protocol)[0] if "its" in job.specification.designs]
+    seconds = clock(lambda: list(run_jobs(every_series, jobs, workers)))
+    show(f"interrupted time series: all series, methods, outcomes, {workers} workers", seconds, 30)
+    outcome, primary = protocol.primary_outcomes[0], protocol.specification("primary")
+    cohorts = protocol.treated_cohorts.values()
+    samples = [build_sample(panel, outcome.id, models, primary, protocol) for models in cohorts]
+    draws = protocol.its.pseudo_cohorts
+
+    def pseudo() -> None:
+        for sample in samples:
+            among = PseudoCohorts(sample.only(~sample.treated), draws, 1)
+            one = Groups(sample, outcome, primary, protocol, among).of(CONTROLLED)
+            assert one.judge is not None
+            for contrast in one.design.contrasts.values():
+                one.judge(contrast)
+
+    seconds = clock(pseudo)
+    show(f"{draws:,} pseudo-cohorts of each of {len(samples)} cohorts", seconds, 20)
+    sample = samples[-1]
+    placebos, _ = PseudoCohorts(sample.only(~sample.treated), draws, 1).of((1.0,) * int(sample.treated.sum()))
+    start = protocol.study.programme_start
+    design = segments(sample.months, start, protocol.its, outcome, primary)
+
+    def loop() -> None:
+        for series in placebos.log_rate[:REFITS]:
+            fit = sm.OLS(series, design.matrix).fit()
+            for contrast in design.contrasts.values():
+                fit.t_test(contrast)
+
+    faster("than a statsmodels loop over them", clock(loop) / REFITS * draws * len(samples), seconds, 10)
+
+
+def every_series(job: Job) -> int:
+    """The interrupted time series of one job, and nothing else of it; how many rows there are."""
+    record, specification, outcome = Record(job), job.specification, job.outcome
+    models = job.protocol.treated_cohorts[job.cohort]
+    sample = build_sample(job.panel, outcome.id, models, specification, job.protocol, job.tables)
+    if sample.treated.any() and not sample.treated.all():
+        commissioners = LOCAL_AUTHORITY not in set(job.panel.geography)
+        sites = job.pooled and commissioners and ("sites" in specification.designs or specification.known_breaks)
+        synthetic = "synthetic" in specification.designs and outcome.role == "primary"
+        interrupted_series(record, sample, 1, synthetic, sites)
+    return len(record.found.rows)
 
 
 def _estimate(comparison: Comparison) -> tuple[float, float]:

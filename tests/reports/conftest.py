@@ -49,5 +49,16 @@ def published_rule(protocol) -> str:
 @pytest.fixture()
 def undrawn(monkeypatch):
     """Figures without their picture: only what is said of them is looked at."""
-    for name in ("effects", "growth", "paths", "certainty", "sensitivity", "trends", "curve", "sites", "synthetic"):
+    for name in (
+        "effects",
+        "growth",
+        "paths",
+        "series",
+        "certainty",
+        "sensitivity",
+        "trends",
+        "curve",
+        "sites",
+        "synthetic",
+    ):
         monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")

@@ -18,13 +18,15 @@ from worlds import BASE_QUARTER, MINUS, Number, directions
 from analysis.errors import DataError
 from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
-from analysis.figures.paths import controlled_series_figure, event_study_figure
+from analysis.figures.paths import event_study_figure
+from analysis.figures.series import controlled_series_figure
 from analysis.narrative import choices, effects, growth, series, verdicts, wording
 from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import REST, Protocol
 from analysis.publish import prose
 from analysis.results import Results
-from analysis.tables.effects import effects_table, growth_table, its_table, outcomes_table
+from analysis.tables.effects import effects_table, growth_table, outcomes_table
+from analysis.tables.series import its_table
 
 
 def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ import pandas as pd
 from analysis.files import write_table, write_text
 from analysis.inference.multiple import holm_rows
 from analysis.models.estimates import (
+    COUNT,
     ID_PARTS,
     LOG_RATE,
     RATIO,
@@ -29,6 +31,26 @@ from analysis.models.estimates import (
     estimates_table,
     minimum_detectable,
     single_scale,
+)
+from analysis.models.its_methods_table import methods_table
+from analysis.models.its_terms import (
+    AGAINST_SYNTHETIC,
+    AUTOREGRESSIVE,
+    CONTROLLED,
+    CUMULATIVE,
+    HAC,
+    JUDGED_BY,
+    KENWARD_ROGER,
+    LEVEL,
+    MEAN,
+    MODEL_BASED,
+    PLACEBO_START,
+    PSEUDO_COHORTS,
+    REAL_PLACES,
+    SINGLE,
+    SLOPE,
+    STEP,
+    TREND,
 )
 from analysis.models.sites import (
     ADHOC,
@@ -47,7 +69,7 @@ from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
 from analysis.models.trend_sensitivity import CONDITIONAL, FIRST, FLCI, HYBRID
 from analysis.models.trend_sensitivity import DESIGN as TRENDS
 from analysis.models.trend_sensitivity import WHOLE as MEAN_AFTER
-from analysis.protocol import NO_MODEL, REST, Protocol
+from analysis.protocol import ENGLAND_COHORT, NO_MODEL, REST, Protocol
 from analysis.results import Results
 from analysis.verdict import verdict_table
 from analysis.workspace import Workspace
@@ -104,6 +126,9 @@ class World:
     high_use: tuple[str, ...] = ()  # treated units whose use before the programme is above every control's
     # Scenario, cohort, method, true effect in percent → share that finds an effect, share whose interval holds the true one.
     simulated: tuple[tuple[str, str, str, float, float, float], ...] = ()
+    # Autocorrelation (None: real places), method, term → share of series without a change in which one is found.
+    its_simulated: tuple[tuple[float | None, str, str, float], ...] = ()
+    diagnosed: dict[str, float] = field(default_factory=dict)  # what the residuals of every series are said to hold
 
     def number(self, *address: str) -> Number:
         """The most particular entry whose parts are all in the address."""
@@ -136,13 +161,19 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     work = Workspace(root=root, build=folder / "build")
     estimates, curve = _table(world), _curve(world)
     write_table(estimates, work.estimates)
-    series = {"its_series": _paths(world), "placebo_places": _draws(world), "evaluability": _sizes()}
+    series = {
+        "its_series": _paths(world),
+        **_residuals(world),
+        "placebo_places": _draws(world),
+        "evaluability": _sizes(),
+    }
     for name, table in (series | _synthetic(world)).items():
         write_table(table, work.series(name))
     tables = {
         "specification_curve": curve,
         "curve_choices": choices_that_move(curve, world.protocol),
         "verdicts": verdict_table(estimates, curve, world.protocol),
+        "its_methods": methods_table(estimates, world.protocol),
         "sites": _sites(world, estimates),
     }
     for name, table in tables.items():
@@ -154,6 +185,8 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     write_table(_panel(world), work.panel)
     if world.simulated:
         write_table(_simulation(world), work.simulation)
+    if world.its_simulated:
+        write_table(_its_simulation(world), work.its_simulation)
     return Results(work, world.protocol)
 
 
@@ -200,6 +233,11 @@ def _rows(world: World) -> list[dict[str, Any]]:
         }  # fmt: skip
         rows.append(single_scale(term, inference, scale, value, **more, **context))
 
+    def count(design: str, cohort: str, inference: str) -> None:
+        number = world.number(design, outcome, cohort, "primary", CUMULATIVE, inference)
+        ends = tuple(1e6 * end for end in number.interval)
+        lone(design, cohort, CUMULATIVE, inference, COUNT, 1e6 * number.value, interval=ends, p_value=number.p_value)
+
     def effect(outcome: str, cohort: str, specification: str, term: str, methods: list[str]) -> None:
         for method in methods:
             found = add("did", outcome, cohort, specification, term, method)
@@ -208,7 +246,6 @@ def _rows(world: World) -> list[dict[str, Any]]:
             add("power", outcome, cohort, specification, term.replace("att", "mde"), method, number)
 
     outcome = protocol.primary_outcomes[0].id
-    late = f"effect_{protocol.its.effect_month}"
     held = [o for o in protocol.outcomes if o.id not in world.absent]
     for cohort in protocol.treated_cohorts:
         for specification in ran:
@@ -228,11 +265,7 @@ def _rows(world: World) -> list[dict[str, Any]]:
                 add("event_study", one.id, cohort, "primary", "pre_period", method)
         for rule in protocol.growth:
             add("growth", outcome, cohort, "primary", f"growth_gap_{rule.id}", "linearised")
-        for choice in protocol.specifications:
-            if "its" in choice.designs and choice.id in ran:
-                for design in ("its", "cits"):
-                    for term in ("level", "slope", late):
-                        add(design, outcome, cohort, choice.id, term, "HAC")
+        _interrupted(world, cohort, ran, add, count)
         for site in ("A", "B"):
             term = f"att_without_site_{site.lower()}"
             add(
@@ -273,6 +306,63 @@ def _rows(world: World) -> list[dict[str, Any]]:
             add("growth", outcome, cohort, "primary", f"growth_{rule.id}", "linearised")
     rows = [row for row in rows if row["design"] not in world.dropped]
     return rows + holm_rows(rows, protocol)
+
+
+def _interrupted(world: World, cohort: str, ran: list[str], add: Any, count: Any) -> None:
+    """Every kind of series of a cohort; of the rest, England and the sites with the pooled cohort."""
+    protocol, outcome = world.protocol, world.protocol.primary_outcomes[0].id
+    late = f"effect_{protocol.its.effect_month}"
+    every = [LEVEL, SLOPE, late, MEAN, TREND, STEP]
+
+    def series(kind: str, whose: str, methods: Sequence[str], terms: Sequence[str], of: str = outcome) -> None:
+        for method in methods:
+            for term in terms:
+                add(kind, of, whose, "primary", term, method)
+
+    def powered(kind: str, whose: str) -> None:
+        for term in (LEVEL, SLOPE, late):
+            half = world.number(kind, outcome, whose, "primary", term, JUDGED_BY[kind]).half
+            detectable = detectable_of(half, protocol.study.conf_level, protocol.inference.power)
+            add(
+                "power",
+                outcome,
+                whose,
+                "primary",
+                f"mde_{kind}_{term}",
+                JUDGED_BY[kind],
+                Number(detectable, math.nan, 0.5),
+            )
+
+    kinds = {SINGLE: MODEL_BASED, CONTROLLED: (*MODEL_BASED, PSEUDO_COHORTS), AGAINST_SYNTHETIC: (HAC, PSEUDO_COHORTS)}
+    for kind, methods in kinds.items():
+        series(kind, cohort, methods, every)
+        count(kind, cohort, JUDGED_BY[kind])
+        powered(kind, cohort)
+    for choice in protocol.specifications[1:]:
+        if "its" in choice.designs and choice.id in ran:
+            add(CONTROLLED, outcome, cohort, choice.id, late, PSEUDO_COHORTS)
+    for start in PLACEBO_STARTS:
+        for term in (LEVEL, SLOPE):
+            for method in (KENWARD_ROGER, PSEUDO_COHORTS):
+                add(PLACEBO_START, outcome, cohort, "primary", f"{term}_from_{start}", method)
+    for other in protocol.outcomes:
+        if other.id != outcome and other.id not in world.absent:
+            series(CONTROLLED, cohort, (PSEUDO_COHORTS,), every, other.id)
+    if cohort != protocol.pooled_cohort:
+        return
+    series(SINGLE, REST, MODEL_BASED, every)
+    count(SINGLE, REST, JUDGED_BY[SINGLE])
+    powered(SINGLE, REST)
+    for check in protocol.its.national_checks:
+        series(SINGLE, ENGLAND_COHORT, (KENWARD_ROGER,), every)
+        if check.id not in world.absent:
+            series(SINGLE, ENGLAND_COHORT, (KENWARD_ROGER,), every, check.id)
+            series(CONTROLLED, ENGLAND_COHORT, (KENWARD_ROGER,), every)
+    powered(SINGLE, ENGLAND_COHORT)
+    for model in protocol.model_ids:
+        for site in _names(model):
+            if site not in world.lost:
+                series(CONTROLLED, site, (PSEUDO_COHORTS,), every)
 
 
 def _trends(world: World, cohort: str, add: Any, lone: Any) -> None:
@@ -400,12 +490,40 @@ def _not_run(world: World) -> pd.DataFrame:
 
 
 def _paths(world: World) -> pd.DataFrame:
-    """Paths for the ITS figure; their shape is not looked at."""
+    """Paths for the ITS figures; their shape is not looked at."""
     flat = pd.DataFrame({"month": world.protocol.months}).assign(
         observed=0.01, fitted=0.0, counterfactual=0.02, counterfactual_low=0.0, counterfactual_high=0.04
     )
-    keys = {"design": "cits", "outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
-    return pd.concat([flat.assign(cohort=cohort, **keys) for cohort in world.protocol.treated_cohorts])
+    keys = {"outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
+    wanted = [(c, kind) for c in world.protocol.treated_cohorts for kind in (SINGLE, CONTROLLED)] + [(REST, SINGLE)]
+    return pd.concat([flat.assign(cohort=cohort, design=kind, **keys) for cohort, kind in wanted])
+
+
+def _residuals(world: World) -> dict[str, pd.DataFrame]:
+    """What every series' residuals hold, the same for all."""
+    said = {
+        "phi": 0.3, "durbin_watson": 1.5, "ljung_box_p": 0.5, "innovations_ljung_box_p": 0.5, "dispersion": 2.0, "influence": -0.01,
+        "influence_errors": 0.5, "adf_p": 0.001, "kpss_p": 0.1,
+    } | world.diagnosed  # fmt: skip
+    keys = {"outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
+    wanted = [(c, kind) for c in world.protocol.treated_cohorts for kind in JUDGED_BY] + [(REST, SINGLE)]
+    rows = [keys | said | {"influential_month": "2014-06", "cohort": cohort, "design": kind} for cohort, kind in wanted]
+    lags = pd.DataFrame({"lag": range(1, 13), "acf": 0.2, "pacf": 0.1, "bound": 0.25})
+    return {
+        "its_diagnostics": pd.DataFrame(rows),
+        "its_autocorrelation": pd.concat([lags.assign(cohort=cohort, design=kind, **keys) for cohort, kind in wanted]),
+    }
+
+
+def _its_simulation(world: World) -> pd.DataFrame:
+    rows = [
+        {
+            "scenario": REAL_PLACES if phi is None else AUTOREGRESSIVE, "phi": phi, "method": method, "term": term, "draws": 1000,
+            "true_effect": 0.0, "size_or_power": share, "coverage": 1 - share, "monte_carlo_se": 0.005, "seed": 1, "commit": "abc",
+        }
+        for phi, method, term, share in world.its_simulated
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _draws(world: World) -> pd.DataFrame:
@@ -457,7 +575,7 @@ def _simulation(world: World) -> pd.DataFrame:
 
 def directions(text: str) -> list[int]:
     """−1 or +1 for each word of direction and each signed number, in order; intervals that hold zero are left out."""
-    text = re.sub(rf"{MINUS}\d[\d.]*%? to \+?\d[\d.]*%?", "", text)
+    text = re.sub(rf"{MINUS}\d[\d.,]*%? to \+?\d[\d.,]*%?", "", text)
     text = re.sub(r"A true fall of [\d.]+%, or rise of [\d.]+%", "", text)
     below, above = (
         rf"{MINUS}\d|\b(?:below|lower|fell|fall|falls|reduction)\b",

@@ -72,7 +72,8 @@ def small_protocol(protocol: Protocol) -> Protocol:
     wanted = [s.model_copy(update={"draws": 49}) for s in protocol.specifications if s.id in ("primary", "unmasked")]
     inference = protocol.inference.model_copy(update={"event_study_draws": 49, "variant_draws": 39})
     curve = SpecificationCurve(crossed=["unmasked"], draws=19)
-    changes = {"specifications": wanted, "specification_curve": curve, "inference": inference}
+    its = protocol.its.model_copy(update={"pseudo_cohorts": 99, "national_checks": []})
+    changes = {"specifications": wanted, "specification_curve": curve, "inference": inference, "its": its}
     return protocol.model_copy(update={"outcomes": protocol.outcomes[:2], **changes})
 
 
@@ -95,7 +96,9 @@ def _evaluate(protocol: Protocol, tables: dict[str, pd.DataFrame], workers: int 
     cleaned = cleaned_panel(tables, attributes_of(list(two_way_counts().index), sites), protocol)
     ticks: list[int] = []
     none = pd.DataFrame(columns=["unit"]), pd.DataFrame(columns=["unit", "rank", "similar_unit"])
-    results = evaluate(cleaned.panel, cleaned.shifts, *none, protocol, workers, lambda: ticks.append(1))
+    england = cleaned.panel[cleaned.panel.geography == "england"]
+    national = england[["outcome", "month"]].assign(value=england.value_published)
+    results = evaluate(cleaned.panel, cleaned.shifts, *none, national, protocol, workers, lambda: ticks.append(1))
     assert len(ticks) == job_count(cleaned.panel, protocol)
     return results
 
@@ -118,9 +121,10 @@ def test_every_design_of_every_cohort_is_there_on_both_scales(results: Results, 
     cohorts, sites = set(small_protocol.treated_cohorts), {"Alpha", "Beta", "Gamma", "Delta"}
     for keys, rows in table.groupby(["outcome", "specification"]):
         sceptic = keys == ("non_elective_admissions", "primary")
-        assert set(rows.cohort) == {*cohorts, "rest"} | (sites if sceptic else set()), keys
+        headline = {"england", *sites} if keys[1] == "primary" else set()
+        assert set(rows.cohort) == {*cohorts, "rest"} | headline, keys
         wanted = {"did", "event_study", "growth", "its", "cits", "power"}
-        wanted |= {"trend_sensitivity", "sdid", "synthetic_control", "site"} if sceptic else set()
+        wanted |= {"trend_sensitivity", "sdid", "synthetic_control", "site", "cits_synthetic"} if sceptic else set()
         for cohort in cohorts:
             assert wanted <= set(rows.design[rows.cohort == cohort])
     spreads = table.term.isin(["tau"]) | table.term.str.endswith("_breakdown_smoothness")  # log points, but no effects
@@ -165,9 +169,10 @@ def test_workers_never_change_a_result(
         pd.testing.assert_frame_equal(alone, second, check_exact=True)
     controls = ["control", "control_p", "verdict"]  # what a run without the control outcome cannot know
     for name, table in results.tables.items():
-        first, second = (t.drop(columns=controls, errors="ignore") for t in (table, again.tables[name]))
+        alone = table[table.outcome == outcome.id].reset_index(drop=True)
+        first, second = (t.drop(columns=controls, errors="ignore") for t in (alone, again.tables[name]))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
-    assert {"specification_curve", "curve_choices", "sites", "verdicts"} == set(results.tables)
+    assert {"specification_curve", "curve_choices", "sites", "verdicts", "its_methods"} == set(results.tables)
     assert not any(table.empty for table in results.tables.values())
 
 

@@ -1,0 +1,220 @@
+"""Tables of the interrupted time series: the headline, methods side by side, choices, sites, other outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.models.its_terms import (
+    AGAINST_SYNTHETIC,
+    CONTROLLED,
+    CUMULATIVE,
+    JUDGED_BY,
+    LEVEL,
+    PSEUDO_COHORTS,
+    SINGLE,
+    SLOPE,
+)
+from analysis.narrative.series import change, late_departure, late_term
+from analysis.narrative.series_checks import (
+    KINDS,
+    SERIES_METHODS,
+    diagnostics,
+    site_departures,
+)
+from analysis.narrative.wording import NO_BREAK, headed
+from analysis.protocol import REST
+from analysis.results import Estimate, Results
+from analysis.tables.table import Table, bounds, number, p_number, with_bounds
+
+SHORT = {CONTROLLED: "Controlled", SINGLE: "Single"}
+NAMES = KINDS | {AGAINST_SYNTHETIC: "against its synthetic control"}
+
+
+def its_table(results: Results, outcome: str, cohorts: Sequence[str] = (), kinds: Sequence[str] = ()) -> Table:
+    """Level and slope change, the late departure and the cumulative effect: each cohort and kind of series, or some of them."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    terms = (LEVEL, SLOPE, late_term(results))
+    rows, data = [], []
+    wanted = [(cohort, kind) for cohort in cohorts or protocol.treated_cohorts for kind in kinds or NAMES]
+    for cohort, kind in [*wanted, (REST, SINGLE)]:
+        found = {term: change(results, outcome, cohort, term, kind) for term in terms}
+        if None in found.values():
+            continue
+        cells = [with_bounds(found[term], 2 if term == SLOPE else 1) for term in terms]
+        total = results.count(kind, outcome, cohort, CUMULATIVE, JUDGED_BY[kind])
+        rows.append([headed(protocol.cohort_labels[cohort]), NAMES[kind], *cells, _count(total)])
+        data += [
+            (cohort, kind, term, JUDGED_BY[kind], e.value, e.low, e.high, e.p_value)
+            for term, e in (*found.items(), (CUMULATIVE, total))
+            if e is not None
+        ]
+    headers = [
+        "Cohort", "Series", "Level change, %", "Slope change, % a month", f"Departure in month {month}, %",
+        f"{headed(protocol.outcome(outcome).unit)} added",
+    ]  # fmt: skip
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption=f"{protocol.outcome(outcome).label} per head: segmented regression",
+        data=pd.DataFrame(
+            data, columns=["cohort", "series", "term", "inference", "estimate", "ci_low", "ci_high", "p_value"]
+        ),
+        note=f"{protocol.study.conf_level:.0%} intervals: by pseudo-cohorts where places are compared with others, by REML with Kenward and Roger's "
+        f"degrees of freedom for single groups. Season: {protocol.its.harmonics} harmonic pairs. Added over the programme, in hundreds; "
+        "negative: avoided.",
+        widths=(13, 14, 18, 19, 19, 17),
+    )
+
+
+def methods_table(results: Results, outcome: str, cohort: str) -> Table:
+    """Level, slope and late departure by every method, single-group and controlled."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    table = results.its_methods
+    found = table[(table.outcome == outcome) & (table.cohort == cohort) & table.design.isin(list(KINDS))]
+    terms = {LEVEL: "Level, %", SLOPE: "Slope, % a month", late_term(results): f"Month {month}, %"}
+    rows = []
+    for kind in KINDS:
+        for method, label in SERIES_METHODS.items():
+            ours = found[(found.design == kind) & (found.method == method)].set_index("term")
+            if ours.empty:
+                continue
+            cells = []
+            for term in terms:
+                row = ours.loc[term]
+                estimate = Estimate(row.percent, row.ci_low, row.ci_high, row.p_value)
+                cells += [short(estimate, 2 if term == SLOPE else 1), p_number(row.p_value)]
+            rows.append([SHORT[kind], headed(label), *cells])
+    headers = ["Series", "Method"]
+    for number_of_term, title in enumerate(terms.values()):
+        headers += [title, "p" + NO_BREAK * number_of_term]
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption=f"{headed(protocol.cohort_labels[cohort])}: every method for an interrupted time series",
+        data=found,
+        note=f"{protocol.study.conf_level:.0%} intervals. {_disagreements(found, terms)} Methods that use least squares or REML share their estimates; their "
+        "errors differ.",
+        widths=(10, 17, 17, 6, 20, 6, 18, 6),
+    )
+
+
+def _disagreements(found: pd.DataFrame, terms: dict[str, str]) -> str:
+    apart = found[found.disagree].drop_duplicates(["design", "term"])
+    if apart.empty:
+        return "The methods agree on every term."
+    said = "; ".join(
+        f"{KINDS[row.design]}, {terms[row.term].split(',')[0].lower()}: {row.reject} of {row.methods} find a change"
+        for row in apart.itertuples()
+    )
+    return f"Where methods disagree: {said}."
+
+
+def its_variants_table(results: Results, outcome: str) -> Table:
+    """The controlled series' late departure under every choice, cohort by cohort."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    rows, data = [], []
+    for choice in protocol.specifications:
+        if "its" not in choice.designs:
+            continue
+        found = {c: late_departure(results, outcome, c, choice.id) for c in protocol.treated_cohorts}
+        if not any(found.values()):
+            continue
+        rows.append([choice.label, *[with_bounds(each) for each in found.values()]])
+        data += [
+            (choice.id, choice.label, cohort, e.value, e.low, e.high, e.p_value)
+            for cohort, e in found.items()
+            if e is not None
+        ]
+    headers = ["Choice", *[f"{headed(protocol.cohort_labels[c])}, %" for c in protocol.treated_cohorts]]
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[1:]),
+        caption=f"Departure of the controlled series in month {month} under other choices",
+        data=pd.DataFrame(
+            data, columns=["specification", "label", "cohort", "percent", "ci_low", "ci_high", "p_value"]
+        ),
+        note=f"{protocol.study.conf_level:.0%} intervals by pseudo-cohorts. Months are counted from the start that is tried.",
+    )
+
+
+def site_series_table(results: Results, outcome: str) -> Table:
+    """Each site's controlled series, in order of name."""
+    month = results.protocol.its.effect_month
+    late = site_departures(results, outcome)
+    known = diagnostics(results, outcome)
+    phi = known[known.design == CONTROLLED].set_index("cohort").phi if len(known) else pd.Series(dtype=float)
+    rows, data = [], []
+    for row in late.itertuples():
+        found = [change(results, outcome, row.cohort, term) for term in (LEVEL, SLOPE)]
+        step = results.find(CONTROLLED, outcome, row.cohort, LEVEL, PSEUDO_COHORTS, "known_breaks")
+        departure = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+        cells = [with_bounds(found[0]), with_bounds(found[1], 2), with_bounds(departure), p_number(row.p_value)]
+        rows.append(
+            [
+                row.cohort + ("*" if step is not None else ""),
+                *cells,
+                f"{phi.get(row.cohort, float('nan')):.2f}".replace("-", "\N{MINUS SIGN}"),
+            ]
+        )
+        data.append((row.cohort, *(x for e in (*found, departure) for x in numbers(e)), row.p_value))
+    headers = ["Site", "Level, %", "Slope, % a month", f"Month {month}, %", "p", "φ"]
+    columns = [f"{name}{end}" for name in ("level", "slope", "late") for end in ("", "_low", "_high")]
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[1:]),
+        caption="Every site's controlled series, in order of name",
+        data=pd.DataFrame(data, columns=["site", *columns, "p_value"]),
+        note=f"{results.protocol.study.conf_level:.0%} intervals beside as many single controls as there are, or sets of them for sites of several units; p of the departure in "
+        f"month {month}. *: has a known break, and was also estimated with a step of its own. This is no league table.",
+        widths=(28, 18, 20, 19, 7, 8),
+    )
+
+
+def other_outcomes_table(results: Results, primary: str) -> Table:
+    """The controlled series of the other outcomes."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    terms = (LEVEL, SLOPE, late_term(results))
+    rows, data = [], []
+    for outcome in results.outcomes:
+        if outcome.id == primary:
+            continue
+        for cohort in protocol.treated_cohorts:
+            found = {term: change(results, outcome.id, cohort, term) for term in terms}
+            if None in found.values():
+                continue
+            cells = [with_bounds(found[term], 2 if term == SLOPE else 1) for term in terms]
+            rows.append([outcome.label, headed(protocol.cohort_labels[cohort]), *cells])
+            data += [(outcome.id, cohort, term, *numbers(e), e.p_value) for term, e in found.items() if e is not None]
+    headers = ["Outcome", "Cohort", "Level change, %", "Slope change, % a month", f"Departure in month {month}, %"]
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption="Other outcomes: the controlled series",
+        data=pd.DataFrame(data, columns=["outcome", "cohort", "term", "percent", "ci_low", "ci_high", "p_value"]),
+        note=f"{protocol.study.conf_level:.0%} intervals by pseudo-cohorts. Planned care has the month's working days and Easter in the model. Local authorities are weighted "
+        "by the share of their people that is covered.",
+        widths=(22, 18, 20, 20, 20),
+    )
+
+
+def _count(total: Estimate) -> str:
+    """−6,900 (−116,900 to +103,100), in whole hundreds."""
+
+    def whole(value: float) -> str:
+        return f"{round(value, -2):+,.0f}".replace("-", "\N{MINUS SIGN}")
+
+    ends = f"{whole(total.low)} to {whole(total.high)}" if abs(total.low) < float("inf") else "no limit"
+    return f"{whole(total.value)} ({ends})"
+
+
+def short(estimate: Estimate, digits: int) -> str:
+    """A value with its interval; where neither end has a limit, in one word."""
+    text = bounds(estimate, digits)
+    text = "no limit" if text == "no lower limit to no upper limit" else text
+    return f"{number(estimate.value, digits)} ({text})"
+
+
+def numbers(estimate: Estimate | None) -> tuple[float, float, float]:
+    return (float("nan"),) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)

@@ -1,0 +1,186 @@
+"""Tables of how far the interrupted time series can be trusted: residuals, placebo starts, power, error rates, England."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.models.its_terms import (
+    AUTOREGRESSIVE,
+    CONTROLLED,
+    JUDGED_BY,
+    KENWARD_ROGER,
+    LEVEL,
+    PSEUDO_COHORTS,
+    REAL_PLACES,
+    SINGLE,
+    SLOPE,
+    TREND,
+)
+from analysis.narrative.series import late_term
+from analysis.narrative.series_checks import SERIES_METHODS, TERMS, diagnostics, placebo_starts
+from analysis.narrative.series_errors import errors
+from analysis.narrative.wording import NO_BREAK, headed
+from analysis.protocol import ENGLAND_COHORT, REST
+from analysis.results import Estimate, Results
+from analysis.tables.series import NAMES, numbers, short
+from analysis.tables.table import NONE, Table, number, p_number, with_bounds
+
+
+def residuals_table(results: Results, outcome: str) -> Table:
+    """Autocorrelation, dispersion, influence and drift of each series' residuals."""
+    protocol = results.protocol
+    table = diagnostics(results, outcome)
+    wanted = [(c, k) for c in protocol.treated_cohorts for k in NAMES] + [(REST, SINGLE)]
+    rows = []
+    for cohort, kind in wanted:
+        for row in table[(table.cohort == cohort) & (table.design == kind)].itertuples():
+            rows.append(
+                [
+                    headed(protocol.cohort_labels[cohort]), NAMES[kind], f"{row.phi:.2f}".replace("-", "\N{MINUS SIGN}"), f"{row.durbin_watson:.2f}",
+                    p_number(row.ljung_box_p), p_number(row.innovations_ljung_box_p), f"{row.dispersion:.1f}",
+                    f"{row.influential_month} ({number(100 * row.influence)})", p_number(row.adf_p), p_number(row.kpss_p),
+                ]
+            )  # fmt: skip
+    headers = [
+        "Cohort", "Series", "φ", "Durbin– Watson", "Ljung– Box, p", "after AR(1), p", "Disper- sion", "Month that matters most",
+        "ADF, p", "KPSS, p",
+    ]  # fmt: skip
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption="What the months leave of the segmented regressions",
+        data=table,
+        note=f"φ: correlation of neighbouring months, by REML. Ljung–Box over {protocol.its.diagnostic_lags} months, of least squares' residuals and of what an "
+        "autoregression of order one leaves. Dispersion: Pearson's, of Poisson counts. The month that matters most, and by how many points it moves the late "
+        "departure. ADF: low p, no unit root; KPSS: low p, not stationary (its table ends at one in ten); both were made for series, not residuals.",
+        widths=(11, 12, 7, 9, 9, 9, 9, 18, 8, 8),
+    )
+
+
+def placebo_starts_table(results: Results, outcome: str) -> Table:
+    """Level and slope change of the controlled series at each placebo start."""
+    protocol = results.protocol
+    parts = [placebo_starts(results, outcome, cohort).assign(cohort=cohort) for cohort in protocol.treated_cohorts]
+    table = pd.concat(parts, ignore_index=True)
+    rows = []
+    for (cohort, start), each in table.groupby(["cohort", "start"], sort=False):
+        cells = []
+        for term in TERMS:
+            for method in (PSEUDO_COHORTS, KENWARD_ROGER):
+                row = each[(each.kind == term) & (each.inference == method)].iloc[0]
+                estimate = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+                cells += [short(estimate, 2 if term == SLOPE else 1)] if method == PSEUDO_COHORTS else []
+                cells.append(p_number(row.p_value))
+        rows.append([headed(protocol.cohort_labels[str(cohort)]), f"{pd.Timestamp(str(start)):%b %Y}", *cells])
+    headers = [
+        "Cohort", "Start", "Level, %", "p, places", "p, REML", "Slope, % a month", "p,  places", "p,  REML",
+    ]  # fmt: skip
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption="Starts in the months before: what the controlled series finds there",
+        data=table[["cohort", "start", "kind", "inference", "estimate", "ci_low", "ci_high", "p_value"]],
+        note="From the months before the programme alone. Estimate and interval by least squares and pseudo-cohorts; p by pseudo-cohorts (“places”) and by REML "
+        "with Kenward and Roger's degrees of freedom.",
+        widths=(14, 10, 21, 8, 9, 21, 8, 9),
+    )
+
+
+def series_power_table(results: Results, outcome: str) -> Table:
+    """The smallest step, change of slope and late departure that each series mostly finds."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    terms = (LEVEL, SLOPE, late_term(results))
+    rows, data = [], []
+    kinds = {kind: JUDGED_BY[kind] for kind in NAMES}
+    wanted = [(c, k) for c in protocol.treated_cohorts for k in kinds] + [(REST, SINGLE), (ENGLAND_COHORT, SINGLE)]
+    for cohort, kind in wanted:
+        found = [results.find("power", outcome, cohort, f"mde_{kind}_{term}", kinds[kind]) for term in terms]
+        if None in found:
+            continue
+        falls = [100 - 100 / (1 + each.value / 100) for each in found if each is not None]
+        label = headed(protocol.cohort_labels.get(cohort, cohort))
+        rows.append(
+            [label, NAMES[kind], *[f"{fall:.{2 if t == SLOPE else 1}f}" for t, fall in zip(terms, falls, strict=True)]]
+        )
+        data += [(cohort, kind, term, fall) for term, fall in zip(terms, falls, strict=True)]
+    headers = ["Cohort", "Series", "Step, %", "Slope, % a month", f"Departure in month {month}, %"]
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption="The smallest falls that the time series would mostly have found",
+        data=pd.DataFrame(data, columns=["cohort", "series", "term", "fall_percent"]),
+        note=f"The true fall found {protocol.inference.power:.0%} of the time, with the inference of @tbl-its-all.",
+    )
+
+
+def series_errors_table(results: Results) -> Table:
+    """How often each method rejects where nothing changed: by autocorrelation, and in real places."""
+    protocol = results.protocol
+    rows = errors(results, AUTOREGRESSIVE)
+    real = errors(results, REAL_PLACES)
+    late = late_term(results)
+    values = sorted(rows.phi.unique())
+    cells = []
+    for method, label in SERIES_METHODS.items():
+        ours = rows[(rows.method == method) & (rows.term == late)].set_index("phi").size_or_power
+        if ours.empty:
+            continue
+        there = real[(real.method == method) & (real.term == late)].size_or_power
+        cells.append(
+            [
+                headed(label),
+                *[f"{100 * ours[phi]:.1f}" for phi in values],
+                f"{100 * there.iloc[0]:.0f}" if len(there) else NONE,
+            ]
+        )
+    headers = ["Method", *[f"φ{NO_BREAK}={NO_BREAK}{phi:g}" for phi in values], "Real places"]
+    both = pd.concat([rows, real])
+    few, many = f"{rows.draws.min():,}", f"{rows.draws.max():,}"
+    return Table(
+        cells=pd.DataFrame(cells, columns=headers),
+        numeric=tuple(headers[1:]),
+        caption=f"Series without a change: share, %, in which each method finds a departure in month {protocol.its.effect_month} at the {protocol.study.level:.0%} level",
+        data=both.reset_index(drop=True),
+        note=f"{many} series for each autocorrelation ({few} where a method is slow), {int(real.draws.max()) if len(real) else 0:,} sets of real controls; Monte Carlo standard error at most "
+        f"{100 * both.monte_carlo_se.max():.1f} percentage points. Made by `make its-simulation` with seed {rows.seed.iloc[0]} from commit {rows.commit.iloc[0]}. Pseudo-cohorts are not "
+        "judged in real places, being those sets themselves.",
+    )
+
+
+def national_table(results: Results) -> Table:
+    """England's own series, and its total against the other publication."""
+    protocol, month = results.protocol, results.protocol.its.effect_month
+    wanted = [(outcome.id, SINGLE, outcome.label) for outcome in protocol.outcomes]
+    for check in protocol.its.national_checks:
+        ours = protocol.outcome(check.outcome).label
+        wanted += [
+            (check.id, SINGLE, check.label),
+            (check.outcome, CONTROLLED, f"{ours} ÷ {check.label[0].lower()}{check.label[1:]}"),
+        ]
+    terms = (TREND, LEVEL, SLOPE, late_term(results))
+    rows, data = [], []
+    for outcome, kind, label in wanted:
+        found = [results.find(kind, outcome, ENGLAND_COHORT, term, KENWARD_ROGER) for term in terms]
+        if None in found:
+            continue
+        key = f"{kind}/{outcome}/{ENGLAND_COHORT}/primary/level/{KENWARD_ROGER}"
+        window = results.estimates.loc[key].window.split("/")[0]
+        rows.append(
+            [
+                label,
+                window,
+                *[with_bounds(e, 2 if t in (SLOPE, TREND) else 1) for t, e in zip(terms, found, strict=True)],
+            ]
+        )
+        data += [(outcome, kind, term, *numbers(e)) for term, e in zip(terms, found, strict=True)]
+    headers = [
+        "Series", "From", "Trend before, % a month", "Level, %", "Slope, % a month", f"Month {month}, %",
+    ]  # fmt: skip
+    return Table(
+        cells=pd.DataFrame(rows, columns=headers),
+        numeric=tuple(headers[2:]),
+        caption="England's totals at the programme's start",
+        data=pd.DataFrame(data, columns=["outcome", "series", "term", "percent", "ci_low", "ci_high"]),
+        note=f"{protocol.study.conf_level:.0%} intervals by REML with Kenward and Roger's degrees of freedom. Per day, not per head.",
+        widths=(28, 9, 17, 15, 16, 15),
+    )

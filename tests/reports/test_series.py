@@ -1,0 +1,386 @@
+"""What the reports say of interrupted time series follows the estimates: one thing of a made-up study changed at a time."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from worlds import MINUS, Number, World, directions
+
+from analysis.figures.series import autocorrelation_figure, methods_figure, single_series_figure
+from analysis.models.its_terms import (
+    AGAINST_SYNTHETIC,
+    CONTROLLED,
+    HAC,
+    JUDGED_BY,
+    KENWARD_ROGER,
+    LEVEL,
+    MEAN,
+    MODEL_BASED,
+    OLS,
+    PLACEBO_START,
+    PSEUDO_COHORTS,
+    SINGLE,
+    SLOPE,
+    STEP,
+    TREND,
+)
+from analysis.narrative import series, series_checks, series_errors
+from analysis.protocol import ENGLAND_COHORT, REST, Protocol
+from analysis.publish import prose
+from analysis.results import Results
+from analysis.tables.series import (
+    its_table,
+    its_variants_table,
+    methods_table,
+    other_outcomes_table,
+    site_series_table,
+)
+from analysis.tables.series_checks import (
+    national_table,
+    placebo_starts_table,
+    residuals_table,
+    series_errors_table,
+    series_power_table,
+)
+from analysis.workspace import Workspace
+
+CLEAR = Number(-0.06, 0.02)
+
+
+def late(protocol: Protocol) -> str:
+    return f"effect_{protocol.its.effect_month}"
+
+
+# Mutation: the sign
+
+
+SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
+    "series": lambda r, o, c: series.its_sentence(r, o, c),
+    "reconciliation": lambda r, o, c: series.reconciliation(r, o, c),
+    "synthetic": lambda r, o, c: series.synthetic_sentence(r, o, c),
+    "choices": lambda r, o, c: series.its_choices_sentence(r, o),
+    "known breaks": lambda r, o, c: series.known_breaks_sentence(r, o),
+    "rest": lambda r, o, c: series_checks.rest_sentence(r, o),
+    "England": lambda r, o, c: series_checks.national_sentence(r),
+}
+
+TABLES: dict[str, Callable[[Results, str], str]] = {
+    "series": lambda r, o: its_table(r, o).markdown(),
+    "methods": lambda r, o: methods_table(r, o, r.protocol.model_ids[0]).markdown(),
+    "choices": lambda r, o: its_variants_table(r, o).markdown(),
+    "placebo starts": lambda r, o: placebo_starts_table(r, o).markdown(),
+    "sites": lambda r, o: site_series_table(r, o).markdown(),
+    "other outcomes": lambda r, o: other_outcomes_table(r, o).markdown(),
+    "England": lambda r, o: national_table(r).markdown(),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first):
+    down, up = (SENTENCES[name](told(w), outcome, first) for w in (world, world.mirrored()))
+    assert directions(down), down
+    assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_other_sign_changes_every_table(name, world, told, outcome):
+    down, up = (TABLES[name](told(w), outcome) for w in (world, world.mirrored()))
+    assert f"{MINUS}2.1 " in down and "+2.1 " in up and f"{MINUS}2.1 " not in up
+
+
+@pytest.mark.parametrize("draw", [single_series_figure, methods_figure])
+def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
+    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
+    assert set(directions(down.alt)) == {-1} and set(directions(up.alt)) == {1}, f"{down.alt}\n{up.alt}"
+    assert len(down.data) and "month" in down.alt
+
+
+def test_one_cohorts_number_changes_its_own_sentence_and_no_other(world, told, outcome, protocol):
+    first, second = protocol.model_ids
+    moved = world.with_numbers({(CONTROLLED, first): Number(0.033, 0.05)})
+    for sentence in (series.its_sentence, series.reconciliation):
+        assert sentence(told(world), outcome, first) != sentence(told(moved), outcome, first)
+        assert sentence(told(world), outcome, second) == sentence(told(moved), outcome, second)
+
+
+# Which inference speaks
+
+
+def test_the_controlled_series_is_judged_beside_pseudo_cohorts_and_by_nothing_else(
+    world, told, outcome, first, protocol
+):
+    """Every model-based method finds a change; the places in which nothing began do not."""
+    loud = world.with_numbers({(CONTROLLED, method): CLEAR for method in MODEL_BASED})
+    found = series.late_departure(told(loud), outcome, first)
+    assert found is not None and not found.excludes_zero and JUDGED_BY[CONTROLLED] == PSEUDO_COHORTS
+    assert "finds no clear difference either" in series.second_method_sentence(told(loud), outcome)
+    quiet = world.with_numbers({(CONTROLLED, PSEUDO_COHORTS): CLEAR})
+    text = series.second_method_sentence(told(quiet), outcome)
+    assert "below it by the last month" in text and all(model in text for model in protocol.model_ids)
+
+
+def test_the_summary_says_how_many_methods_find_a_departure(world, told, outcome, protocol):
+    first, second = protocol.model_ids
+    numbers = {(CONTROLLED, first, method, late(protocol)): CLEAR for method in (OLS, HAC)}
+    numbers |= {(CONTROLLED, second, method, late(protocol)): CLEAR for method in MODEL_BASED}
+    text = series_checks.methods_summary(told(world.with_numbers(numbers)), outcome)
+    assert f"for {first} two of eight (pseudo-cohorts: p" in text and f"for {second} all eight (" in text
+    assert f"for {first} none (" in series_checks.methods_summary(told(world), outcome)
+
+
+def test_methods_that_disagree_are_named_and_those_that_agree_are_not(world, told, outcome, first, protocol):
+    apart = told(world.with_numbers({(CONTROLLED, first, OLS, SLOPE): CLEAR}))
+    text = series_checks.disagreement_sentence(apart, outcome, first)
+    assert "Slope: least squares find a change; Newey–West" in text and "Level: no method finds a change" in text
+    everywhere = told(world.with_numbers({(CONTROLLED, first, SLOPE): CLEAR}))
+    assert "Slope: every method finds a change" in series_checks.disagreement_sentence(everywhere, outcome, first)
+    table = methods_table(apart, outcome, first)
+    assert "controlled, slope: 1 of 9 find a change" in table.note
+    assert "The methods agree on every term" in methods_table(told(world), outcome, first).note
+
+
+def test_the_table_of_methods_in_the_results_says_where_they_disagree(world, told, outcome, first, protocol):
+    rows = told(world.with_numbers({(CONTROLLED, first, HAC, LEVEL): CLEAR})).its_methods
+    ours = rows[(rows.outcome == outcome) & (rows.cohort == first) & (rows.design == CONTROLLED)]
+    assert set(ours.disagree[ours.term == LEVEL]) == {True} and set(ours.reject[ours.term == LEVEL]) == {1}
+    assert not ours.disagree[ours.term != LEVEL].any()
+    assert set(ours.term) == {LEVEL, SLOPE, late(protocol)} and list(ours.method[:9]) == [*MODEL_BASED, PSEUDO_COHORTS]
+    assert {REST, *protocol.treated_cohorts} <= set(rows.cohort)
+
+
+def test_pairs_that_disagree_are_counted_over_every_series(world, told, outcome, first):
+    quiet = series_checks.pairs_sentence(told(world), outcome)
+    assert "in none of pairs" in quiet
+    one = told(world.with_numbers({(CONTROLLED, first, OLS, SLOPE): CLEAR}))
+    table = one.its_methods
+    table = table[(table.outcome == outcome) & (table.method != PSEUDO_COHORTS)]
+    sizes = table.groupby(["cohort", "design", "term"]).size()
+    expected = 7 / sum(math.comb(size, 2) for size in sizes)  # one method against the seven others
+    assert f"in {expected:.0%} of pairs" in series_checks.pairs_sentence(one, outcome).replace("hardly any", "0%")
+    assert f"({len(sizes):,} in all)" in quiet
+
+
+# Reconciliation
+
+
+def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
+    """Step less trend carried to the middle of the programme is the mean departure: the paragraph prints all three."""
+    trend, months = 0.002, len(protocol.months) / 2
+    numbers = {
+        (CONTROLLED, first, STEP): Number(-0.01, 0.05), (CONTROLLED, first, TREND): Number(trend, 0.005, 0.16),
+        (CONTROLLED, first, MEAN): Number(-0.01 - months * trend, 0.09), ("did", first, "att", "primary"): Number(-0.012, 0.05),
+    }  # fmt: skip
+    text = series.reconciliation(told(world.with_numbers(numbers)), outcome, first)
+    for value in (-0.01, -0.01 - months * trend, -0.012):
+        assert f"{MINUS}{abs(100 * math.expm1(value)):.1f}%" in text
+    assert f"+{100 * math.expm1(months * trend):.1f}%" in text and "rose by 0.20% a month" in text
+    assert (
+        "close to the difference-in-differences" in text and "in 16% of sets" in text and "may well be chance" in text
+    )
+    numbers[CONTROLLED, first, TREND] = Number(trend, 0.001, 0.01)
+    numbers["did", first, "att", "primary"] = Number(-0.05, 0.02)
+    text = series.reconciliation(told(world.with_numbers(numbers)), outcome, first)
+    assert "unlikely to be chance alone" in text and "points from the difference-in-differences" in text
+
+
+# What could not be made
+
+
+def test_a_data_set_without_the_other_publication_says_so(world, told, protocol):
+    check = protocol.its.national_checks[0]
+    text = series_checks.national_sentence(told(replace(world, absent=frozenset({check.id}))))
+    assert "are not in this data set" in text and "Held against" not in text
+    assert "Held against" in series_checks.national_sentence(told(world))
+
+
+@pytest.mark.parametrize(("clear", "said"), [(True, "The level and slope moved"), (False, "Neither moved")])
+def test_a_change_of_counting_is_said_only_where_it_is_clear(clear, said, world, told):
+    number = CLEAR if clear else Number(0.001, 0.05)
+    moved = world.with_numbers({(CONTROLLED, ENGLAND_COHORT, term, KENWARD_ROGER): number for term in (LEVEL, SLOPE)})
+    assert said in series_checks.national_sentence(told(moved))
+
+
+def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first):
+    endless = world.with_numbers({(CONTROLLED, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, 0.99)})
+    assert "(no limit)" in methods_table(told(endless), outcome, first).markdown()
+    wide = world.with_numbers({(CONTROLLED, PSEUDO_COHORTS): Number(-0.002, 8.0, 0.9)})
+    text = series.its_sentence(told(wide), outcome, first)
+    assert "no lower limit to over +1,000%" in text
+
+
+def test_a_site_without_a_series_is_left_out(world, told, outcome, protocol):
+    lost = f"West {protocol.model_ids[0]}"
+    every, fewer = (told(w) for w in (world, replace(world, lost={lost: "too few months"})))
+    assert (
+        lost in site_series_table(every, outcome).markdown()
+        and lost not in site_series_table(fewer, outcome).markdown()
+    )
+    count = len(series_checks.site_departures(every, outcome))
+    assert f"Of {count} sites" in series_checks.single_sites_sentence(every, outcome)
+    assert f"Of {count - 1} sites" in series_checks.single_sites_sentence(fewer, outcome)
+
+
+def test_a_site_that_stands_out_is_named(world, told, outcome, protocol):
+    site = f"East {protocol.model_ids[1]}"
+    text = series_checks.single_sites_sentence(told(world.with_numbers({(CONTROLLED, site): CLEAR})), outcome)
+    assert f"leaves out zero for {site};" in text
+    assert "leaves out zero for none;" in series_checks.single_sites_sentence(told(world), outcome)
+
+
+# Checks
+
+
+@pytest.mark.parametrize(
+    ("diagnosed", "said"),
+    [
+        ({"ljung_box_p": 0.001}, "autocorrelation can be seen"),
+        ({"ljung_box_p": 0.4}, "cannot be told from none"),
+        ({"innovations_ljung_box_p": 0.01}, "some autocorrelation is left"),
+        ({"phi": 0.83}, "φ = 0.83"),
+        ({"dispersion": 7.25}, "7.2 times"),
+        ({"influence": 0.034}, "by +3.4 percentage points"),
+    ],
+)
+def test_the_residuals_sentence_follows_the_diagnostics(diagnosed, said, world, told, outcome, first):
+    results = told(replace(world, diagnosed=diagnosed))
+    assert said in series_checks.residuals_sentence(results, outcome, first)
+
+
+def test_the_residuals_table_and_figure_have_the_numbers(undrawn, world, told, outcome):
+    results = told(replace(world, diagnosed={"phi": 0.47}))
+    assert "0.47" in residuals_table(results, outcome).markdown()
+    figure = autocorrelation_figure(results, outcome)
+    assert "0.20" in figure.alt and set(figure.data.columns) == {"label", "lag", "acf", "pacf", "bound"}
+
+
+def test_placebo_starts_that_find_something_are_counted_and_judged(world, told, outcome, first):
+    quiet = series_checks.placebo_starts_sentence(told(world), outcome, first)
+    assert quiet.count("of level at none, and of slope at none") == 0  # a list of two has no comma
+    assert quiet.count("of level at none and of slope at none") == 2 and "no straight line" not in quiet
+    loud = told(world.with_numbers({(PLACEBO_START, SLOPE_FROM, first): CLEAR for SLOPE_FROM in _starts(SLOPE)}))
+    text = series_checks.placebo_starts_sentence(loud, outcome, first)
+    assert "of slope at three" in text and "no straight line before the programme either" in text
+
+
+def _starts(term: str) -> list[str]:
+    from worlds import PLACEBO_STARTS
+
+    return [f"{term}_from_{start}" for start in PLACEBO_STARTS]
+
+
+def test_the_power_sentence_has_the_detectable_falls(world, told, outcome, first, protocol):
+    results = told(world)
+    table = series_power_table(results, outcome)
+    row = table.data[(table.data.cohort == first) & (table.data.series == CONTROLLED)].set_index("term").fall_percent
+    text = series_checks.power_sentence(results, outcome, first)
+    assert (
+        f"a step of {MINUS}{row[LEVEL]:.1f}%" in text
+        and f"a change of slope of {MINUS}{row[SLOPE]:.2f}% a month" in text
+    )
+    assert f"of {MINUS}{row[late(protocol)]:.1f}%" in text
+
+
+# Choices
+
+
+def test_the_choices_sentence_names_the_ends_and_what_leaves_out_zero(world, told, outcome, first, protocol):
+    lowest, highest = "phase_in_6", "start_6_earlier"
+    numbers = {
+        (CONTROLLED, first, lowest): Number(-0.09, 0.02), (CONTROLLED, first, highest): Number(0.05, 0.2),
+    }  # fmt: skip
+    text = series.its_choices_sentence(told(world.with_numbers(numbers)), outcome)
+    labels = [protocol.specification(id).label for id in (lowest, highest)]
+    assert f"from {MINUS}8.6% (“{labels[0]}”) to +5.1% (“{labels[1]}”) for {first}" in text
+    assert f"leaves out zero for {first} under “{labels[0]}”." in text
+    assert "Every interval includes zero" in series.its_choices_sentence(told(world), outcome)
+
+
+def test_choices_that_did_not_run_are_not_in_the_table(world, told, outcome, protocol):
+    label = protocol.specification("known_breaks").label
+    tables = [
+        its_variants_table(told(w), outcome).markdown()
+        for w in (world, replace(world, without=frozenset({"known_breaks"})))
+    ]
+    assert label in tables[0] and label not in tables[1]
+    assert series.known_breaks_sentence(told(replace(world, without=frozenset({"known_breaks"}))), outcome) == ""
+
+
+# Error rates
+
+
+def _simulated(worst: float, places: float) -> tuple[tuple[float | None, str, str, float], ...]:
+    terms = (LEVEL, SLOPE, "effect_36")
+    rows: list[tuple[float | None, str, str, float]] = []
+    for phi in (0.0, 0.4, 0.7):
+        rows += [(phi, PSEUDO_COHORTS, term, 0.05) for term in terms]
+        rows += [(phi, OLS, term, worst if phi == 0.4 else 0.06) for term in terms]
+        rows += [(phi, KENWARD_ROGER, term, 0.2 if phi == 0.7 else 0.05) for term in terms]
+    rows += [(None, OLS, term, places) for term in terms]
+    return tuple(rows)
+
+
+def test_methods_that_keep_their_size_are_told_from_those_that_do_not(world, told, protocol):
+    """The limit counts up to the protocol's autocorrelation and no further."""
+    results = told(replace(world, its_simulated=_simulated(0.21, 0.6)))
+    assert series_errors.kept_size(results) == ([KENWARD_ROGER, PSEUDO_COHORTS], [OLS])
+    text = series_errors.size_sentence(results)
+    assert "REML (Kenward–Roger) and pseudo-cohorts. The others: least squares in up to 21.0%" in text
+    assert "least squares in 60% to 60%" in text
+    kept = told(replace(world, its_simulated=_simulated(0.069, 0.6)))
+    assert series_errors.kept_size(kept)[1] == []
+    assert (
+        "60" in series_errors_table(results).markdown()
+        and "seed 1 from commit abc" in series_errors_table(results).note
+    )
+
+
+def test_without_a_table_of_error_rates_the_sentence_says_so(world, told):
+    assert "not part of this edition" in series_errors.size_sentence(told(world))
+
+
+def test_the_headline_method_keeps_its_size_in_the_committed_table(protocol, repository):
+    """Size at most the protocol's limit for level, slope and late departure, in the table that is committed; in real places no
+    method that is judged does."""
+    work = Workspace(root=repository)
+    results = Results(work, protocol)
+    table = results.its_simulation
+    assert table is not None and protocol.its.largest_size <= 0.07 and protocol.its.size_up_to >= 0.4
+    keeps, others = series_errors.kept_size(results)
+    assert JUDGED_BY[CONTROLLED] in keeps and {OLS, HAC} <= set(others)
+    assert set(table.seed) == {protocol.study.seed} and table.commit.str.fullmatch(r"[0-9a-f]{10}").all()
+    real = series_errors.errors(results, "real_places")
+    assert set(real.method) == set(MODEL_BASED) and (real.size_or_power > protocol.its.largest_size).all()
+
+
+# The summary page and the sources
+
+
+def test_the_earlier_returns_are_counted_apart(world, told):
+    results = told(world)
+    files = [{"file": f"mar/{n}.xls", "month": month} for n, month in enumerate(["2012-04", "2013-04", "2013-05"])]
+    results.provenance["files"] = files
+    text = prose.source(results)
+    assert "2 monthly files" in text and "one earlier months" in text
+    results.provenance["files"] = files[1:]
+    assert "earlier" not in prose.source(results)
+
+
+def test_every_kind_of_series_is_in_the_table(world, told, outcome, first):
+    text = its_table(told(world), outcome).markdown()
+    assert all(name in text for name in ("controlled", "single-group", "against its synthetic control"))
+    some = its_table(told(world), outcome, [first], [SINGLE])
+    assert set(some.data.series) == {SINGLE} and set(some.data.cohort) == {first, REST}
+    assert AGAINST_SYNTHETIC not in set(some.data.series)
+    assert isinstance(some.data, pd.DataFrame) and not re.search(r"nan", some.markdown())
+
+
+def test_worlds_have_every_series(world: World, told, outcome, protocol):
+    """So that no test above passes for want of rows."""
+    results = told(world)
+    assert {SINGLE, CONTROLLED, AGAINST_SYNTHETIC, PLACEBO_START} <= set(results.estimates.design)
+    assert len(series_checks.site_departures(results, outcome)) >= len(protocol.model_ids)
