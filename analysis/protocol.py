@@ -206,6 +206,8 @@ class NationalCheck(_Table):
     label: str
     definition: str
     outcome: str
+    source: Literal["ae"]
+    measure: str
     start: Month
 
 
@@ -269,6 +271,7 @@ class Protocol(_Table):
         if self.inference.event_study_base not in self.months:
             raise ValueError("inference.event_study_base does not lie inside the study's window")
         self._check_curve()
+        self._check_its()
         for specification in self.specifications[1:]:
             for design in sorted(HEADLINE_ONLY.intersection(specification.designs)):
                 raise ValueError(f"specification {specification.id!r} asks for {design}, which only the first may")
@@ -278,6 +281,20 @@ class Protocol(_Table):
             if not self.study.start <= first <= last <= self.study.end:
                 raise ValueError(f"{what} does not lie inside the study's window")
         return self
+
+    def _check_its(self) -> None:
+        after = int((self.months >= self.study.programme_start).sum())
+        for month in self.its.effect_months:
+            if month > after:
+                raise ValueError(
+                    f"its.effect_months has {month}; the programme has {after} months in the study's window"
+                )
+        named = [("its.national_checks", check.id, [check.outcome]) for check in self.its.national_checks]
+        named += [("its.known_breaks", known.label, known.outcomes) for known in self.its.known_breaks]
+        for where, what, outcomes in named:
+            for id in outcomes:
+                if id not in [outcome.id for outcome in self.outcomes]:
+                    raise ValueError(f"{where}: {what!r} is of {id!r}, which is no outcome")
 
     def _check_curve(self) -> None:
         taken: dict[str, str] = {}

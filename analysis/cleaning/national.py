@@ -14,7 +14,6 @@ from analysis.sources.mar import MarFile
 from analysis.tabular import read_table
 
 NATIONAL = ["outcome", "month", "value"]
-AE_MEASURE = "emergency_admissions_total"
 
 
 def national_table(returns: Iterable[MarFile], ae: pd.DataFrame | None, protocol: Protocol) -> pd.DataFrame:
@@ -33,7 +32,7 @@ def national_table(returns: Iterable[MarFile], ae: pd.DataFrame | None, protocol
     if ae is not None:
         for check in protocol.its.national_checks:
             held = ae[(ae.month >= check.start) & (ae.month <= protocol.study.end)]
-            parts.append(held[["month"]].assign(outcome=check.id, value=held[AE_MEASURE])[NATIONAL])
+            parts.append(held[["month"]].assign(outcome=check.id, value=held[check.measure])[NATIONAL])
     table = pd.concat(parts, ignore_index=True)
     return table.assign(month=table.month.astype("datetime64[us]")).sort_values(["outcome", "month"], ignore_index=True)
 

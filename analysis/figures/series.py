@@ -29,7 +29,7 @@ from plotnine import (
 )
 
 from analysis.figures.theme import MUTED, ROWS, START, Figure, canvas, draw, labelled, with_minus
-from analysis.models.its_terms import CONTROLLED, SINGLE
+from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS, SINGLE
 from analysis.narrative.series import change, late_term
 from analysis.narrative.series_checks import SERIES_METHODS
 from analysis.narrative.wording import above_or_below, headed, listed, signed, span
@@ -44,8 +44,8 @@ DAYS, PEOPLE = 30, 1000  # of a rate as it is drawn
 def controlled_series_figure(results: Results, outcome: str) -> Figure:
     """The models' rates relative to the rest's: months, segmented regression, and the dashed counterfactual with its band."""
     protocol, month = results.protocol, results.protocol.its.effect_month
-    data = _paths(results, outcome, CONTROLLED, protocol.model_ids)
     late = _departures(results, outcome, protocol.model_ids, CONTROLLED)
+    data = _paths(results, outcome, CONTROLLED, list(late))
     gaps = listed(
         [f"{above_or_below(e.value)} it for {protocol.cohort_labels[m]} ({span(e)})" for m, e in late.items()]
     )
@@ -63,9 +63,9 @@ def single_series_figure(results: Results, outcome: str) -> Figure:
     """Each group's own rate, the rest's too, with the counterfactual that its own path gives."""
     protocol, month = results.protocol, results.protocol.its.effect_month
     cohorts = [*protocol.model_ids, REST]
-    data = _paths(results, outcome, SINGLE, cohorts)
-    data[VALUES] = data[VALUES] * DAYS * PEOPLE
     late = _departures(results, outcome, cohorts, SINGLE)
+    data = _paths(results, outcome, SINGLE, list(late))
+    data[VALUES] = data[VALUES] * DAYS * PEOPLE
     gaps = listed(
         [
             f"{protocol.cohort_labels[c]} {above_or_below(e.value)} its own earlier path ({span(e)})"
@@ -109,15 +109,23 @@ def methods_figure(results: Results, outcome: str) -> Figure:
         + ROWS
         + theme(strip_text=element_text(size=7.5, weight="bold", ha="left"))  # the longest label fits its panel
     )
-    clear = data[data.p_value < protocol.study.level].groupby("label", observed=False).size()
+    tests = data.dropna(subset="p_value").groupby("label", observed=False).p_value
+    clear = tests.agg(["size", lambda p: int((p < protocol.study.level).sum())])
     methods = data.method.nunique()
-    counts = listed([f"{count} of {methods} for {label}" for label, count in clear.items()])
+    counts = listed([f"{count} of {total} for {label}" for label, total, count in clear.itertuples()])
+    beside = data[data.method == PSEUDO_COHORTS]
+    stands = [str(row.label) for row in beside.itertuples() if row.p_value < protocol.study.level]
+    title = (
+        f"beside other places the departure stands out for {listed(stands)}"
+        if stands
+        else "beside other places no departure stands out"
+    )
     ends = data.groupby("label", observed=True).percent.agg(["min", "max"])
     spans = listed([f"{label} from {signed(low)} to {signed(high)}" for label, low, high in ends.itertuples()])
     return Figure(
         svg=draw(plot, 2.9),
-        alt=f"Departure of the controlled series in month {month} by {methods} methods: {spans}. Methods that find one: {counts}.",
-        caption=f"**Methods that find a departure: {counts}.** Departure of the controlled series from its counterfactual in month {month}, "
+        alt=f"Departure of the controlled series in month {month} by {methods} methods: {spans}. {headed(title)}. Methods that find one: {counts}.",
+        caption=f"**{headed(title)}.** Methods that find one: {counts}. Departure of the controlled series from its counterfactual in month {month}, "
         f"with {protocol.study.conf_level:.0%} intervals, by method"
         + (f"; {int(cut.sum())} intervals reach beyond ±{WIDEST:.0f}% and are cut." if cut.any() else "."),
         data=data[["label", "method", "percent", "ci_low", "ci_high", "p_value"]],

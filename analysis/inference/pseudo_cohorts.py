@@ -61,6 +61,10 @@ class PseudoCohorts:
             There are too few controls, or every set has a month without any count.
         """
         number = len(self._controls.units)
+        if number - len(doses) < FEWEST_OTHERS:
+            raise NotIdentified(
+                f"{number} controls, too few for pseudo-cohorts of {len(doses)} and others to compare them with"
+            )
         sets, every = placebo_sets(number, len(doses), self._draws, self._seed)
         weights = np.zeros((number, len(sets)))
         weights[sets.T, np.arange(len(sets))] = np.array(doses)[:, None]
@@ -102,17 +106,7 @@ def least_squares(matrix: np.ndarray, outcomes: np.ndarray) -> tuple[np.ndarray,
 
 
 def placebo_sets(total: int, members: int, draws: int, seed: int) -> tuple[np.ndarray, bool]:
-    """Sets (P × members) of ``members`` of ``total`` places, every one of them where they are few; and whether it is every one.
-
-    Raises
-    ------
-    NotIdentified
-        There are too few places for a set and others to compare it with.
-    """
-    if total - members < FEWEST_OTHERS:
-        raise NotIdentified(
-            f"{total} controls, too few for pseudo-cohorts of {members} and others to compare them with"
-        )
+    """Sets (P × members) of ``members`` of ``total`` places, every one of them where they are few; and whether it is every one."""
     if comb(total, members) <= draws:
         return np.array(list(combinations(range(total), members))), True
     return np.random.default_rng(seed).random((draws, total)).argsort(axis=1)[:, :members], False

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+Rows = list[dict[str, Any]]  # of the table, before they are checked
+
 LOG_RATE, PERCENT, RATIO, STATISTIC, COUNT = "log_rate", "percent", "ratio", "statistic", "count"
 PERCENT_SUFFIX = "_percent"
 PLACEBO = "placebo"  # inference from what the same method finds in other places

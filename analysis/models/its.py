@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.pseudo_cohorts import Judgement
-from analysis.models.estimates import COUNT, both_scales, minimum_detectable, single_scale
+from analysis.models.estimates import COUNT, Rows, both_scales, minimum_detectable, single_scale
 from analysis.models.its_methods import METHODS, Fitted, check_series
 from analysis.models.its_terms import CUMULATIVE, HAC, KENWARD_ROGER, LEVEL, MEAN, OLS, PSEUDO_COHORTS, SLOPE
 from analysis.models.segments import Segments
@@ -25,7 +25,6 @@ from analysis.protocol import Protocol
 
 FEWER_METHODS = (HAC, KENWARD_ROGER)  # where a choice is tried, and all methods would say little more
 
-Rows = list[dict[str, Any]]
 Judge = Callable[[np.ndarray], Judgement]  # of a contrast (k), the series beside its pseudo-cohorts
 
 
@@ -108,7 +107,8 @@ def _method_rows(one: Interrupted, kind: str, name: str, fit: Fitted, protocol: 
 
 
 def _pseudo_rows(one: Interrupted, kind: str, protocol: Protocol) -> Rows:
-    """Least-squares estimates judged beside pseudo-cohorts; the cumulative effect has the critical value of the mean effect."""
+    """Least-squares estimates judged beside pseudo-cohorts. The ends of the cumulative effect are those of the mean effect, times the
+    counts expected without it, so that its interval leaves out zero where the mean's does."""
     assert one.judge is not None
     context: dict[str, Any] = {"design": kind, "n_obs": len(one.series.counts)}
     judged: dict[str, Judgement] = {term: one.judge(contrast) for term, contrast in one.design.contrasts.items()}
@@ -120,14 +120,11 @@ def _pseudo_rows(one: Interrupted, kind: str, protocol: Protocol) -> Rows:
         )  # fmt: skip
         rows += _detectable(term, PSEUDO_COHORTS, kind, found.interval, context, protocol)
     if MEAN in judged:
-        fit = METHODS[OLS](one.series, one.design, protocol.its)
-        total, gradient = _cumulative(one, fit.coefficients)
-        error = float(np.sqrt(gradient @ fit.covariance @ gradient))
-        mean = judged[MEAN]
-        reach = mean.critical_value * error
-        rows.append(
-            _count_row(PSEUDO_COHORTS, total, (total - reach, total + reach), error, mean.p_value, said, context)
-        )
+        coefficients = METHODS[OLS](one.series, one.design, protocol.its).coefficients
+        total, _ = _cumulative(one, coefficients)
+        mean, expected = judged[MEAN], float(_expected(one, coefficients).sum())
+        low, high = (expected * float(np.expm1(end)) for end in mean.interval)
+        rows.append(_count_row(PSEUDO_COHORTS, total, (low, high), np.nan, mean.p_value, said, context))
     return rows
 
 
@@ -139,8 +136,14 @@ def _cumulative(one: Interrupted, coefficients: np.ndarray) -> tuple[float, np.n
     design, after = one.design, one.design.after
     with_change, without = design.matrix[after], (design.matrix - design.change)[after]
     fitted = one.series.exposure[after] * np.exp(with_change @ coefficients)
-    expected = one.series.exposure[after] * np.exp(without @ coefficients)
+    expected = _expected(one, coefficients)
     return float(fitted.sum() - expected.sum()), fitted @ with_change - expected @ without
+
+
+def _expected(one: Interrupted, coefficients: np.ndarray) -> np.ndarray:
+    """Counts of the months after the start without the change."""
+    design, after = one.design, one.design.after
+    return np.asarray(one.series.exposure[after] * np.exp((design.matrix - design.change)[after] @ coefficients))
 
 
 def _count_row(

@@ -13,9 +13,19 @@ from analysis.models.absorbed import NotIdentified
 from analysis.models.estimates import both_scales
 from analysis.models.its import Interrupted, Rows
 from analysis.models.its_methods import METHODS
-from analysis.models.its_terms import KENWARD_ROGER, LEVEL, PLACEBO_START, PSEUDO_COHORTS, SINGLE, SLOPE
+from analysis.models.its_terms import (
+    CONTROLLED,
+    KENWARD_ROGER,
+    LEVEL,
+    PLACEBO_START,
+    PSEUDO_COHORTS,
+    SINGLE,
+    SLOPE,
+    WITHOUT_SITE,
+)
+from analysis.models.robustness import slug
 from analysis.models.sample import Sample
-from analysis.models.segments import Break, Segments, segments
+from analysis.models.segments import Break, Segments, admissible, segments
 from analysis.models.series import Series, cohort_series
 from analysis.models.synthetic import Pool, synthetic_series
 from analysis.protocol import Outcome, Protocol, Specification
@@ -40,7 +50,8 @@ class Groups:
         Raises
         ------
         NotIdentified
-            As ``cohort_series`` and ``segments``; or the controls are too few for pseudo-cohorts.
+            As ``cohort_series`` and ``segments``. Where the controls are too few for pseudo-cohorts the series is judged by
+            models alone, and its notes say so.
         """
         doses = self.sample.dose[self.sample.treated]
         design = self._design(self.sample.treated, trends)
@@ -51,8 +62,11 @@ class Groups:
         )
         if kind == SINGLE:
             return Interrupted(self._treated, design, notes=notes)
-        placebos, said = self.pseudo.of(tuple(sorted(doses.tolist())))
         series = self._treated.relative_to(self._rest.log_rate)
+        try:
+            placebos, said = self.pseudo.of(tuple(sorted(doses.tolist())))
+        except NotIdentified as problem:
+            return Interrupted(series, design, notes="; ".join(filter(None, [str(problem), notes])))
         return self._beside(series, placebos.log_rate, design, "; ".join(filter(None, [said, notes])))
 
     def rest(self) -> Interrupted:
@@ -84,8 +98,12 @@ class Groups:
     def _design(self, members: np.ndarray, trends: bool = True) -> Segments:
         protocol, shift = self.protocol, self.specification.start_shift
         start = protocol.study.programme_start + pd.DateOffset(months=shift)
-        breaks = self.breaks(members)
-        return segments(self.sample.months, start, protocol.its, self.outcome, self.specification, breaks, trends)
+        months, specification = self.sample.months, self.specification
+        breaks, refused = admissible(self.breaks(members), months, start, protocol.its, specification)
+        if refused and not breaks:
+            raise NotIdentified("; ".join(refused))
+        design = segments(months, start, protocol.its, self.outcome, specification, breaks, trends)
+        return replace(design, notes="; ".join(filter(None, [design.notes, *refused])))
 
     def breaks(self, members: np.ndarray) -> list[Break]:
         """The known breaks of the units where ``members`` is true, if the specification gives them a step of their own."""
@@ -97,6 +115,36 @@ class Groups:
             for known in self.protocol.its.known_breaks
             if known.unit in units and self.outcome.id in known.outcomes
         ]
+
+
+def leave_one_out(groups: Groups) -> Rows:
+    """The controlled series' late departure without each treated site in turn, beside pseudo-cohorts of as many units as are left.
+
+    Raises
+    ------
+    NotIdentified
+        There is only one site, the months do not reach the late effect, or as ``Groups.of``.
+    """
+    sample, protocol = groups.sample, groups.protocol
+    assert sample.site is not None
+    sites = sorted(set(sample.site[sample.treated]))
+    if len(sites) == 1:
+        raise NotIdentified(f"nothing is left without {sites[0]}, the only site")
+    late = f"effect_{protocol.its.effect_month}"
+    rows: Rows = []
+    for site in sites:
+        without = sample.only(~(sample.treated & (sample.site == site)))
+        one = replace(groups, sample=without).of(CONTROLLED)
+        if one.judge is None or late not in one.design.contrasts:
+            raise NotIdentified(
+                one.notes if one.judge is None else f"the series ends before month {protocol.its.effect_month}"
+            )
+        found = one.judge(one.design.contrasts[late])
+        rows += both_scales(
+            f"{late}_without_{slug(site)}", PSEUDO_COHORTS, found.estimate, found.interval, std_error=found.std_error,
+            p_value=found.p_value, design=WITHOUT_SITE, n_obs=len(one.series.counts), notes=f"without {site}; {one.notes}",
+        )  # fmt: skip
+    return rows
 
 
 def placebo_starts(groups: Groups, draws: int, seed: int) -> Rows:
@@ -121,7 +169,10 @@ def placebo_starts(groups: Groups, draws: int, seed: int) -> Rows:
     series = earlier._treated.relative_to(earlier._rest.log_rate)
     rows: Rows = []
     for start in starts:
-        design = segments(before.months, start, rule, groups.outcome, groups.specification)
+        try:
+            design = segments(before.months, start, rule, groups.outcome, groups.specification)
+        except NotIdentified:  # phasing in leaves too few months after this one
+            continue
         fit = METHODS[KENWARD_ROGER](series, design, rule)
         for term in (LEVEL, SLOPE):
             contrast = design.contrasts[term]

@@ -8,11 +8,12 @@ from dataclasses import replace
 from analysis.inference.pseudo_cohorts import PseudoCohorts
 from analysis.models.its import FEWER_METHODS, Interrupted, its_path, its_rows
 from analysis.models.its_checks import autocorrelation, diagnostics
-from analysis.models.its_groups import Groups, placebo_starts
+from analysis.models.its_groups import Groups, leave_one_out, placebo_starts
 from analysis.models.its_methods import METHODS
-from analysis.models.its_terms import AGAINST_SYNTHETIC, CONTROLLED, PLACEBO_START, SINGLE
+from analysis.models.its_terms import AGAINST_SYNTHETIC, CONTROLLED, PLACEBO_START, SINGLE, WITHOUT_SITE
 from analysis.models.record import Record, Rows
 from analysis.models.sample import Sample
+from analysis.models.segments import within_baseline
 from analysis.models.sites import site_samples
 from analysis.models.synthetic import Pool
 from analysis.protocol import REST
@@ -21,6 +22,7 @@ from analysis.protocol import REST
 def interrupted_series(record: Record, sample: Sample, seed: int, synthetic: bool, sites: bool) -> None:
     """Record every series of the job's sample. ``synthetic``: the cohort against its synthetic control too; ``sites``: each site."""
     job, draws = record.job, record.job.protocol.its.pseudo_cohorts
+    sample = sample.restrict(within_baseline(sample.months, job.specification, job.protocol))
     rest = sample.only(~sample.treated)
     pseudo = PseudoCohorts(rest, draws, seed, job.specification.fill_masked)
     groups = Groups(sample, job.outcome, job.specification, job.protocol, pseudo)
@@ -29,6 +31,8 @@ def interrupted_series(record: Record, sample: Sample, seed: int, synthetic: boo
         record.attempt(SINGLE, lambda: _series(record, SINGLE, groups.rest, REST), rest, REST)
     if job.headline and job.outcome.role != "negative_control":
         record.attempt(PLACEBO_START, lambda: placebo_starts(groups, draws, seed), sample)
+    if job.headline and job.outcome.role == "primary":
+        record.attempt(WITHOUT_SITE, lambda: leave_one_out(groups), sample)
     if synthetic:
 
         def against_synthetic() -> Interrupted:

@@ -71,8 +71,8 @@ class Fitted:
         estimate: float, error: float, degrees: float, conf_level: float
     ) -> tuple[float, float, tuple[float, float], float]:
         reach = float(stdtrit(degrees, 0.5 + conf_level / 2)) * error
-        if not reach < ENDLESS * max(error, 1.0):
-            reach = np.inf  # with hardly a degree of freedom, nothing is ruled out
+        if not reach < ENDLESS * max(error, 1.0):  # with hardly a degree of freedom, there is no test to speak of
+            return estimate, error, (-np.inf, np.inf), np.nan
         return estimate, error, (estimate - reach, estimate + reach), float(2 * stdtr(degrees, -abs(estimate) / error))
 
 

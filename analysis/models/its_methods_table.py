@@ -24,8 +24,8 @@ COLUMNS = [
 def methods_table(estimates: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
     """One row a series (outcome, cohort, design), term and method, under the first specification, in percent.
 
-    Terms are the changes of level and slope and the late effect. ``reject``: how many of the ``methods`` reject no change at the
-    study's level; ``disagree``: whether some do and some do not.
+    Terms are the changes of level and slope and the late effect. ``reject``: how many of the ``methods`` that have a test reject no
+    change at the study's level; ``disagree``: whether some do and some do not. A method without a test has no p-value.
     """
     order = [*MODEL_BASED, PSEUDO_COHORTS]
     terms = [LEVEL, SLOPE, f"effect_{protocol.its.effect_month}"]
@@ -41,7 +41,10 @@ def methods_table(estimates: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
     table = table[table.term.isin(terms)]
     keys = ["outcome", "cohort", "design", "term"]
     rejects = (table.p_value < protocol.study.level).groupby([table[key] for key in keys])
-    table = table.assign(reject=rejects.transform("sum"), methods=rejects.transform("size"))
+    table = table.assign(
+        reject=rejects.transform("sum"),
+        methods=table.p_value.notna().groupby([table[key] for key in keys]).transform("sum"),
+    )
     table = table.assign(disagree=(table.reject > 0) & (table.reject < table.methods))
     table = table.assign(by_method=table.method.map(order.index), by_term=table.term.map(terms.index))
     return table.sort_values([*keys[:3], "by_term", "by_method"], ignore_index=True)[COLUMNS]

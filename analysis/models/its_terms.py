@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Kinds of series, the table's designs.
 SINGLE, CONTROLLED, AGAINST_SYNTHETIC = "its", "cits", "cits_synthetic"
-PLACEBO_START = "cits_placebo_start"
+PLACEBO_START, WITHOUT_SITE = "cits_placebo_start", "cits_leave_one_out"
 
 # Terms; effect_12 and so on are the protocol's.
 LEVEL, SLOPE, MEAN, TREND, STEP, CUMULATIVE = "level", "slope", "effect_mean", "trend_before", "step", "cumulative"

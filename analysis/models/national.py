@@ -1,26 +1,25 @@
 """England as a whole: its own interrupted time series, and the return's totals against those of another publication.
 
-Nothing began everywhere in the month that the programme did, so that a change of England's level or slope is what such a model
-finds by itself. The total relative to another publication of the same activity would change where the counting did.
+The programme covered a small part of England, so that a change of its level or slope is what such a model finds of everything
+else, from whichever months it learns the trend: it is run with all comparable months before the start, and with fewer. The total
+relative to another publication of the same activity would change where the counting did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.models.absorbed import NotIdentified
-from analysis.models.its import Interrupted, its_path, its_rows
+from analysis.models.estimates import Rows
+from analysis.models.its import FEWER_METHODS, Interrupted, its_path, its_rows
 from analysis.models.its_methods import METHODS
 from analysis.models.its_terms import CONTROLLED, SINGLE
-from analysis.models.segments import segments
+from analysis.models.segments import segments, within_baseline
 from analysis.models.series import Series
 from analysis.protocol import ENGLAND_COHORT, Outcome, Protocol
-
-Rows = list[dict[str, Any]]
 
 
 def national_series(
@@ -30,32 +29,39 @@ def national_series(
 
     ``national`` is [outcome, month, value]. Rates are per day, not per head: the trend takes up a steady growth of population.
     """
-    specification = protocol.specifications[0]
     rows: Rows = []
     paths: list[pd.DataFrame] = []
     absent: list[tuple[str, ...]] = []
-    for name, outcome, kind, series, notes in _wanted(national, protocol):
-        labels = {"outcome": name, "cohort": ENGLAND_COHORT, "specification": specification.id, "design": kind}
-        try:
-            if series is None:
-                raise NotIdentified("not in this data set")
-            design = segments(series.months, protocol.study.programme_start, protocol.its, outcome, specification)
-            one = Interrupted(series, design, notes=notes)
-            found = its_rows(one, kind, METHODS, protocol)
-        except NotIdentified as problem:
-            absent.append((name, ENGLAND_COHORT, specification.id, kind, str(problem)))
+    wanted = list(_wanted(national, protocol))
+    for specification in protocol.specifications:
+        headline = specification.id == protocol.specifications[0].id
+        if not headline and not ("its" in specification.designs and specification.baseline):
             continue
-        window = f"{series.months[0]:%Y-%m}/{series.months[-1]:%Y-%m}"
-        context = {
-            "n_units": 1,
-            "n_treated": 1,
-            "window": window,
-            "dataset": dataset,
-            "conf_level": protocol.study.conf_level,
-        }
-        rows += [labels | row | context for row in found]
-        paths.append(its_path(one, protocol).assign(**labels))
+        for name, outcome, kind, series, notes in wanted:
+            if series is None and not headline:
+                continue  # said once
+            labels = {"outcome": name, "cohort": ENGLAND_COHORT, "specification": specification.id, "design": kind}
+            try:
+                if series is None:
+                    raise NotIdentified("not in this data set")
+                seen = _within(series, within_baseline(series.months, specification, protocol))
+                start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
+                one = Interrupted(seen, segments(seen.months, start, protocol.its, outcome, specification), notes=notes)
+                found = its_rows(one, kind, METHODS if headline else FEWER_METHODS, protocol)
+            except NotIdentified as problem:
+                absent.append((name, ENGLAND_COHORT, specification.id, kind, str(problem)))
+                continue
+            context = {
+                "n_units": 1, "n_treated": 1, "window": f"{seen.months[0]:%Y-%m}/{seen.months[-1]:%Y-%m}", "dataset": dataset,
+                "conf_level": protocol.study.conf_level,
+            }  # fmt: skip
+            rows += [labels | row | context for row in found]
+            paths.append(its_path(one, protocol).assign(**labels))
     return rows, pd.concat(paths, ignore_index=True) if paths else pd.DataFrame(), absent
+
+
+def _within(series: Series, months: np.ndarray) -> Series:
+    return Series(series.months[months], series.counts[months], series.exposure[months])
 
 
 def _wanted(national: pd.DataFrame, protocol: Protocol) -> Iterator[tuple[str, Outcome, str, Series | None, str]]:

@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.models.absorbed import NotIdentified
+from analysis.models.estimates import Rows
 from analysis.models.sample import Sample, UnitTables
 from analysis.protocol import Outcome, Protocol, Specification
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def leave_one_out(sample: Sample, specification: Specification, seed: int, proto
     for site in sorted(set(sites[sample.treated])):
         comparison = compare(sample.only(~(sample.treated & (sites == site))), specification, post)
         rows += infer(
-            comparison, specification, f"att_without_{_slug(site)}", seed, protocol,
+            comparison, specification, f"att_without_{slug(site)}", seed, protocol,
             notes=f"without {site}", design="leave_one_out",
         )  # fmt: skip
     return rows
@@ -136,5 +136,5 @@ def _spread(
     )  # fmt: skip
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

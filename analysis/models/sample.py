@@ -86,6 +86,7 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
         or specification.treatment != "whole"
         or specification.also_treated
         or specification.departure
+        or specification.known_breaks
     )
     if LOCAL_AUTHORITY in held:
         return "a rule for commissioners; this outcome is by local authority" if about_returns else None
@@ -93,6 +94,8 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
         return "leaves out single CCGs, which this data set does not hold"
     if CCG not in held and specification.departure:
         return "masks single CCGs, which this data set does not hold"
+    if CCG not in held and specification.known_breaks:
+        return "gives single CCGs a step of their own, which this data set does not hold"
     if not set(specification.also_treated) <= set(panel.unit):
         return "treats a single CCG, which this data set does not hold"
     if specification.controls == "similar" and tables.similar.empty:

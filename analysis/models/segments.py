@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.models.absorbed import NotIdentified
 from analysis.models.calendar import easter_share, working_days
 from analysis.models.its_terms import LEVEL, MEAN, SLOPE, STEP, TREND
-from analysis.protocol import MONTHS_A_YEAR, Its, Outcome, Specification
+from analysis.protocol import MONTHS_A_YEAR, Its, Outcome, Protocol, Specification
 
 COLLINEAR = 1e-10
 
@@ -105,6 +105,14 @@ def segments(
     )
 
 
+def within_baseline(months: pd.DatetimeIndex, specification: Specification, protocol: Protocol) -> np.ndarray:
+    """Which of the months (T) a specification sees: all, or those from so many before the start on."""
+    if not specification.baseline:
+        return np.ones(len(months), bool)
+    start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
+    return np.asarray(months >= start - pd.DateOffset(months=specification.baseline))
+
+
 def _contrasts(
     names: tuple[str, ...], after: np.ndarray, since: np.ndarray, rule: Its, specification: Specification
 ) -> dict[str, np.ndarray]:
@@ -163,21 +171,53 @@ def _check_months(
         raise NotIdentified(
             f"{before} months before the start and {after} after it{phasing}: a side needs at least {rule.fewest_months}"
         )
-    first = start + pd.DateOffset(months=specification.phase_in)
-    marks = [(start, "the start"), (months[-1] + pd.DateOffset(months=1), "the end")]
-    marks += [(first, "the end of phasing in")] if specification.phase_in else []
+    for number, each in enumerate(breaks):
+        reason = _why_not(each, breaks[:number], months, start, rule, specification)
+        if reason:
+            raise NotIdentified(reason)
+
+
+def admissible(
+    breaks: Sequence[Break],
+    months: pd.DatetimeIndex,
+    start: pd.Timestamp,
+    rule: Its,
+    specification: Specification,
+) -> tuple[list[Break], list[str]]:
+    """The breaks that can be told from the start, the end and those before them, and why the others cannot."""
+    kept: list[Break] = []
+    reasons: list[str] = []
     for each in breaks:
-        if not months[0] < each.month <= months[-1]:
-            raise NotIdentified(f"a break in {each.month:%B %Y} ({each.label}) lies outside the series")
-        if start <= each.month < first:
-            raise NotIdentified(f"a break in {each.month:%B %Y} ({each.label}) lies inside the phasing in")
-        for mark, name in marks:
-            apart = abs((each.month.to_period("M") - mark.to_period("M")).n)
-            if apart < rule.fewest_months_between:
-                raise NotIdentified(
-                    f"a break in {each.month:%B %Y} ({each.label}), {apart} months from {name}, cannot be told apart from it"
-                )
-        marks.append((each.month, f"another break ({each.label})"))
+        reason = _why_not(each, kept, months, start, rule, specification)
+        if reason:
+            reasons.append(reason)
+        else:
+            kept.append(each)
+    return kept, reasons
+
+
+def _why_not(
+    each: Break,
+    others: Sequence[Break],
+    months: pd.DatetimeIndex,
+    start: pd.Timestamp,
+    rule: Its,
+    specification: Specification,
+) -> str | None:
+    name = f"a break in {each.month:%B %Y} ({each.label})"
+    first = start + pd.DateOffset(months=specification.phase_in)
+    if not months[0] < each.month <= months[-1]:
+        return f"{name} lies outside the series"
+    if start <= each.month < first:
+        return f"{name} lies inside the phasing in"
+    marks = [(start, "the start"), (months[-1] + pd.DateOffset(months=1), "the end"), (months[0], "the beginning")]
+    marks += [(first, "the end of phasing in")] if specification.phase_in else []
+    marks += [(other.month, f"another break ({other.label})") for other in others]
+    for mark, of in marks:
+        apart = abs((each.month.to_period("M") - mark.to_period("M")).n)
+        if apart < rule.fewest_months_between:
+            return f"{name}, {apart} months from {of}, cannot be told apart from it"
+    return None
 
 
 def _notes(specification: Specification, breaks: Sequence[Break]) -> str:

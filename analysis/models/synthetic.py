@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
-from math import comb
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.placebo_sites import scaled_placebo
+from analysis.inference.pseudo_cohorts import placebo_sets
 from analysis.models.absorbed import NotIdentified
-from analysis.models.estimates import PLACEBO, both_scales
+from analysis.models.estimates import PLACEBO, Rows, both_scales
 from analysis.models.sample import Sample
 from analysis.models.series import Series, completed
 from analysis.models.sites import SMALLER_SAID
@@ -31,8 +29,6 @@ from analysis.protocol import Protocol
 FEWEST_MONTHS = 6  # before the start
 FEWEST_DONORS = 2  # of a placebo
 POOR_FIT = 0.95  # share of placebos that fit better, from which the row says so
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -76,11 +72,7 @@ class Pool:
         series, total = self.series, len(self.units)
         if total - members < FEWEST_DONORS:
             raise NotIdentified(f"{total} controls, too few for placebos of {members} with the others as donors")
-        every = comb(total, members) <= self._draws
-        if every:
-            sets = np.array(list(combinations(range(total), members)))
-        else:
-            sets = np.random.default_rng(self._seed).random((self._draws, total)).argsort(axis=1)[:, :members]
+        sets, every = placebo_sets(total, members, self._draws, self._seed)
         donors = np.ones((len(sets), total), bool)
         donors[np.arange(len(sets))[:, None], sets] = False
         chosen = _together(series, sets)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 from analysis.models.its_terms import (
     AGAINST_SYNTHETIC,
     CONTROLLED,
-    CUMULATIVE,
     JUDGED_BY,
     LEVEL,
     MEAN,
     PSEUDO_COHORTS,
+    SINGLE,
     SLOPE,
     STEP,
     TREND,
+    WITHOUT_SITE,
 )
-from analysis.narrative.wording import above_or_below, counted, headed, interval, listed, p_text, signed, span
+from analysis.narrative.wording import (
+    above_or_below,
+    counted,
+    headed,
+    interval,
+    listed,
+    listed_apart,
+    p_text,
+    signed,
+    span,
+)
+from analysis.protocol import REST, KnownBreak
 from analysis.results import PRIMARY, Estimate, Results
 
 NEAR = 0.5  # percentage points within which two estimates are called close
@@ -39,28 +53,37 @@ def late_departure(results: Results, outcome: str, cohort: str, specification: s
 
 
 def its_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """The controlled series: level, slope, the departure late in the programme, and what it adds up to."""
-    label = results.protocol.cohort_labels[cohort]
+    """The controlled series: how sure, level, slope, the departure late in the programme, and what could have been found."""
+    label, month = results.protocol.cohort_labels[cohort], results.protocol.its.effect_month
     level, slope = (change(results, outcome, cohort, term) for term in (LEVEL, SLOPE))
     late = late_departure(results, outcome, cohort)
     if level is None or slope is None or late is None:
-        return f"{label}: no controlled series could be estimated; the appendix says why."
-    total = results.count(CONTROLLED, outcome, cohort, CUMULATIVE, PSEUDO_COHORTS)
+        return f"{label}: no controlled series could be estimated and judged; the appendix says why."
+    word = f"a clear {'fall' if late.value < 0 else 'rise'}" if late.excludes_zero else "inconclusive"
     return (
-        f"{label}: a step of {signed(level.value)} at the start ({span(level)}) and a change of "
-        f"slope of {signed(slope.value, 2)} a month ({span(slope, 2)}), which together put the series "
-        f"{above_or_below(late.value)} its counterfactual in month {results.protocol.its.effect_month} "
-        f"({interval(late, results.protocol.study.conf_level)}, {p_text(late.p_value)}). {_added_up(results, outcome, total)}"
+        f"{label}: {word}. A step of {signed(level.value)} at the start ({span(level)}) and a change of "
+        f"slope of {signed(slope.value, 2)} a month ({span(slope, 2)}) together put the series "
+        f"{above_or_below(late.value)} its counterfactual in month {month} "
+        f"({interval(late, results.protocol.study.conf_level)}, {p_text(late.p_value)}). {_findable(results, outcome, cohort)}"
     )
 
 
-def _added_up(results: Results, outcome: str, total: Estimate) -> str:
-    """The cumulative effect in whole hundreds, with its interval."""
-    what = results.protocol.outcome(outcome).unit
-    size = f"{abs(round(total.value, -2)):,.0f} {'fewer' if total.value < 0 else 'more'} {what}"
-    low, high = (f"{round(end, -2):+,.0f}".replace("-", "\N{MINUS SIGN}") for end in (total.low, total.high))
-    ends = f"{low} to {high}" if math.isfinite(total.low) else "no limit either way"
-    return f"Over the whole programme that makes {size} ({ends})."
+def _findable(results: Results, outcome: str, cohort: str) -> str:
+    """What late departure would mostly have been found."""
+    found = detectable_change(results, outcome, cohort, late_term(results))
+    if found is None or math.isinf(found[1]):
+        return "No departure, however large, could have been found with confidence."
+    fall, rise = found
+    power = results.protocol.inference.power
+    return f"A true fall of {fall:.1f}%, or rise of {rise:.1f}%, by then would have been found {power:.0%} of the time."
+
+
+def detectable_change(
+    results: Results, outcome: str, cohort: str, term: str, kind: str = CONTROLLED
+) -> tuple[float, float] | None:
+    """The smallest fall and rise of a term, in percent, that a series mostly finds; the rise is infinite where it finds none."""
+    rise = results.find("power", outcome, cohort, f"mde_{kind}_{term}", JUDGED_BY[kind])
+    return None if rise is None else (100 - 100 / (1 + rise.value / 100), rise.value)
 
 
 def second_method_sentence(results: Results, outcome: str) -> str:
@@ -93,9 +116,9 @@ def reconciliation(results: Results, outcome: str, cohort: str) -> str:
     if step is None or mean is None or trend is None or late is None:
         return f"{label}: the controlled series could not be estimated, so that there is nothing to reconcile."
     effect = results.effect(outcome, cohort)
-    months = results.protocol.months
+    months, specification = results.protocol.months, results.protocol.specifications[0]
     before = int((months < results.protocol.study.programme_start).sum())
-    distance = len(months) / 2
+    distance = (len(months) + specification.phase_in) / 2
     carried = 100 * (math.exp(distance * math.log1p(trend.value / 100)) - 1)
     apart = abs(step.value - effect.value)
     nearness = "close to" if apart <= NEAR else f"{apart:.1f} points from"
@@ -136,7 +159,11 @@ def designs_agree_sentence(results: Results, outcome: str) -> str:
                 f"{labels[model]} ({signed(late.value)} in month {month} against {signed(effect.value)} over the programme)"
             )
     if not split:
-        return "Neither design can tell a difference from none." if quiet else "The two designs point the same way."
+        return (
+            "Neither design finds a difference clearly larger than chance."
+            if quiet
+            else "The two designs point the same way."
+        )
     return (
         f"The two designs disagree for {listed(split)}. They ask different questions of the months before: "
         "difference-in-differences takes their average level as what would have continued, the segmented regression their "
@@ -145,22 +172,100 @@ def designs_agree_sentence(results: Results, outcome: str) -> str:
     )
 
 
-def synthetic_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """The series against its synthetic control: trend before, and the late departure."""
+def rests_on_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """What the controlled series' departure rests on: single sites, known breaks, and a path before that was no straight line."""
+    late = late_departure(results, outcome, cohort)
+    if late is None:
+        return ""
     label, month = results.protocol.cohort_labels[cohort], results.protocol.its.effect_month
-    level, late = (change(results, outcome, cohort, term, AGAINST_SYNTHETIC) for term in (LEVEL, late_term(results)))
-    if level is None or late is None:
-        return f"{label}: no series against a synthetic control could be estimated."
+    parts = []
+    without = without_sites(results, outcome, cohort)
+    if len(without):
+        low, high = (without.loc[index] for index in (without.estimate.idxmin(), without.estimate.idxmax()))
+        parts.append(
+            f"Without one site or another the departure of {label} in month {month} runs from {signed(low.estimate)} (without {low.site}) to {signed(high.estimate)} "
+            f"(without {high.site})."
+        )
+    parts.append(known_breaks_sentence(results, outcome, cohort))
+    return " ".join(filter(None, parts))
+
+
+def without_sites(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """Percent rows of the late departure without each site in turn, with the ``site`` left out."""
+    found = results.rows(WITHOUT_SITE, outcome, cohort, PSEUDO_COHORTS)
+    site = found.notes.str.extract(r"^without ([^;]*)", expand=False)
+    return found.assign(site=site).sort_values("site", ignore_index=True)
+
+
+def known_breaks_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """What becomes of the departure when the known breaks of the cohort's units have a step of their own; nothing where there is none."""
+    known, name = known_breaks(results, outcome, cohort), breaks_specification(results)
+    before = late_departure(results, outcome, cohort)
+    if not known or name is None or before is None:
+        return ""
+    said = listed_apart([f"{each.label}, from {each.month:%B %Y}" for each in known])
+    after = late_departure(results, outcome, cohort, name)
+    lost = results.not_run[
+        (results.not_run.specification == name) & (results.not_run.outcome == outcome) & (results.not_run.cohort.isin([cohort, "all"]))
+    ]  # fmt: skip
+    if after is None:
+        reason = f": {lost.reason.iloc[0]}" if len(lost) else ""
+        return f"A known break ({said}) could not be given a step of its own{reason}."
+    row = results.estimates.loc[f"{CONTROLLED}/{outcome}/{cohort}/{name}/{late_term(results)}_percent/{PSEUDO_COHORTS}"]
+    apart = [part for part in row.notes.split("; ") if "cannot be told" in part]
+    ending = f" {headed(apart[0])}." if apart else ""
     return (
-        f"{label}: against its synthetic control, a step of {signed(level.value)} ({span(level)}) and a departure of {signed(late.value)} in month "
-        f"{month} ({span(late)}, {p_text(late.p_value)})."
+        f"A step of its own for what is known to have changed by itself ({said}) moves it from {signed(before.value)} to {signed(after.value)} "
+        f"({span(after)}, {p_text(after.p_value)}).{ending}"
     )
 
 
-def its_variants(results: Results, outcome: str, cohort: str) -> dict[str, Estimate]:
-    """Label → the controlled series' late departure under every specification that it was run with."""
+def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak]:
+    """The protocol's known breaks of an outcome in the units of a cohort, or of a site."""
+    protocol, panel = results.protocol, results.panel
+    models = protocol.treated_cohorts.get(cohort)
+    ours = (panel.model.isin(models) & (panel.covered_share == 1)) if models else panel.site == cohort
+    units = set(panel.unit[ours])
+    return [known for known in protocol.its.known_breaks if outcome in known.outcomes and known.unit in units]
+
+
+def breaks_specification(results: Results) -> str | None:
+    """The id of the specification that gives known breaks a step of their own."""
+    return next((choice.id for choice in results.protocol.specifications if choice.known_breaks), None)
+
+
+def single_groups_sentence(results: Results, outcome: str) -> str:
+    """What each group's own series shows, and why it cannot carry a finding."""
+    protocol, parts = results.protocol, []
+    for cohort in [*protocol.model_ids, REST]:
+        late = change(results, outcome, cohort, late_term(results), SINGLE)
+        if late is not None:
+            parts.append(f"{protocol.cohort_labels[cohort]} {signed(late.value)} ({span(late)})")
+    if not parts:
+        return "No group's own series could be estimated."
+    return f"By themselves, in month {protocol.its.effect_month}, the groups stand from their own earlier paths as follows: {listed(parts)}."
+
+
+def synthetic_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The series against its synthetic control: step, slope and the late departure."""
+    label, month = results.protocol.cohort_labels[cohort], results.protocol.its.effect_month
+    terms = (LEVEL, SLOPE, late_term(results))
+    level, slope, late = (change(results, outcome, cohort, term, AGAINST_SYNTHETIC) for term in terms)
+    if level is None or slope is None or late is None:
+        return f"{label}: no series against a synthetic control could be estimated."
+    named = {"the step": level, "the change of slope": slope, "the departure": late}
+    clear = [name for name, found in named.items() if found.excludes_zero]
+    ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."
+    return (
+        f"{label}: against its synthetic control, a step of {signed(level.value)} ({span(level)}), a change of slope of {signed(slope.value, 2)} a month "
+        f"({span(slope, 2)}) and a departure of {signed(late.value)} in month {month} ({span(late)}, {p_text(late.p_value)}). {ending}"
+    )
+
+
+def its_variants(results: Results, outcome: str, cohort: str, term: str) -> dict[str, Estimate]:
+    """Label → one term of the controlled series under every specification that it was run with and that has it."""
     found = {
-        choice.label: late_departure(results, outcome, cohort, choice.id)
+        choice.label: change(results, outcome, cohort, term, specification=choice.id)
         for choice in results.protocol.specifications
         if "its" in choice.designs
     }
@@ -168,46 +273,29 @@ def its_variants(results: Results, outcome: str, cohort: str) -> dict[str, Estim
 
 
 def its_choices_sentence(results: Results, outcome: str) -> str:
-    """How far the choices move the controlled series' late departure, of both models."""
-    parts, clear = [], []
+    """How far the choices move the controlled series' late departure, of both models, and which do not reach so late."""
+    parts, clear, short = [], [], []
     for model in results.protocol.model_ids:
-        found, label = its_variants(results, outcome, model), results.protocol.cohort_labels[model]
+        found, label = its_variants(results, outcome, model, late_term(results)), results.protocol.cohort_labels[model]
         if not found:
             continue
-        low, high = (min, max)
         values = {name: late.value for name, late in found.items()}
-        least, most = low(values, key=values.__getitem__), high(values, key=values.__getitem__)
+        least, most = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
         parts.append(f"from {signed(values[least])} (“{least}”) to {signed(values[most])} (“{most}”) for {label}")
         clear += [f"{label} under “{name}”" for name, late in found.items() if late.excludes_zero]
+        short += [
+            name for name in its_variants(results, outcome, model, MEAN) if name not in found and name not in short
+        ]
     if not parts:
         return "No choice could be tried on the controlled series."
     month = results.protocol.its.effect_month
-    ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."
-    return f"Under other choices of data, start, phasing in and season, the controlled series' departure in month {month} runs {listed(parts)}. {ending}"
-
-
-def known_breaks_sentence(results: Results, outcome: str) -> str:
-    """What becomes of the series that hold a known break when it is given a step of its own."""
-    protocol, parts = results.protocol, []
-    table = results.estimates
-    term = late_term(results) + "_percent"
-    found = table[
-        (table.design == CONTROLLED) & (table.outcome == outcome) & (table.specification == "known_breaks")
-        & (table.inference == PSEUDO_COHORTS) & (table.term == term)
-    ]  # fmt: skip
-    for row in found.itertuples():
-        before = late_departure(results, outcome, row.cohort)
-        if before is not None:
-            name = protocol.cohort_labels.get(row.cohort, row.cohort)
-            parts.append(f"{name} {signed(before.value)} to {signed(row.estimate)}")
-    lost = results.not_run[
-        (results.not_run.specification == "known_breaks") & (results.not_run.outcome == outcome) & (results.not_run.design == CONTROLLED)
-    ]  # fmt: skip
-    said = f"A step of their own for known breaks takes the late departure of {listed(parts)}." if parts else ""
-    if len(lost):
-        names = [protocol.cohort_labels.get(cohort, cohort) for cohort in lost.cohort]
-        said += f" For {listed(names)} it could not be tried: {listed(sorted(set(lost.reason)))}."
-    return said.strip()
+    ending = f"The interval leaves out zero for {listed_apart(clear)}." if clear else "Every interval includes zero."
+    late = (
+        f" With {listed([f'“{name}”' for name in short])} the series ends before month {month}; its mean departure is in the table."
+        if short
+        else ""
+    )
+    return f"Under other choices of data, start, baseline, phasing in and season, the controlled series' departure in month {month} runs {listed(parts)}. {ending}{late}"
 
 
 def inference_sentence(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""Sentences about how far an interrupted time series can be trusted: methods, residuals, places where nothing began, England."""
+"""Sentences about how far an interrupted time series can be trusted: methods, residuals, places where neither model began, England."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from analysis.models.its_terms import (
     PRAIS_WINSTEN,
     PSEUDO_COHORTS,
     QUASI_POISSON,
+    REAL_PLACES,
     SATTERTHWAITE,
     SINGLE,
     SLOPE,
 )
-from analysis.narrative.series import change, late_term
+from analysis.narrative.series import detectable_change, known_breaks, late_term
 from analysis.narrative.wording import (
     counted,
     headed,
@@ -36,7 +37,7 @@ from analysis.narrative.wording import (
     span,
 )
 from analysis.protocol import ENGLAND_COHORT, REST
-from analysis.results import PRIMARY, Results
+from analysis.results import PRIMARY, Estimate, Results
 
 SERIES_METHODS = {
     OLS: "least squares",
@@ -49,6 +50,7 @@ SERIES_METHODS = {
     NEGATIVE_BINOMIAL: "negative binomial",
     PSEUDO_COHORTS: "pseudo-cohorts",
 }
+LAST = 0.985  # an autocorrelation that prints as the last that is allowed
 PLACEBO_SHARE = 0.2  # of placebo tests that find something, from which the path before is said to bend
 KINDS = {CONTROLLED: "controlled", SINGLE: "single-group"}
 TERMS = {LEVEL: "level", SLOPE: "slope"}
@@ -66,16 +68,20 @@ def disagreement_sentence(results: Results, outcome: str, cohort: str, kind: str
         found = rows[rows.term == term]
         clear = [SERIES_METHODS[method] for method in found.method[found.p_value < level]]
         others = [SERIES_METHODS[method] for method in found.method[found.p_value >= level]]
+        silent = [SERIES_METHODS[method] for method in found.method[found.p_value.isna()]]
         if clear and others:
             parts.append(f"{name}: {listed(clear)} {_find(clear)} a change; {listed(others)} {_not(others)}.")
         else:
             parts.append(f"{name}: {'every' if clear else 'no'} method finds a change.")
+        parts[-1] += f" {headed(listed(silent))} cannot tell." if silent else ""
     return f"{label}, {KINDS[kind]}. {' '.join(map(headed, parts))}"
 
 
 def methods_summary(results: Results, outcome: str) -> str:
-    """For each model, how many of the model-based methods reject no late departure, and what pseudo-cohorts say."""
-    table, parts = results.its_methods, []
+    """For each model, how many of the model-based methods find a late departure, what pseudo-cohorts say, and what the rule first
+    written, Newey–West, would have said."""
+    table, parts, first = results.its_methods, [], []
+    level = results.protocol.study.level
     for model in results.protocol.model_ids:
         rows = table[
             (table.outcome == outcome) & (table.cohort == model) & (table.design == CONTROLLED) & (table.term == late_term(results))
@@ -83,16 +89,28 @@ def methods_summary(results: Results, outcome: str) -> str:
         others, beside = rows[rows.method != PSEUDO_COHORTS], rows[rows.method == PSEUDO_COHORTS]
         if others.empty or beside.empty:
             continue
-        clear = int((others.p_value < results.protocol.study.level).sum())
-        number = {0: "none", len(others): f"all {counted(len(others))}"}.get(
-            clear, f"{counted(clear)} of {counted(len(others))}"
-        )
-        parts.append(
-            f"for {results.protocol.cohort_labels[model]} {number} (pseudo-cohorts: {p_text(beside.p_value.iloc[0])})"
-        )
+        tests, clear = int(others.p_value.notna().sum()), int((others.p_value < level).sum())
+        number = {0: "none", tests: f"all {counted(tests)}"}.get(clear, f"{counted(clear)} of {counted(tests)}")
+        label = results.protocol.cohort_labels[model]
+        parts.append(f"for {label} by {number} (beside other places {p_text(beside.p_value.iloc[0])})")
+        old = others[others.method == HAC].iloc[0]
+        found = Estimate(old.percent, old.ci_low, old.ci_high, old.p_value)
+        first.append(f"{signed(found.value)} for {label} ({span(found)}, {p_text(found.p_value)})")
     if not parts:
         return "No controlled series could be estimated by several methods."
-    return f"How sure one is depends on the method. Of the usual ones, those that find a late departure of the controlled series are {listed_apart(parts)}."
+    return (
+        f"How sure one is depends on the method. Of the usual methods that have a test, a late departure is found {listed_apart(parts)}. "
+        f"The rule first written, Newey–West errors, would have said {listed(first)}{_how_often(results)}."
+    )
+
+
+def _how_often(results: Results) -> str:
+    """How often Newey–West finds a late departure in sets of other places."""
+    table = results.its_simulation
+    if table is None:
+        return ""
+    rows = table[(table.scenario == REAL_PLACES) & (table.method == HAC) & (table.term == late_term(results))]
+    return f"; it finds one in {rows.size_or_power.iloc[0]:.0%} of sets of other places" if len(rows) else ""
 
 
 def _find(names: list[str]) -> str:
@@ -120,7 +138,7 @@ def pairs_sentence(results: Results, outcome: str) -> str:
         return "No series could be estimated."
     pairs = apart = series = 0
     for _, rows in table.groupby(["cohort", "design", "term"]):
-        said = list(rows.p_value < results.protocol.study.level)
+        said = list(rows.p_value.dropna() < results.protocol.study.level)
         series += 1
         pairs += math.comb(len(said), 2)
         apart += sum(one != other for one, other in combinations(said, 2))
@@ -138,28 +156,33 @@ def pairs_sentence(results: Results, outcome: str) -> str:
 
 def residuals_sentence(results: Results, outcome: str, cohort: str) -> str:
     """What the controlled series' residuals look like: autocorrelation, dispersion, the month that matters most."""
-    label = headed(results.protocol.cohort_labels[cohort])
+    label, month = headed(results.protocol.cohort_labels[cohort]), results.protocol.its.effect_month
     rows = diagnostics(results, outcome)
     rows = rows[(rows.cohort == cohort) & (rows.design == CONTROLLED)]
     if rows.empty:
         return f"{label}: no controlled series could be estimated."
-    row = rows.iloc[0]
-    month = pd.Timestamp(f"{row.influential_month}-01")
-    left = (
-        "some autocorrelation is left by an autoregression of order one"
-        if row.innovations_ljung_box_p < results.protocol.study.level
-        else "an autoregression of order one takes it up"
+    row, level = rows.iloc[0], results.protocol.study.level
+    before, after = row.ljung_box_p < level, row.innovations_ljung_box_p < level
+    found = {
+        (True, True): "autocorrelation can be seen, and an autoregression of order one does not take all of it up",
+        (True, False): "autocorrelation can be seen, and an autoregression of order one takes it up",
+        (False, True): "one test sees no autocorrelation, the other some that an autoregression of order one leaves",
+        (False, False): "no autocorrelation can be seen",
+    }[bool(before), bool(after)]
+    tests = f"Ljung–Box {p_text(row.ljung_box_p)} before, {p_text(row.innovations_ljung_box_p)} after"
+    bound = ", the last that is allowed: its errors may wander without a mean to return to" if row.phi > LAST else ""
+    late = results.find(CONTROLLED, outcome, cohort, late_term(results), OLS)
+    text = (
+        f"{label}: {found} ({tests}; REML puts neighbouring months at φ = {row.phi:.2f}{bound}). Counts vary {row.dispersion:.1f} times as much as Poisson "
+        "counts would."
     )
-    found = "can be seen" if row.ljung_box_p < results.protocol.study.level else "cannot be told from none"
+    if late is None:
+        return text
+    without = 100 * math.expm1(math.log1p(late.value / 100) + row.influence)
     return (
-        f"{label}: autocorrelation {found} (Ljung–Box {p_text(row.ljung_box_p)}; REML puts neighbouring months at φ = {row.phi:.2f}); {left} "
-        f"({p_text(row.innovations_ljung_box_p)}). Counts vary {row.dispersion:.1f} times as much as Poisson counts would. The month that moves the late departure most "
-        f"is {month:%B %Y}, by {_points(100 * row.influence)}, {row.influence_errors:.1f} of its usual errors."
+        f"{text} Without the month that matters most, {pd.Timestamp(f'{row.influential_month}-01'):%B %Y}, the departure in month {month} would be {signed(without)}, "
+        f"where it is {signed(late.value)}."
     )
-
-
-def _points(value: float) -> str:
-    return signed(value).removesuffix("%") + " percentage points"
 
 
 def diagnostics(results: Results, outcome: str) -> pd.DataFrame:
@@ -169,28 +192,30 @@ def diagnostics(results: Results, outcome: str) -> pd.DataFrame:
 
 
 def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """How many placebo starts find a change, by REML and by pseudo-cohorts."""
+    """At how many placebo starts a change is found, by REML and by pseudo-cohorts."""
     label, level = headed(results.protocol.cohort_labels[cohort]), results.protocol.study.level
     found = placebo_starts(results, outcome, cohort)
     if found.empty:
         return f"{label}: no placebo start could be tried."
     parts = []
-    for method in (KENWARD_ROGER, PSEUDO_COHORTS):
+    for method, name in ((PSEUDO_COHORTS, "beside other places"), (KENWARD_ROGER, "by REML (Kenward–Roger)")):
         rows = found[found.inference == method]
-        numbers = {name: int((rows.p_value[rows.kind == term] < level).sum()) for term, name in TERMS.items()}
-        shares = [f"of {name} at {counted(number) if number else 'none'}" for name, number in numbers.items()]
-        parts.append(f"{SERIES_METHODS[method]} {_find([SERIES_METHODS[method]])} a change {listed(shares)}")
+        numbers = [int((rows.p_value[rows.kind == term] < level).sum()) for term in TERMS]
+        said = [counted(number) if number else "none" for number in numbers]
+        parts.append(f"{name} the level changed at {said[0]} and the slope at {said[1]}")
     starts = found.start.nunique()
-    return (
-        f"{label}: of {counted(starts)} starts in the months before, {'; '.join(parts)}. {_bends(found, level)}".strip()
-    )
+    return f"{label}: of {counted(starts)} starts in the months before, {'; '.join(parts)}. {bends_sentence(results, outcome, cohort)}".strip()
 
 
-def _bends(found: pd.DataFrame, level: float) -> str:
-    """What placebo starts that find something mean."""
+def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """Whether placebo starts say that the path before the programme was no straight line; nothing where they do not."""
+    found = placebo_starts(results, outcome, cohort)
     beside = found[found.inference == PSEUDO_COHORTS]
-    share = float((beside.p_value < level).mean())
-    return "Its path was no straight line before the programme either." if share > PLACEBO_SHARE else ""
+    share = float((beside.p_value < results.protocol.study.level).mean()) if len(beside) else 0.0
+    if share <= PLACEBO_SHARE:
+        return ""
+    label = headed(results.protocol.cohort_labels[cohort])
+    return f"The path of {label} was no straight line before the programme either."
 
 
 def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
@@ -206,31 +231,42 @@ def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
 def power_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The smallest step, change of slope and late departure that the controlled series would mostly have found."""
     label = headed(results.protocol.cohort_labels[cohort])
-    parts = []
+    parts, endless = [], []
     for term, name in _terms(results).items():
-        rise = results.find("power", outcome, cohort, f"mde_{CONTROLLED}_{term}", PSEUDO_COHORTS)
-        if rise is None:
+        found = detectable_change(results, outcome, cohort, term)
+        if found is None:
             return f"{label}: what the controlled series could have found is not known."
-        fall = 100 - 100 / (1 + rise.value / 100)
         named = {LEVEL: "a step", SLOPE: "a change of slope"}.get(term, f"a {name}")
-        parts.append(f"{named} of {signed(-fall, 2 if term == SLOPE else 1)}{' a month' if term == SLOPE else ''}")
-    return f"{label}: {listed(parts)} would have been found {results.protocol.inference.power:.0%} of the time."
+        if math.isinf(found[1]):
+            endless.append(named)
+        else:
+            parts.append(
+                f"{named} of {signed(-found[0], 2 if term == SLOPE else 1)}{' a month' if term == SLOPE else ''}"
+            )
+    power = f"{results.protocol.inference.power:.0%}"
+    said = [f"{listed(parts)} would have been found {power} of the time"] if parts else []
+    said += [f"no size of {listed(endless)} would have been"] if endless else []
+    return f"{label}: {'; '.join(said)}."
 
 
 def national_sentence(results: Results) -> str:
-    """England's own series at the programme's start, and its total against the other publication."""
+    """England's own series, by how many months it learns its trend from, and its total against the other publication."""
     protocol, parts = results.protocol, []
-    month = protocol.its.effect_month
+    month, late_of = protocol.its.effect_month, late_term(results)
     for check in protocol.its.national_checks:
         name = in_sentence(protocol.outcome(check.outcome).label)
-        own = change(results, check.outcome, ENGLAND_COHORT, late_term(results), SINGLE)
-        if own is not None:
+        own = national_departures(results, check.outcome)
+        if own:
+            first, *others = own.items()
+            more = [f"{signed(late.value)} ({span(late)}) from {_since(start)}" for start, late in others]
             parts.append(
-                f"England's {name} stand {signed(own.value)} from their own earlier path in month {month} ({span(own)}), though nothing began everywhere."
+                f"England's {name} stand {signed(first[1].value)} from their own earlier path in month {month} ({span(first[1])}), with the trend learnt from {_since(first[0])}"
+                + (f", and {listed(more)}" if more else "")
+                + ". A single series cannot tell the programme from what happened everywhere, and what it finds depends on where it begins."
             )
         level, slope, late = (
             results.find(CONTROLLED, check.outcome, ENGLAND_COHORT, term, KENWARD_ROGER)
-            for term in (LEVEL, SLOPE, late_term(results))
+            for term in (LEVEL, SLOPE, late_of)
         )
         if level is None or slope is None or late is None:
             parts.append(
@@ -239,38 +275,48 @@ def national_sentence(results: Results) -> str:
             continue
         moved = [term for term, found in (("level", level), ("slope", slope)) if found.excludes_zero]
         ending = (
-            f"The {listed(moved)} moved, so that counting may have changed at about the start; what changed alike everywhere drops out of a controlled series."
+            f"The {listed(moved)} moved: counting may have changed at about the start, or the mix of what is counted. What changed alike everywhere drops out of a controlled series."
             if moved
             else "Neither moved: nothing says that counting changed at the start."
         )
         parts.append(
-            f"Held against {in_sentence(check.label)}, which hospitals return by themselves, the total shows a step of {signed(level.value)} at the start "
+            f"Held against {in_sentence(check.label)}, a separate return from hospitals, the total shows a step of {signed(level.value)} at the start "
             f"({span(level)}) and a change of slope of {signed(slope.value, 2)} a month ({span(slope, 2)}). {ending}"
         )
     return " ".join(parts)
 
 
-def rest_sentence(results: Results, outcome: str) -> str:
-    """What the single-group design finds in the places where nothing began."""
-    label, month = results.protocol.cohort_labels[REST], results.protocol.its.effect_month
-    late = change(results, outcome, REST, late_term(results), SINGLE)
-    if late is None:
-        return ""
-    return (
-        f"By itself the {label} stands {signed(late.value)} from its own earlier path in month {month} ({span(late)})."
-    )
+def national_departures(results: Results, outcome: str) -> dict[str, Estimate]:
+    """First month of the series, "2012-04" → England's late departure from its own path, longest series first."""
+    found = {}
+    for choice in results.protocol.specifications:
+        key = f"{SINGLE}/{outcome}/{ENGLAND_COHORT}/{choice.id}/{late_term(results)}_percent/{KENWARD_ROGER}"
+        if key in results.ids:
+            row = results.estimates.loc[key]
+            found[row.window.split("/")[0]] = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+    return dict(sorted(found.items()))
+
+
+def _since(start: str) -> str:
+    return f"{pd.Timestamp(f'{start}-01'):%B %Y} on"
 
 
 def single_sites_sentence(results: Results, outcome: str) -> str:
-    """How many sites' controlled series could be estimated, and which leave out zero."""
+    """How many sites' controlled series could be estimated, which leave out zero, and whether those hold a known break."""
     table = site_departures(results, outcome)
     if table.empty:
         return "No site has a controlled series of its own."
-    clear = table[(table.ci_low > 0) | (table.ci_high < 0)]
-    judged = listed(list(clear.cohort)) if len(clear) else "none"
-    return (
-        f"Of {len(table)} sites with a series, the departure in month {results.protocol.its.effect_month} leaves out zero for {judged}; with so many looks about "
+    clear = list(table.cohort[(table.ci_low > 0) | (table.ci_high < 0)])
+    broken = [site for site in clear if known_breaks(results, outcome, site)]
+    text = (
+        f"Of {len(table)} sites with a series, the departure in month {results.protocol.its.effect_month} leaves out zero for {listed(clear) if clear else 'none'}; with so many looks about "
         f"{len(table) * results.protocol.study.level:.0f} would by chance."
+    )
+    said = [f"{site} ({listed([known.label for known in known_breaks(results, outcome, site)])})" for site in broken]
+    return (
+        f"{text} It holds a known break, which the series cannot tell from the programme: {listed(said)}."
+        if said
+        else text
     )
 
 

@@ -56,7 +56,8 @@ def _in_places(results: Results) -> str:
     }
     spans = [f"{SERIES_METHODS[method]} in {share.min():.0%} to {share.max():.0%}" for method, share in shares.items()]
     return (
-        f"Real places bend more than an autoregression about a straight line. In {int(rows.draws.max()):,} sets of controls, where nothing began, the methods "
-        f"find a change of level, of slope, or a late departure: {listed(spans)}. That is why the controlled series is judged beside such sets: their own share is right "
+        f"Real places bend more than an autoregression about a straight line. In {int(rows.draws.max()):,} sets of controls, where neither model began, the methods "
+        f"find a change of level, of slope, or a late departure: {listed(spans)}. The sets share places with one another, so that these shares are less sure than "
+        "their number suggests; but no method comes near its level. That is why the controlled series is judged beside such sets: their own share is right "
         "by construction, if places are exchangeable."
     )

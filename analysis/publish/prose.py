@@ -151,7 +151,7 @@ def deviations(results: Results) -> str:
     entries = results.protocol.deviations
     if not entries:
         return "No deviation is recorded; what is not done yet is listed in @sec-limits."
-    said = [f"On {d.date:%-d %B %Y}, {d.what} ({d.why})." for d in entries]
+    said = [f"On {d.date:%-d %B %Y}, {d.what} ({d.why})." for d in sorted(entries, key=lambda d: d.date)]
     return f"Deviations from it are dated. {' '.join(said)}"
 
 

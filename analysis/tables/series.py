@@ -12,21 +12,22 @@ from analysis.models.its_terms import (
     CUMULATIVE,
     JUDGED_BY,
     LEVEL,
-    PSEUDO_COHORTS,
+    MEAN,
     SINGLE,
     SLOPE,
 )
-from analysis.narrative.series import change, late_departure, late_term
+from analysis.models.sites import WHOLE
+from analysis.narrative.series import change, known_breaks, late_term
 from analysis.narrative.series_checks import (
     KINDS,
     SERIES_METHODS,
     diagnostics,
     site_departures,
 )
-from analysis.narrative.wording import NO_BREAK, headed
+from analysis.narrative.wording import headed
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
-from analysis.tables.table import Table, bounds, number, p_number, with_bounds
+from analysis.tables.table import NONE, Table, bounds, number, p_number, with_bounds
 
 SHORT = {CONTROLLED: "Controlled", SINGLE: "Single"}
 NAMES = KINDS | {AGAINST_SYNTHETIC: "against its synthetic control"}
@@ -78,25 +79,22 @@ def methods_table(results: Results, outcome: str, cohort: str) -> Table:
     for kind in KINDS:
         for method, label in SERIES_METHODS.items():
             ours = found[(found.design == kind) & (found.method == method)].set_index("term")
-            if ours.empty:
+            if not set(terms) <= set(ours.index):
                 continue
-            cells = []
-            for term in terms:
-                row = ours.loc[term]
-                estimate = Estimate(row.percent, row.ci_low, row.ci_high, row.p_value)
-                cells += [short(estimate, 2 if term == SLOPE else 1), p_number(row.p_value)]
-            rows.append([SHORT[kind], headed(label), *cells])
-    headers = ["Series", "Method"]
-    for number_of_term, title in enumerate(terms.values()):
-        headers += [title, "p" + NO_BREAK * number_of_term]
+            cells = [
+                short(Estimate(row.percent, row.ci_low, row.ci_high, row.p_value), 2 if term == SLOPE else 1)
+                for term, row in ((term, ours.loc[term]) for term in terms)
+            ]
+            rows.append([SHORT[kind], headed(label), *cells, p_number(ours.loc[late_term(results)].p_value)])
+    headers = ["Series", "Method", *terms.values(), "p"]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
         caption=f"{headed(protocol.cohort_labels[cohort])}: every method for an interrupted time series",
         data=found,
-        note=f"{protocol.study.conf_level:.0%} intervals. {_disagreements(found, terms)} Methods that use least squares or REML share their estimates; their "
-        "errors differ.",
-        widths=(10, 17, 17, 6, 20, 6, 18, 6),
+        note=f"{protocol.study.conf_level:.0%} intervals; p of the departure in month {month}, the others in the CSV. {_disagreements(found, terms)} "
+        "Least squares, Newey–West and pseudo-cohorts share one estimate, the two kinds of REML another; their errors differ.",
+        widths=(12, 21, 19, 21, 19, 8),
     )
 
 
@@ -112,30 +110,39 @@ def _disagreements(found: pd.DataFrame, terms: dict[str, str]) -> str:
 
 
 def its_variants_table(results: Results, outcome: str) -> Table:
-    """The controlled series' late departure under every choice, cohort by cohort."""
+    """The controlled series' mean and late departure under every choice, model by model."""
     protocol, month = results.protocol, results.protocol.its.effect_month
+    terms = {MEAN: "mean", late_term(results): f"month {month}"}
     rows, data = [], []
     for choice in protocol.specifications:
         if "its" not in choice.designs:
             continue
-        found = {c: late_departure(results, outcome, c, choice.id) for c in protocol.treated_cohorts}
+        found = {
+            (model, term): change(results, outcome, model, term, specification=choice.id)
+            for model in protocol.model_ids
+            for term in terms
+        }
         if not any(found.values()):
             continue
         rows.append([choice.label, *[with_bounds(each) for each in found.values()]])
         data += [
-            (choice.id, choice.label, cohort, e.value, e.low, e.high, e.p_value)
-            for cohort, e in found.items()
+            (choice.id, choice.label, model, term, *numbers(e), e.p_value)
+            for (model, term), e in found.items()
             if e is not None
         ]
-    headers = ["Choice", *[f"{headed(protocol.cohort_labels[c])}, %" for c in protocol.treated_cohorts]]
+    headers = [
+        "Choice",
+        *[f"{protocol.cohort_labels[m]}, {name}, %" for m in protocol.model_ids for name in terms.values()],
+    ]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[1:]),
-        caption=f"Departure of the controlled series in month {month} under other choices",
+        caption="Departure of the controlled series under other choices",
         data=pd.DataFrame(
-            data, columns=["specification", "label", "cohort", "percent", "ci_low", "ci_high", "p_value"]
+            data, columns=["specification", "label", "cohort", "term", "percent", "ci_low", "ci_high", "p_value"]
         ),
-        note=f"{protocol.study.conf_level:.0%} intervals by pseudo-cohorts. Months are counted from the start that is tried.",
+        note=f"Mean over the months after the start, and departure in month {month} from the start that is tried; {NONE}: the series does not reach so far, or the "
+        f"choice could not be made. {protocol.study.conf_level:.0%} intervals by pseudo-cohorts.",
     )
 
 
@@ -143,17 +150,18 @@ def site_series_table(results: Results, outcome: str) -> Table:
     """Each site's controlled series, in order of name."""
     month = results.protocol.its.effect_month
     late = site_departures(results, outcome)
+    diluted = set(results.sites.site[results.sites.coverage != WHOLE])
     known = diagnostics(results, outcome)
     phi = known[known.design == CONTROLLED].set_index("cohort").phi if len(known) else pd.Series(dtype=float)
     rows, data = [], []
     for row in late.itertuples():
         found = [change(results, outcome, row.cohort, term) for term in (LEVEL, SLOPE)]
-        step = results.find(CONTROLLED, outcome, row.cohort, LEVEL, PSEUDO_COHORTS, "known_breaks")
+        marks = ("*" if known_breaks(results, outcome, row.cohort) else "") + ("†" if row.cohort in diluted else "")
         departure = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
         cells = [with_bounds(found[0]), with_bounds(found[1], 2), with_bounds(departure), p_number(row.p_value)]
         rows.append(
             [
-                row.cohort + ("*" if step is not None else ""),
+                row.cohort + marks,
                 *cells,
                 f"{phi.get(row.cohort, float('nan')):.2f}".replace("-", "\N{MINUS SIGN}"),
             ]
@@ -167,7 +175,7 @@ def site_series_table(results: Results, outcome: str) -> Table:
         caption="Every site's controlled series, in order of name",
         data=pd.DataFrame(data, columns=["site", *columns, "p_value"]),
         note=f"{results.protocol.study.conf_level:.0%} intervals beside as many single controls as there are, or sets of them for sites of several units; p of the departure in "
-        f"month {month}. *: has a known break, and was also estimated with a step of its own. This is no league table.",
+        f"month {month}. *: holds a known break. †: covered in part, so that the effect is diluted. This is no league table.",
         widths=(28, 18, 20, 19, 7, 8),
     )
 

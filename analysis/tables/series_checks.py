@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from analysis.models.its_terms import (
     AUTOREGRESSIVE,
     CONTROLLED,
-    JUDGED_BY,
     KENWARD_ROGER,
     LEVEL,
     PSEUDO_COHORTS,
@@ -16,14 +16,14 @@ from analysis.models.its_terms import (
     SLOPE,
     TREND,
 )
-from analysis.narrative.series import late_term
+from analysis.narrative.series import detectable_change, late_term
 from analysis.narrative.series_checks import SERIES_METHODS, TERMS, diagnostics, placebo_starts
 from analysis.narrative.series_errors import errors
-from analysis.narrative.wording import NO_BREAK, headed
+from analysis.narrative.wording import NO_BREAK, headed, in_sentence
 from analysis.protocol import ENGLAND_COHORT, REST
 from analysis.results import Estimate, Results
 from analysis.tables.series import NAMES, numbers, short
-from analysis.tables.table import NONE, Table, number, p_number, with_bounds
+from analysis.tables.table import NONE, Table, number, p_number
 
 
 def residuals_table(results: Results, outcome: str) -> Table:
@@ -67,7 +67,7 @@ def placebo_starts_table(results: Results, outcome: str) -> Table:
         cells = []
         for term in TERMS:
             for method in (PSEUDO_COHORTS, KENWARD_ROGER):
-                row = each[(each.kind == term) & (each.inference == method)].iloc[0]
+                (row,) = each[(each.kind == term) & (each.inference == method)].itertuples()
                 estimate = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
                 cells += [short(estimate, 2 if term == SLOPE else 1)] if method == PSEUDO_COHORTS else []
                 cells.append(p_number(row.p_value))
@@ -91,25 +91,22 @@ def series_power_table(results: Results, outcome: str) -> Table:
     protocol, month = results.protocol, results.protocol.its.effect_month
     terms = (LEVEL, SLOPE, late_term(results))
     rows, data = [], []
-    kinds = {kind: JUDGED_BY[kind] for kind in NAMES}
-    wanted = [(c, k) for c in protocol.treated_cohorts for k in kinds] + [(REST, SINGLE), (ENGLAND_COHORT, SINGLE)]
+    wanted = [(c, k) for c in protocol.treated_cohorts for k in NAMES] + [(REST, SINGLE), (ENGLAND_COHORT, SINGLE)]
     for cohort, kind in wanted:
-        found = [results.find("power", outcome, cohort, f"mde_{kind}_{term}", kinds[kind]) for term in terms]
-        if None in found:
+        found = {term: detectable_change(results, outcome, cohort, term, kind) for term in terms}
+        if None in found.values():
             continue
-        falls = [100 - 100 / (1 + each.value / 100) for each in found if each is not None]
-        label = headed(protocol.cohort_labels.get(cohort, cohort))
-        rows.append(
-            [label, NAMES[kind], *[f"{fall:.{2 if t == SLOPE else 1}f}" for t, fall in zip(terms, falls, strict=True)]]
-        )
-        data += [(cohort, kind, term, fall) for term, fall in zip(terms, falls, strict=True)]
+        falls = {term: pair[0] if np.isfinite(pair[1]) else np.nan for term, pair in found.items() if pair is not None}
+        cells = [NONE if np.isnan(fall) else f"{fall:.{2 if term == SLOPE else 1}f}" for term, fall in falls.items()]
+        rows.append([headed(protocol.cohort_labels.get(cohort, cohort)), NAMES[kind], *cells])
+        data += [(cohort, kind, term, fall) for term, fall in falls.items()]
     headers = ["Cohort", "Series", "Step, %", "Slope, % a month", f"Departure in month {month}, %"]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
         caption="The smallest falls that the time series would mostly have found",
         data=pd.DataFrame(data, columns=["cohort", "series", "term", "fall_percent"]),
-        note=f"The true fall found {protocol.inference.power:.0%} of the time, with the inference of @tbl-its-all.",
+        note=f"The true fall found {protocol.inference.power:.0%} of the time, with the inference of @tbl-its-all. {NONE}: no size would have been.",
     )
 
 
@@ -148,39 +145,35 @@ def series_errors_table(results: Results) -> Table:
 
 
 def national_table(results: Results) -> Table:
-    """England's own series, and its total against the other publication."""
+    """England's own series, by where each begins, and its total against the other publication."""
     protocol, month = results.protocol, results.protocol.its.effect_month
     wanted = [(outcome.id, SINGLE, outcome.label) for outcome in protocol.outcomes]
     for check in protocol.its.national_checks:
         ours = protocol.outcome(check.outcome).label
-        wanted += [
-            (check.id, SINGLE, check.label),
-            (check.outcome, CONTROLLED, f"{ours} ÷ {check.label[0].lower()}{check.label[1:]}"),
-        ]
+        wanted += [(check.id, SINGLE, check.label), (check.outcome, CONTROLLED, f"{ours} ÷ {in_sentence(check.label)}")]
     terms = (TREND, LEVEL, SLOPE, late_term(results))
     rows, data = [], []
     for outcome, kind, label in wanted:
-        found = [results.find(kind, outcome, ENGLAND_COHORT, term, KENWARD_ROGER) for term in terms]
-        if None in found:
-            continue
-        key = f"{kind}/{outcome}/{ENGLAND_COHORT}/primary/level/{KENWARD_ROGER}"
-        window = results.estimates.loc[key].window.split("/")[0]
-        rows.append(
-            [
-                label,
-                window,
-                *[with_bounds(e, 2 if t in (SLOPE, TREND) else 1) for t, e in zip(terms, found, strict=True)],
-            ]
-        )
-        data += [(outcome, kind, term, *numbers(e)) for term, e in zip(terms, found, strict=True)]
+        for choice in protocol.specifications:
+            found = {
+                term: results.find(kind, outcome, ENGLAND_COHORT, term, KENWARD_ROGER, choice.id) for term in terms
+            }
+            if None in found.values():
+                continue
+            key = f"{kind}/{outcome}/{ENGLAND_COHORT}/{choice.id}/{LEVEL}/{KENWARD_ROGER}"
+            window = results.estimates.loc[key].window.split("/")[0]
+            rows.append(
+                [label, window, *[short(e, 2 if term in (SLOPE, TREND) else 1) for term, e in found.items() if e]]
+            )
+            data += [(outcome, kind, window, term, *numbers(e)) for term, e in found.items()]
     headers = [
         "Series", "From", "Trend before, % a month", "Level, %", "Slope, % a month", f"Month {month}, %",
     ]  # fmt: skip
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
         numeric=tuple(headers[2:]),
-        caption="England's totals at the programme's start",
-        data=pd.DataFrame(data, columns=["outcome", "series", "term", "percent", "ci_low", "ci_high"]),
+        caption="England's totals at the programme's start, by where the series begins",
+        data=pd.DataFrame(data, columns=["outcome", "series", "from", "term", "percent", "ci_low", "ci_high"]),
         note=f"{protocol.study.conf_level:.0%} intervals by REML with Kenward and Roger's degrees of freedom. Per day, not per head.",
-        widths=(28, 9, 17, 15, 16, 15),
+        widths=(26, 10, 17, 16, 16, 15),
     )

@@ -19,7 +19,7 @@ from synthetic import make_sample, months, row_of
 from analysis.inference.pseudo_cohorts import Beside, Judgement, PseudoCohorts, placebo_sets
 from analysis.models.did import fitted_without_treatment
 from analysis.models.its import its_path, its_rows
-from analysis.models.its_groups import Groups
+from analysis.models.its_groups import Groups, leave_one_out
 from analysis.models.its_terms import AGAINST_SYNTHETIC, CONTROLLED, PSEUDO_COHORTS
 from analysis.models.sample import Sample
 from analysis.models.segments import Segments, segments
@@ -323,3 +323,27 @@ def test_the_series_against_its_synthetic_control(protocol: Protocol, design: Se
     rows = its_rows(one, AGAINST_SYNTHETIC, [], fewer)
     assert {row["design"] for row in rows} == {AGAINST_SYNTHETIC, "power"}
     assert isinstance(its_path(one, fewer), pd.DataFrame)
+
+
+def test_leaving_out_a_site_is_the_departure_of_the_others(protocol: Protocol) -> None:
+    """Each row is the late departure of a sample without that site, beside sets of as many units as are left."""
+    sample, _ = make_sample([0, 0, 1, *range(2, 22)], [0, 1], 60, seed=12)
+    specification = protocol.specification("primary")
+    few = protocol.model_copy(update={"its": protocol.its.model_copy(update={"pseudo_cohorts": 99})})
+
+    def groups(of: Sample) -> Groups:
+        controls = PseudoCohorts(of.only(~of.treated), 99, 3)
+        return Groups(of, few.outcome(few.primary_outcomes[0].id), specification, few, controls)
+
+    rows = leave_one_out(groups(sample))
+    assert sample.site is not None
+    for site, units in (("Site 0", 1), ("Site 1", 2)):
+        one = groups(sample.only(~(sample.treated & (sample.site == site)))).of("cits")
+        assert one.judge is not None
+        expected = one.judge(one.design.contrasts["effect_36"])
+        row = row_of(rows, f"effect_36_without_{site.lower().replace(' ', '_')}")
+        assert (row["estimate"], row["ci_low"], row["p_value"]) == (
+            expected.estimate, expected.interval[0], expected.p_value,
+        )  # fmt: skip
+        sets = "single controls" if units == 1 else f"sets of {units} controls"
+        assert row["notes"].startswith(f"without {site}; ") and sets in row["notes"]

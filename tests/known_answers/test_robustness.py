@@ -102,6 +102,7 @@ def test_placebo_starts_see_only_the_months_before(
     assert all(a["estimate"] != b["estimate"] for a, b in zip(rows, other, strict=True))
 
 
+@pytest.mark.slow
 def test_every_placebo_start_with_six_months_on_either_side(
     sample: Sample, specification: Specification, protocol: Protocol
 ) -> None:
@@ -125,6 +126,7 @@ def test_every_placebo_start_with_six_months_on_either_side(
 # Placebo places
 
 
+@pytest.mark.slow
 def test_placebo_places_are_the_estimates_of_the_randomisation(
     sample: Sample, specification: Specification, protocol: Protocol
 ) -> None:
@@ -167,6 +169,7 @@ def _numbers(rows: list[dict[str, Any]]) -> tuple[float, ...]:
     return tuple(row[name] for name in ("estimate", "std_error", "ci_low", "ci_high"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lifted", [None, LAST_YEAR, slice(0, 12), slice(24, 60)])
 def test_pseudo_vanguards_are_sets_of_the_highest_quarter(
     sample: Sample, specification: Specification, protocol: Protocol, lifted: slice | None

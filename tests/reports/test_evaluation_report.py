@@ -48,7 +48,9 @@ FLOATS = {
         "fig-curve", "fig-relative", "fig-smoothness", "fig-synthetic", "fig-forest", "fig-funnel", "tbl-verdicts", "tbl-moves",
         "tbl-trends", "tbl-trends-first", "tbl-synthetic", "tbl-donors", "tbl-pool", "tbl-sites-mcp", "tbl-sites-pacs",
         "tbl-placebos", "tbl-controls", "tbl-group-time", "tbl-delayed", "tbl-errors", "tbl-power", "tbl-evaluability",
-        "tbl-absent",
+        "tbl-absent", "tbl-its-all", "fig-single-series", "fig-series-methods", "tbl-series-mcp", "tbl-series-pacs", "tbl-series-mcp-pacs",
+        "tbl-series-rest", "tbl-series-errors", "fig-autocorrelation", "tbl-residuals", "tbl-series-starts", "tbl-series-choices",
+        "tbl-series-sites", "tbl-series-outcomes", "tbl-series-power", "tbl-england",
     ],
 }  # fmt: skip
 EVERY_FLOAT = [(page, identity) for page, identities in FLOATS.items() for identity in identities]

@@ -64,8 +64,8 @@ SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
     "reconciliation": lambda r, o, c: series.reconciliation(r, o, c),
     "synthetic": lambda r, o, c: series.synthetic_sentence(r, o, c),
     "choices": lambda r, o, c: series.its_choices_sentence(r, o),
-    "known breaks": lambda r, o, c: series.known_breaks_sentence(r, o),
-    "rest": lambda r, o, c: series_checks.rest_sentence(r, o),
+    "what it rests on": lambda r, o, c: series.rests_on_sentence(r, o, c),
+    "single groups": lambda r, o, c: series.single_groups_sentence(r, o),
     "England": lambda r, o, c: series_checks.national_sentence(r),
 }
 
@@ -129,8 +129,27 @@ def test_the_summary_says_how_many_methods_find_a_departure(world, told, outcome
     numbers = {(CONTROLLED, first, method, late(protocol)): CLEAR for method in (OLS, HAC)}
     numbers |= {(CONTROLLED, second, method, late(protocol)): CLEAR for method in MODEL_BASED}
     text = series_checks.methods_summary(told(world.with_numbers(numbers)), outcome)
-    assert f"for {first} two of eight (pseudo-cohorts: p" in text and f"for {second} all eight (" in text
-    assert f"for {first} none (" in series_checks.methods_summary(told(world), outcome)
+    assert f"for {first} by two of eight (beside other places p" in text and f"for {second} by all eight (" in text
+    assert f"for {first} by none (" in series_checks.methods_summary(told(world), outcome)
+
+
+def test_the_summary_says_what_the_rule_first_written_would_have_said(world, told, outcome, first, protocol):
+    numbers = {(CONTROLLED, first, HAC, late(protocol)): CLEAR}
+    text = series_checks.methods_summary(told(world.with_numbers(numbers)), outcome)
+    assert f"Newey–West errors, would have said {MINUS}5.8% for {first} ({MINUS}7.7% to {MINUS}3.9%" in text
+    assert "of sets of other places" not in text
+    rows = (*_simulated(0.2, 0.6), (None, HAC, late(protocol), 0.57))
+    simulated = told(replace(world.with_numbers(numbers), its_simulated=rows))
+    assert "it finds one in 57% of sets of other places" in series_checks.methods_summary(simulated, outcome)
+
+
+def test_a_method_without_a_test_is_said_to_tell_nothing(world, told, outcome, first):
+    silent = world.with_numbers({(CONTROLLED, first, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, math.nan)})
+    text = series_checks.disagreement_sentence(told(silent), outcome, first)
+    assert "Slope: no method finds a change. REML (Kenward–Roger) cannot tell." in text
+    rows = told(silent).its_methods
+    rows = rows[(rows.outcome == outcome) & (rows.cohort == first) & (rows.design == CONTROLLED)]
+    assert set(rows.methods[rows.term == SLOPE]) == {8} and set(rows.methods[rows.term == LEVEL]) == {9}
 
 
 def test_methods_that_disagree_are_named_and_those_that_agree_are_not(world, told, outcome, first, protocol):
@@ -210,7 +229,23 @@ def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first)
     assert "(no limit)" in methods_table(told(endless), outcome, first).markdown()
     wide = world.with_numbers({(CONTROLLED, PSEUDO_COHORTS): Number(-0.002, 8.0, 0.9)})
     text = series.its_sentence(told(wide), outcome, first)
-    assert "no lower limit to over +1,000%" in text
+    assert "no lower limit to over +1,000%" in text and "inconclusive" in text
+
+
+def test_how_sure_is_said_first_and_what_could_have_been_found_last(world, told, outcome, first, protocol):
+    text = series.its_sentence(told(world), outcome, first)
+    assert text.startswith(f"{first}: inconclusive. ") and re.search(
+        r"A true fall of [\d.]+%, or rise of [\d.]+%, by then", text
+    )
+    fall = told(world.with_numbers({(CONTROLLED, first, PSEUDO_COHORTS): CLEAR}))
+    assert series.its_sentence(fall, outcome, first).startswith(f"{first}: a clear fall. ")
+    blind = (CONTROLLED, first, PSEUDO_COHORTS, late(protocol))
+    endless = told(world.with_numbers({blind: Number(-0.02, math.inf, 0.9)}))
+    assert "No departure, however large" in series.its_sentence(endless, outcome, first)
+    assert f"no size of a departure in month {protocol.its.effect_month}" in series_checks.power_sentence(
+        endless, outcome, first
+    )
+    assert "nan" not in series_power_table(endless, outcome).markdown()
 
 
 def test_a_site_without_a_series_is_left_out(world, told, outcome, protocol):
@@ -238,12 +273,14 @@ def test_a_site_that_stands_out_is_named(world, told, outcome, protocol):
 @pytest.mark.parametrize(
     ("diagnosed", "said"),
     [
-        ({"ljung_box_p": 0.001}, "autocorrelation can be seen"),
-        ({"ljung_box_p": 0.4}, "cannot be told from none"),
-        ({"innovations_ljung_box_p": 0.01}, "some autocorrelation is left"),
-        ({"phi": 0.83}, "φ = 0.83"),
+        ({"ljung_box_p": 0.001}, "autocorrelation can be seen, and an autoregression of order one takes it up"),
+        ({"ljung_box_p": 0.001, "innovations_ljung_box_p": 0.01}, "does not take all of it up"),
+        ({"ljung_box_p": 0.4}, "no autocorrelation can be seen"),
+        ({"innovations_ljung_box_p": 0.01}, "one test sees no autocorrelation, the other some"),
+        ({"phi": 0.83}, "φ = 0.83)"),
+        ({"phi": 0.99}, "φ = 0.99, the last that is allowed"),
         ({"dispersion": 7.25}, "7.2 times"),
-        ({"influence": 0.034}, "by +3.4 percentage points"),
+        ({"influence": 0.034}, "June 2014, the departure in month 36 would be +1.3%, where it is \N{MINUS SIGN}2.1%"),
     ],
 )
 def test_the_residuals_sentence_follows_the_diagnostics(diagnosed, said, world, told, outcome, first):
@@ -260,11 +297,13 @@ def test_the_residuals_table_and_figure_have_the_numbers(undrawn, world, told, o
 
 def test_placebo_starts_that_find_something_are_counted_and_judged(world, told, outcome, first):
     quiet = series_checks.placebo_starts_sentence(told(world), outcome, first)
-    assert quiet.count("of level at none, and of slope at none") == 0  # a list of two has no comma
-    assert quiet.count("of level at none and of slope at none") == 2 and "no straight line" not in quiet
+    assert quiet.count("the level changed at none and the slope at none") == 2 and "no straight line" not in quiet
     loud = told(world.with_numbers({(PLACEBO_START, SLOPE_FROM, first): CLEAR for SLOPE_FROM in _starts(SLOPE)}))
     text = series_checks.placebo_starts_sentence(loud, outcome, first)
-    assert "of slope at three" in text and "no straight line before the programme either" in text
+    assert "the slope at three" in text and f"The path of {first} was no straight line before the programme" in text
+    assert series_checks.bends_sentence(loud, outcome, first) and not series_checks.bends_sentence(
+        told(world), outcome, first
+    )
 
 
 def _starts(term: str) -> list[str]:
@@ -297,6 +336,8 @@ def test_the_choices_sentence_names_the_ends_and_what_leaves_out_zero(world, tol
     labels = [protocol.specification(id).label for id in (lowest, highest)]
     assert f"from {MINUS}8.6% (“{labels[0]}”) to +5.1% (“{labels[1]}”) for {first}" in text
     assert f"leaves out zero for {first} under “{labels[0]}”." in text
+    later = [s.label for s in protocol.specifications if "its" in s.designs and s.start_shift > 0]
+    assert all(f"“{label}”" in text.partition("With ")[2] for label in later) and len(later) == 2
     assert "Every interval includes zero" in series.its_choices_sentence(told(world), outcome)
 
 
@@ -307,7 +348,34 @@ def test_choices_that_did_not_run_are_not_in_the_table(world, told, outcome, pro
         for w in (world, replace(world, without=frozenset({"known_breaks"})))
     ]
     assert label in tables[0] and label not in tables[1]
-    assert series.known_breaks_sentence(told(replace(world, without=frozenset({"known_breaks"}))), outcome) == ""
+
+
+def test_known_breaks_are_named_with_what_becomes_of_the_departure(world, told, outcome, first, protocol, monkeypatch):
+    """The units of the worlds hold none, so one of theirs is taken for one."""
+    results = told(world.with_numbers({(CONTROLLED, first, "known_breaks"): Number(0.013, 0.05)}))
+    assert series.known_breaks_sentence(results, outcome, first) == ""
+    unit = results.panel.unit[(results.panel.model == first) & (results.panel.covered_share == 1)].iloc[0]
+    known = protocol.its.known_breaks[0].model_copy(update={"unit": unit})
+    its = protocol.its.model_copy(update={"known_breaks": [known]})
+    broken = replace(results, protocol=protocol.model_copy(update={"its": its}))
+    text = series.known_breaks_sentence(broken, outcome, first)
+    assert known.label in text and f"from {MINUS}2.1% to +1.3%" in text
+    missing = replace(told(replace(world, without=frozenset({"known_breaks"}))), protocol=broken.protocol)
+    text = series.known_breaks_sentence(missing, outcome, first)
+    assert "could not be given a step of its own" in text and "needs single units" in text
+
+
+def test_the_site_whose_absence_matters_most_is_named(world, told, outcome, first, protocol):
+    name = f"{late(protocol)}_without_site_b"
+    text = series.rests_on_sentence(told(world.with_numbers({(first, name): Number(0.044, 0.05)})), outcome, first)
+    assert f"from {MINUS}2.1% (without Site A) to +4.5% (without Site B)" in text
+
+
+def test_england_is_told_by_where_its_series_begins(world, told, protocol):
+    check = protocol.its.national_checks[0]
+    found = series_checks.national_departures(told(world), check.outcome)
+    assert len(found) >= 1 and all(re.fullmatch(r"\d{4}-\d\d", start) for start in found)
+    assert "what it finds depends on where it begins" in series_checks.national_sentence(told(world))
 
 
 # Error rates

@@ -51,6 +51,7 @@ from analysis.models.its_terms import (
     SLOPE,
     STEP,
     TREND,
+    WITHOUT_SITE,
 )
 from analysis.models.sites import (
     ADHOC,
@@ -340,7 +341,18 @@ def _interrupted(world: World, cohort: str, ran: list[str], add: Any, count: Any
         powered(kind, cohort)
     for choice in protocol.specifications[1:]:
         if "its" in choice.designs and choice.id in ran:
-            add(CONTROLLED, outcome, cohort, choice.id, late, PSEUDO_COHORTS)
+            for term in (MEAN,) if choice.start_shift > 0 else (MEAN, late):  # a later start ends before the late month
+                add(CONTROLLED, outcome, cohort, choice.id, term, PSEUDO_COHORTS)
+    for site in ("A", "B"):
+        add(
+            WITHOUT_SITE,
+            outcome,
+            cohort,
+            "primary",
+            f"{late}_without_site_{site.lower()}",
+            PSEUDO_COHORTS,
+            notes=f"without Site {site}; placebos",
+        )
     for start in PLACEBO_STARTS:
         for term in (LEVEL, SLOPE):
             for method in (KENWARD_ROGER, PSEUDO_COHORTS):
@@ -358,6 +370,10 @@ def _interrupted(world: World, cohort: str, ran: list[str], add: Any, count: Any
         if check.id not in world.absent:
             series(SINGLE, ENGLAND_COHORT, (KENWARD_ROGER,), every, check.id)
             series(CONTROLLED, ENGLAND_COHORT, (KENWARD_ROGER,), every)
+        for choice in protocol.specifications:
+            if "its" in choice.designs and choice.baseline and choice.id in ran:
+                for term in every:
+                    add(SINGLE, outcome, ENGLAND_COHORT, choice.id, term, KENWARD_ROGER)
     powered(SINGLE, ENGLAND_COHORT)
     for model in protocol.model_ids:
         for site in _names(model):

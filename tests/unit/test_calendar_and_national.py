@@ -188,6 +188,12 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path, protocol: Protocol)
 # England's own series
 
 
+@pytest.fixture(scope="module")
+def protocol(protocol: Protocol) -> Protocol:
+    """With the first specification alone."""
+    return protocol.model_copy(update={"specifications": protocol.specifications[:1]})
+
+
 def made_up(
     outcomes: Iterable[str], first: str = "2012-04-01", last: str = "2018-03-01", seed: int = 0
 ) -> pd.DataFrame:
@@ -314,3 +320,18 @@ def test_a_month_without_a_total_is_refused(whole: pd.DataFrame, protocol: Proto
     assert np.isfinite([row["estimate"] for row in rows]).all()
     assert {(entry[0], entry[3]) for entry in absent} == {(CHECK, SINGLE), (ADMISSIONS, CONTROLLED)}
     assert all("July 2014" in entry[4] for entry in absent)
+
+
+def test_a_shorter_baseline_is_a_series_of_its_own(whole: pd.DataFrame, protocol: Protocol) -> None:
+    """Under each specification with a baseline and time series: from so many months before the start on, by fewer methods."""
+    primary = protocol.specifications[0]
+    shorter = primary.model_copy(update={"id": "shorter", "baseline": 15})
+    other = primary.model_copy(update={"id": "other", "baseline": 15, "designs": ["did"]})
+    both = protocol.model_copy(update={"specifications": [primary, shorter, other]})
+    rows, paths, absent = national_series(whole[whole.outcome != CHECK], "mar", both)
+    assert {row["specification"] for row in rows} == {"primary", "shorter"} == set(paths.specification)
+    found = {row["window"] for row in rows if row["specification"] == "shorter"}
+    assert found == {"2014-01/2018-03"}
+    methods = {row["inference"] for row in rows if row["specification"] == "shorter"}
+    assert methods == {HAC, "REML_kenward_roger"}
+    assert len(absent) == 2  # of what the data set does not hold, said once

@@ -14,7 +14,7 @@ from synthetic import attributes_of, cleaned_panel, make_sample, months, two_way
 from analysis.inference.pseudo_cohorts import PseudoCohorts, placebo_sets
 from analysis.models.absorbed import NotIdentified
 from analysis.models.its import Interrupted, its_rows
-from analysis.models.its_groups import Groups, placebo_starts
+from analysis.models.its_groups import Groups, leave_one_out, placebo_starts
 from analysis.models.its_job import interrupted_series
 from analysis.models.its_terms import CONTROLLED, OLS, SINGLE
 from analysis.models.job import Found, Job, run_job
@@ -197,12 +197,12 @@ def test_a_month_without_people(protocol: Protocol) -> None:
 
 
 def test_a_month_without_counts(protocol: Protocol) -> None:
-    """Of the group: both kinds of series. Of everyone else: the controlled one, which has no pseudo-cohort either."""
+    """Of the group: both kinds of series. Of everyone else: the controlled one."""
     sample = a_sample()
-    named, nobody = "no count above zero in November 2013", "every set of controls has a month without any count"
+    named = "no count above zero in November 2013"
     for members, kinds in (
         (sample.treated, {SINGLE: named, CONTROLLED: named}),
-        (~sample.treated, {CONTROLLED: nobody}),
+        (~sample.treated, {CONTROLLED: named}),
     ):
         counts = np.where(np.outer(members, np.arange(MONTHS) == 7), 0.0, sample.counts)
         groups = groups_of(replace(sample, counts=counts), protocol)
@@ -224,13 +224,19 @@ def test_several_groups_are_refused_for_the_month_of_one() -> None:
 
 @pytest.mark.parametrize(("units", "treated"), [(5, 2), (4, 2), (4, 3)])
 def test_too_few_controls_for_pseudo_cohorts(protocol: Protocol, units: int, treated: int) -> None:
-    """The single group, which needs no controls, is there all the same."""
+    """The series are there all the same, judged by models alone, and the controlled one says why."""
     groups = groups_of(a_sample(units, treated), protocol)
     said = f"{units - treated} controls, too few for pseudo-cohorts of {treated} and others to compare them with"
-    with pytest.raises(NotIdentified) as refused:
-        groups.of(CONTROLLED)
-    assert str(refused.value) == said
-    assert its_rows(groups.of(SINGLE), SINGLE, [OLS], protocol)
+    one = groups.of(CONTROLLED)
+    assert one.judge is None and one.notes == said
+    for kind in (SINGLE, CONTROLLED):
+        rows = its_rows(groups.of(kind), kind, [OLS], protocol)
+        assert {row["inference"] for row in rows} == {OLS}
+
+
+def test_too_few_controls_for_what_is_left_of_a_cohort(protocol: Protocol) -> None:
+    with pytest.raises(NotIdentified, match="2 controls, too few for pseudo-cohorts of 1"):
+        leave_one_out(groups_of(a_sample(4, 2), protocol))
 
 
 def test_two_others_are_enough() -> None:
@@ -242,8 +248,13 @@ def test_every_set_with_a_month_without_counts(protocol: Protocol) -> None:
     sample = a_sample(treated=1)
     counts = sample.counts.copy()
     counts[np.arange(1, 12), np.arange(1, 12)] = 0.0
-    with pytest.raises(NotIdentified, match="every set of controls has a month without any count"):
-        groups_of(replace(sample, counts=counts), protocol).of(CONTROLLED)
+    one = groups_of(replace(sample, counts=counts), protocol).of(CONTROLLED)
+    assert one.judge is None and one.notes == "every set of controls has a month without any count"
+
+
+def test_leaving_out_the_only_site(protocol: Protocol) -> None:
+    with pytest.raises(NotIdentified, match="nothing is left without Site 0, the only site"):
+        leave_one_out(groups_of(a_sample(treated=1), protocol))
 
 
 def test_too_few_months_for_a_placebo_start(protocol: Protocol) -> None:
@@ -261,6 +272,7 @@ TREATED: dict[str, tuple[str, str, float | None]] = {
     "U02": ("PACS", "Gamma", 1.0),
 }
 KINDS = {SINGLE, f"{SINGLE} without trends", CONTROLLED, f"{CONTROLLED} without trends"}
+WITHOUT = "cits_leave_one_out"
 
 Run = Callable[..., Found]
 
@@ -316,7 +328,7 @@ def in_january(rows: pd.DataFrame, units: list[str]) -> pd.Series:
 def test_a_whole_panel_has_every_series_and_nothing_absent(run: Run) -> None:
     found = run()
     assert found.absent == []
-    assert {row["design"] for row in found.rows} == {SINGLE, CONTROLLED, "cits_placebo_start", "power"}
+    assert {row["design"] for row in found.rows} == {SINGLE, CONTROLLED, WITHOUT, "cits_placebo_start", "power"}
     assert np.isfinite([row["estimate"] for row in found.rows]).all()
     assert {row["n_treated"] for row in found.rows} == {2} and {row["n_units"] for row in found.rows} == {39}
     assert {name: len(tables) for name, tables in found.series.items()} == {
@@ -342,7 +354,7 @@ def test_a_job_with_too_few_months_before(run: Run) -> None:
     found = run(lambda rows: rows[rows.month >= "2014-10-01"])
     assert found.rows == []
     said = "6 months before the start and 36 after it: a side needs at least 9"
-    assert reasons(found) == dict.fromkeys(KINDS, said) | {
+    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, said) | {
         "cits_placebo_start": "6 months before the start: none has 9 on either side"
     }
 
@@ -350,13 +362,13 @@ def test_a_job_with_too_few_months_before(run: Run) -> None:
 def test_a_job_with_a_gap(run: Run) -> None:
     """What sees the months before alone is still there."""
     found = run(lambda rows: rows[rows.month != "2016-01-01"])
-    assert reasons(found) == dict.fromkeys(KINDS, "the series has a gap: no January 2016")
+    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "the series has a gap: no January 2016")
     assert {row["design"] for row in found.rows} == {"cits_placebo_start"}
 
 
 def test_a_job_with_a_month_without_counts(run: Run) -> None:
     found = run(lambda rows: where(rows, in_january(rows, ["U00", "U01"]), 0.0))
-    assert reasons(found) == dict.fromkeys(KINDS, "no count above zero in January 2016")
+    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "no count above zero in January 2016")
 
 
 def test_a_job_with_everyone_of_a_cohort_masked(run: Run) -> None:
@@ -366,21 +378,23 @@ def test_a_job_with_everyone_of_a_cohort_masked(run: Run) -> None:
         return where(rows, in_january(rows, ["U00", "U01"]), np.nan)
 
     assert run(masked).absent == []
-    assert reasons(run(masked, fill_masked=False)) == dict.fromkeys(KINDS, "no people in January 2016")
+    assert reasons(run(masked, fill_masked=False)) == dict.fromkeys(KINDS | {WITHOUT}, "no people in January 2016")
 
 
 def test_a_job_with_a_month_that_everyone_lacks(run: Run) -> None:
     """Nothing to fill it from; the months before the start are whole."""
     found = run(lambda rows: where(rows, rows.month == "2016-01-01", np.nan))
-    assert reasons(found) == dict.fromkeys(KINDS, "a unit or a month has no observed count above zero")
+    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "a unit or a month has no observed count above zero")
 
 
 def test_a_job_with_too_few_controls(run: Run) -> None:
-    """The single group is estimated; what needs pseudo-cohorts is listed."""
+    """Series are estimated by models; what needs pseudo-cohorts of two is listed, and those of one site are there."""
     found = run(lambda rows: rows[rows.unit < "U06"])
     said = "3 controls, too few for pseudo-cohorts of 2 and others to compare them with"
-    assert reasons(found) == dict.fromkeys([CONTROLLED, f"{CONTROLLED} without trends", "cits_placebo_start"], said)
-    assert {row["design"] for row in found.rows} == {SINGLE, "power"}
+    assert reasons(found) == {"cits_placebo_start": said}
+    assert {row["design"] for row in found.rows} == {SINGLE, CONTROLLED, WITHOUT, "power"}
+    controlled = [row for row in found.rows if row["design"] == CONTROLLED]
+    assert all(said in row["notes"] and row["inference"] != "pseudo_cohorts" for row in controlled)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +450,9 @@ def test_sites_and_the_synthetic_control_are_recorded_beside_the_cohort(
         found = record.found
         assert [entry[4] for entry in found.absent] == absent
         designs = {(row["cohort"], row["design"]) for row in found.rows if row["design"] != "power"}
-        expected = {("MCP+PACS", kind) for kind in (SINGLE, CONTROLLED, "cits_placebo_start")} | {("rest", SINGLE)}
+        expected = {("MCP+PACS", kind) for kind in (SINGLE, CONTROLLED, WITHOUT, "cits_placebo_start")} | {
+            ("rest", SINGLE)
+        }
         if not absent:
             expected |= {("MCP+PACS", "cits_synthetic")}
             expected |= {(site, kind) for site in ("Alpha", "Beta", "Gamma") for kind in (SINGLE, CONTROLLED)}

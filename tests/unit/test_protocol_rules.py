@@ -27,6 +27,13 @@ def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
     [
         ("seed = 20170331", "seed = 20170331\nsede = 1", r"column 'study\.sede'(.|\n)*does not know"),
         ("[its]", "[ist]\nx = 1\n[its]", r"column 'ist'(.|\n)*does not know"),
+        (
+            "effect_months = [12, 24, 36]",
+            "effect_months = [12, 24, 48]",
+            "effect_months has 48; the programme has 36 months",
+        ),
+        ('outcome = "non_elective_admissions"\nsource', 'outcome = "typo"\nsource', "'typo', which is no outcome"),
+        ('outcomes = ["non_elective_admissions"]\nlabel', 'outcomes = ["typo"]\nlabel', "'typo', which is no outcome"),
         ('start = "2013-04"', 'start = "2013-13"', "'2013-13' is not a month"),
         ('start = "2013-04"', "start = 201304", 'a month is written "YYYY-MM"'),
         ('start = "2013-04"', "", r"column 'study\.start'"),
