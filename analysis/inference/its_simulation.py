@@ -145,7 +145,11 @@ def judged_by_all(
             contrast = design.contrasts[term]
             estimate, error, _, none = fit.test(contrast, conf_level)
             beyond = fit.judge(estimate - float(contrast @ truth), error, fit.degrees(contrast), conf_level)
-            judged[number, at] = estimate, error, none, beyond[3]
+            judged[number, at] = (
+                estimate,
+                error,
+                *np.nan_to_num([none, beyond[3]], nan=1.0),
+            )  # without a test, no rejection
     if placebos is not None:
         for at, term in enumerate(world.terms):
             contrast = design.contrasts[term]

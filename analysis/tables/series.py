@@ -27,7 +27,7 @@ from analysis.narrative.series_checks import (
 from analysis.narrative.wording import headed
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
-from analysis.tables.table import NONE, Table, bounds, number, p_number, with_bounds
+from analysis.tables.table import NONE, Table, bounds, number, p_number, unbroken, with_bounds
 
 SHORT = {CONTROLLED: "Controlled", SINGLE: "Single"}
 NAMES = KINDS | {AGAINST_SYNTHETIC: "against its synthetic control"}
@@ -43,7 +43,7 @@ def its_table(results: Results, outcome: str, cohorts: Sequence[str] = (), kinds
         found = {term: change(results, outcome, cohort, term, kind) for term in terms}
         if None in found.values():
             continue
-        cells = [with_bounds(found[term], 2 if term == SLOPE else 1) for term in terms]
+        cells = [in_cell(found[term], 2 if term == SLOPE else 1) for term in terms]
         total = results.count(kind, outcome, cohort, CUMULATIVE, JUDGED_BY[kind])
         rows.append([headed(protocol.cohort_labels[cohort]), NAMES[kind], *cells, _count(total)])
         data += [
@@ -124,7 +124,7 @@ def its_variants_table(results: Results, outcome: str) -> Table:
         }
         if not any(found.values()):
             continue
-        rows.append([choice.label, *[with_bounds(each) for each in found.values()]])
+        rows.append([choice.label, *[in_cell(each) for each in found.values()]])
         data += [
             (choice.id, choice.label, model, term, *numbers(e), e.p_value)
             for (model, term), e in found.items()
@@ -158,7 +158,7 @@ def site_series_table(results: Results, outcome: str) -> Table:
         found = [change(results, outcome, row.cohort, term) for term in (LEVEL, SLOPE)]
         marks = ("*" if known_breaks(results, outcome, row.cohort) else "") + ("†" if row.cohort in diluted else "")
         departure = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
-        cells = [with_bounds(found[0]), with_bounds(found[1], 2), with_bounds(departure), p_number(row.p_value)]
+        cells = [in_cell(found[0]), in_cell(found[1], 2), in_cell(departure), p_number(row.p_value)]
         rows.append(
             [
                 row.cohort + marks,
@@ -192,7 +192,7 @@ def other_outcomes_table(results: Results, primary: str) -> Table:
             found = {term: change(results, outcome.id, cohort, term) for term in terms}
             if None in found.values():
                 continue
-            cells = [with_bounds(found[term], 2 if term == SLOPE else 1) for term in terms]
+            cells = [in_cell(found[term], 2 if term == SLOPE else 1) for term in terms]
             rows.append([outcome.label, headed(protocol.cohort_labels[cohort]), *cells])
             data += [(outcome.id, cohort, term, *numbers(e), e.p_value) for term, e in found.items() if e is not None]
     headers = ["Outcome", "Cohort", "Level change, %", "Slope change, % a month", f"Departure in month {month}, %"]
@@ -214,14 +214,19 @@ def _count(total: Estimate) -> str:
         return f"{round(value, -2):+,.0f}".replace("-", "\N{MINUS SIGN}")
 
     ends = f"{whole(total.low)} to {whole(total.high)}" if abs(total.low) < float("inf") else "no limit"
-    return f"{whole(total.value)} ({ends})"
+    return unbroken(f"{whole(total.value)} ({ends})")
+
+
+def in_cell(estimate: Estimate | None, digits: int = 1) -> str:
+    """A value with its interval, which breaks over a line before its parenthesis only."""
+    return unbroken(with_bounds(estimate, digits))
 
 
 def short(estimate: Estimate, digits: int) -> str:
     """A value with its interval; where neither end has a limit, in one word."""
     text = bounds(estimate, digits)
     text = "no limit" if text == "no lower limit to no upper limit" else text
-    return f"{number(estimate.value, digits)} ({text})"
+    return unbroken(f"{number(estimate.value, digits)} ({text})")
 
 
 def numbers(estimate: Estimate | None) -> tuple[float, float, float]:

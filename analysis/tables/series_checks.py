@@ -71,7 +71,7 @@ def placebo_starts_table(results: Results, outcome: str) -> Table:
                 estimate = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
                 cells += [short(estimate, 2 if term == SLOPE else 1)] if method == PSEUDO_COHORTS else []
                 cells.append(p_number(row.p_value))
-        rows.append([headed(protocol.cohort_labels[str(cohort)]), f"{pd.Timestamp(str(start)):%b %Y}", *cells])
+        rows.append([headed(protocol.cohort_labels[str(cohort)]), f"{pd.Timestamp(str(start)):%b{NO_BREAK}%Y}", *cells])
     headers = [
         "Cohort", "Start", "Level, %", "p, places", "p, REML", "Slope, % a month", "p,  places", "p,  REML",
     ]  # fmt: skip

@@ -30,6 +30,7 @@ from analysis.models.its_terms import (
     TREND,
 )
 from analysis.narrative import series, series_checks, series_errors
+from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol
 from analysis.publish import prose
 from analysis.results import Results
@@ -226,7 +227,7 @@ def test_a_change_of_counting_is_said_only_where_it_is_clear(clear, said, world,
 
 def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first):
     endless = world.with_numbers({(CONTROLLED, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, 0.99)})
-    assert "(no limit)" in methods_table(told(endless), outcome, first).markdown()
+    assert f"(no{NO_BREAK}limit)" in methods_table(told(endless), outcome, first).markdown()
     wide = world.with_numbers({(CONTROLLED, PSEUDO_COHORTS): Number(-0.002, 8.0, 0.9)})
     text = series.its_sentence(told(wide), outcome, first)
     assert "no lower limit to over +1,000%" in text and "inconclusive" in text
