@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.inference.pseudo_cohorts import Beside, PseudoCohorts
 from analysis.models.absorbed import NotIdentified
-from analysis.models.estimates import both_scales
-from analysis.models.its import Interrupted, Rows
+from analysis.models.estimates import Rows, both_scales
+from analysis.models.its import Interrupted
 from analysis.models.its_methods import METHODS
 from analysis.models.its_terms import (
     CONTROLLED,
@@ -61,8 +61,8 @@ class Groups:
             else "places weighted by the share covered; the part not covered dilutes the effect"
         )
         if kind == SINGLE:
-            return Interrupted(self._treated, design, notes=notes)
-        series = self._treated.relative_to(self._rest.log_rate)
+            return Interrupted(self.treated_series, design, notes=notes)
+        series = self.treated_series.relative_to(self.rest_series.log_rate)
         try:
             placebos, said = self.pseudo.of(tuple(sorted(doses.tolist())))
         except NotIdentified as problem:
@@ -71,7 +71,7 @@ class Groups:
 
     def rest(self) -> Interrupted:
         """The single-group series of the controls."""
-        return Interrupted(self._rest, self._design(~self.sample.treated))
+        return Interrupted(self.rest_series, self._design(~self.sample.treated))
 
     def against_synthetic(self, pool: Pool) -> Interrupted:
         """The treated places against their synthetic control, beside those of the pool's placebos.
@@ -88,11 +88,11 @@ class Groups:
         return Interrupted(series, design, judge, notes)
 
     @cached_property
-    def _treated(self) -> Series:
+    def treated_series(self) -> Series:
         return cohort_series(self.sample, self.sample.dose * self.sample.treated, self.specification.fill_masked)
 
     @cached_property
-    def _rest(self) -> Series:
+    def rest_series(self) -> Series:
         return cohort_series(self.sample, ~self.sample.treated, self.specification.fill_masked)
 
     def _design(self, members: np.ndarray, trends: bool = True) -> Segments:
@@ -166,7 +166,7 @@ def placebo_starts(groups: Groups, draws: int, seed: int) -> Rows:
     earlier = replace(groups, sample=before, pseudo=pseudo)
     level = protocol.study.conf_level
     placebos, _ = pseudo.of(tuple(sorted(before.dose[before.treated].tolist())))
-    series = earlier._treated.relative_to(earlier._rest.log_rate)
+    series = earlier.treated_series.relative_to(earlier.rest_series.log_rate)
     rows: Rows = []
     for start in starts:
         try:

@@ -96,7 +96,13 @@ def second_method_sentence(results: Results, outcome: str) -> str:
         return f"{beginning} could not be used for every group."
     clear = {model: late for model, late in found.items() if late is not None and late.excludes_zero}
     if not clear:
-        return f"{beginning} finds no clear difference either."
+        month = results.protocol.its.effect_month
+        said = [
+            f"{signed(late.value)} for {labels[model]} ({span(late)})"
+            for model, late in found.items()
+            if late is not None
+        ]
+        return f"{beginning} finds no clear difference either: by month {month}, {listed(said)}."
     parts, first = [], []
     for model, late in clear.items():
         parts.append(f"{labels[model]} sites {above_or_below(late.value)} it by the last month ({span(late)})")
