@@ -13,8 +13,8 @@ import numpy as np
 
 LAST_PHI = 0.99  # nearer to one, a level and a trend cannot be told from the errors' own wandering
 GRID = np.linspace(-0.95, LAST_PHI, 98)
-GOLDEN = (np.sqrt(5) - 1) / 2
-ROUNDS = 40  # of golden section: the bracket shrinks below what the likelihood can tell
+ZOOM = np.linspace(0, 1, 17)[:, None]  # points between the two that enclose the maximum ...
+ROUNDS = 8  # ... which each round brings eight times nearer, until the likelihood cannot tell them apart
 STEP = 1e-4  # of numerical derivatives, in atanh φ
 
 
@@ -162,14 +162,15 @@ class _Problem:
         self.degrees = self.size - self.number if restricted else self.size
 
     def solve(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """In the metric of the innovations: products of the basis (B × k × k), coefficients on it (B × k), squares left (B)."""
-        products = _at(phi[:, None, None], self.of_basis)
-        crossed = _at(phi[:, None], self.crossed)
-        beyond = np.linalg.solve(products, crossed[:, :, None])[:, :, 0]
-        return products, beyond, _at(phi, self.of_residual) - (beyond * crossed).sum(axis=1)
+        """In the metric of the innovations: products of the basis (B × k × k), coefficients on it (B × k), squares left (B);
+        or so many of each as ``phi`` has rows."""
+        products = _at(phi[..., None, None], self.of_basis)
+        crossed = _at(phi[..., None], self.crossed)
+        beyond = np.linalg.solve(products, crossed[..., None])[..., 0]
+        return products, beyond, _at(phi, self.of_residual) - (beyond * crossed).sum(axis=-1)
 
     def log_likelihood(self, phi: np.ndarray) -> np.ndarray:
-        """Profile log-likelihood (B), constants dropped."""
+        """Profile log-likelihood of each φ (B, or rows × B), constants dropped."""
         products, _, squares = self.solve(phi)
         return self._profile(phi, squares, np.linalg.slogdet(products)[1])
 
@@ -194,15 +195,12 @@ class _Problem:
     def best_phi(self) -> np.ndarray:
         best = self.on_grid().argmax(axis=0)
         low, high = GRID[np.maximum(best - 1, 0)], GRID[np.minimum(best + 1, len(GRID) - 1)]
-        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        left, right = self.log_likelihood(inner), self.log_likelihood(outer)
+        series = np.arange(len(low))
         for _ in range(ROUNDS):
-            lower = left > right
-            low, high = np.where(lower, low, inner), np.where(lower, outer, high)
-            new = np.where(lower, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
-            inner, outer = np.where(lower, new, outer), np.where(lower, inner, new)
-            value = self.log_likelihood(new)
-            left, right = np.where(lower, value, right), np.where(lower, left, value)
+            points = low + (high - low) * ZOOM
+            best = self.log_likelihood(points).argmax(axis=0)
+            low = points[np.maximum(best - 1, 0), series]
+            high = points[np.minimum(best + 1, len(ZOOM) - 1), series]
         return np.asarray((low + high) / 2)
 
     def at(self, phi: np.ndarray) -> Autoregressive:

@@ -44,6 +44,7 @@ from analysis.protocol import Its
 
 LEAST_NOISE = 1e-9  # standard deviation of residuals, log points: a series below it has no noise to judge by
 ENDLESS = 20.0  # log points, or so many errors: a half-width that says nothing
+STEPS = 5  # that the optimiser of ARIMA may take from the maximum
 LEAST_DISPERSION, MOST_DISPERSION = 1e-8, 1.0  # of the negative binomial
 
 
@@ -123,7 +124,7 @@ def arima(series: Series, design: Segments, rule: Its) -> Fitted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it has nothing left to climb
         model = ARIMA(series.log_rate / scale, exog=basis, order=(1, 0, 0), trend="n")
-        fit = model.fit(start_params=start, cov_type="approx")
+        fit = model.fit(start_params=start, cov_type="approx", method_kwargs={"maxiter": STEPS})
     number = design.matrix.shape[1]
     back = np.linalg.inv(triangle) * scale
     covariance = back @ fit.cov_params()[:number, :number] @ back.T
