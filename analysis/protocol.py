@@ -231,6 +231,7 @@ class Its(_Table):
 
 
 class Report(_Table):
+    agree_within: Annotated[float, Field(gt=0)]
     name: str
     mar: str
     snapshot: str

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.cleaning.national import read_national
 from analysis.errors import DataError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX
 from analysis.protocol import Outcome, Protocol, load_protocol
@@ -87,6 +88,16 @@ class Results:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         return pd.read_csv(self.work.ledger, parse_dates=["month"], keep_default_na=False)
+
+    @cached_property
+    def shifts(self) -> pd.DataFrame:
+        """Units with a lasting change of level."""
+        return pd.read_csv(self.work.shifts, parse_dates=["month"])
+
+    @cached_property
+    def national(self) -> pd.DataFrame:
+        """England's published totals by month."""
+        return read_national(self.work.national)
 
     @cached_property
     def not_run(self) -> pd.DataFrame:

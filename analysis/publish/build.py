@@ -31,8 +31,15 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     unknown = sorted(set(names) - set(sources))
     if unknown:
         raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
-    tables = ("verdicts", "sites", "specification_curve", "curve_choices")
-    work.require(work.panel, work.data_provenance, work.estimates, *(work.table(name) for name in tables))
+    tables = ("verdicts", "sites", "specification_curve", "curve_choices", "its_methods")
+    work.require(
+        work.panel,
+        work.national,
+        work.shifts,
+        work.data_provenance,
+        work.estimates,
+        *(work.table(name) for name in tables),
+    )
     results = load_results(work)
     renderer = choose(work.renderer)
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())

@@ -89,7 +89,13 @@ def ledger_table(results: Results, outcome: str) -> Table:
 
 def sources_table(results: Results) -> Table:
     """Every published file that the panel was made from."""
-    tables = ["vanguard_ccgs.csv", "ccg_changes.csv", "published_results.csv", "programme_facts.csv"]
+    tables = [
+        "vanguard_ccgs.csv",
+        "ccg_changes.csv",
+        "published_results.csv",
+        "reconciliation.csv",
+        "programme_facts.csv",
+    ]
     own = [{"file": f"data_raw/{name}", "sha256": sha256(results.work.data_raw / name)} for name in tables]
     files = pd.DataFrame([*results.provenance["files"], *own]).fillna("")
     cells = pd.DataFrame(

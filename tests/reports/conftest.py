@@ -52,6 +52,7 @@ def undrawn(monkeypatch):
     for name in (
         "effects",
         "growth",
+        "data_quality",
         "paths",
         "series",
         "certainty",

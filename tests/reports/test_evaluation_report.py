@@ -52,9 +52,11 @@ FLOATS = {
         "tbl-series-rest", "tbl-series-errors", "fig-autocorrelation", "tbl-residuals", "tbl-series-starts", "tbl-series-choices",
         "tbl-series-sites", "tbl-series-outcomes", "tbl-series-power", "tbl-england",
     ],
+    "data-quality": ["fig-masked", "tbl-masked", "tbl-runs-non-elective-admissions", "tbl-thresholds", "tbl-shifts", "tbl-whole", "fig-national", "tbl-files"],
+    "reconciliation": ["tbl-compared", "tbl-apart"],
 }  # fmt: skip
 EVERY_FLOAT = [(page, identity) for page, identities in FLOATS.items() for identity in identities]
-PAGES = ["evaluation", "appendix", "index"]
+PAGES = ["evaluation", "appendix", "data-quality", "reconciliation", "index"]
 BLOCK = re.compile(r"<(p|li|td|th|figcaption|dt|dd|h[1-6])\b[^>]*>(.*?)</\1>", re.DOTALL)
 
 

@@ -180,6 +180,8 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     for name, table in tables.items():
         write_table(table, work.table(name))
     write_table(_ledger(world), work.ledger)
+    write_table(_shifts(world), work.shifts)
+    write_table(_national(world), work.national)
     write_table(_not_run(world), work.not_run)
     provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
     write_text(json.dumps(provenance), work.data_provenance)
@@ -485,6 +487,23 @@ def _ledger(world: World) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def _shifts(world: World) -> pd.DataFrame:
+    """Three units of the primary outcome with a lasting change, one of them downwards."""
+    return pd.DataFrame(
+        {
+            "outcome": world.protocol.primary_outcomes[0].id, "unit": ["10A", "10B", "10C"],
+            "unit_name": ["NHS TEN A CCG", "NHS TEN B CCG", "NHS TEN C CCG"],
+            "month": pd.to_datetime(["2016-01-01", "2014-05-01", "2017-09-01"]), "ratio": [1.5, 1.25, 0.7],
+        }
+    )  # fmt: skip
+
+
+def _national(world: World) -> pd.DataFrame:
+    """England's totals of the primary outcome: 2% more than the units add up to."""
+    sums = _panel(world).groupby(["outcome", "month"]).value_published.sum() * 1.02
+    return sums.rename("value").reset_index()
+
+
 def _not_run(world: World) -> pd.DataFrame:
     absent = [
         (outcome.id, "all", s, "all", "needs single units")
@@ -576,6 +595,7 @@ def _panel(world: World) -> pd.DataFrame:
     rows = units.merge(pd.DataFrame({"month": months}), how="cross")
     return rows.assign(
         geography="ccg", unit_name="NHS " + rows.unit + " CCG", outcome=protocol.primary_outcomes[0].id, value=1000.0 + rows.rate, population=PEOPLE,
+        value_published=1000.0 + rows.rate,
         population_published=PEOPLE,
     )  # fmt: skip
 

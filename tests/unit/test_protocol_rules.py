@@ -18,7 +18,7 @@ def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
     assert protocol.treated_cohorts == {"MCP": ["MCP"], "PACS": ["PACS"], "MCP+PACS": ["MCP", "PACS"]}
     assert [outcome.id for outcome in protocol.primary_outcomes] == ["non_elective_admissions"]
     assert (protocol.quality.departure, protocol.quality.agreement, protocol.quality.longest_run) == (0.30, 0.15, 12)
-    assert [rule.baseline_in_programme for rule in protocol.growth] == [True, True, False, False]
+    assert [rule.baseline_in_programme for rule in protocol.growth] == [True, True, False, False, True]
     assert set(protocol.cohort_labels) == set(protocol.cohort_colours) == {*protocol.treated_cohorts, "rest"}
 
 

@@ -1,0 +1,104 @@
+"""Our number beside every published one: which agree, which differ, and which public data cannot be set beside."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from analysis.models.estimates import PERCENT_SUFFIX
+from analysis.narrative.wording import counted, headed, listed_apart, signed, span
+from analysis.results import HEADLINE_INFERENCE, PRIMARY, Estimate, Results
+from analysis.tabular import read_table
+
+AGREE, DIFFER, NOT_COMPARABLE = "agrees", "differs", "not comparable"
+INFERENCE = {"growth": "linearised", "did": HEADLINE_INFERENCE}
+LOG_POINTS = "log points"
+
+
+def reconciled(results: Results, outcome: str) -> pd.DataFrame:
+    """Every published row with ours.
+
+    Returns
+    -------
+    [id, cohort, outcome, metric, window, baseline, source, published, published_low, published_high, ours, low, high, verdict, reason],
+    figures in percent. A published figure agrees if it lies in our interval or, where it has one itself, the two overlap; where ours has
+    none, if the two lie within the protocol's distance. ``reason`` says why two cannot be set beside each other.
+
+    Raises
+    ------
+    DataError
+        A published row has no entry that says what to set beside it.
+    """
+    published = results.published.set_index("id")
+    mapping = read_table(results.work.data_raw / "reconciliation.csv", ["id", "design", "cohort", "term", "reason"])
+    rows = []
+    for each in mapping.set_index("id").reindex(published.index, fill_value="").itertuples():
+        theirs = published.loc[each.Index]
+        value, low, high = (_percent(theirs, column) for column in ("value", "ci_low", "ci_high"))
+        ours = _ours(results, outcome, each.design, each.cohort, each.term) if each.design else None
+        reason = each.reason or ("" if ours else "our estimate could not be made on this data set")
+        verdict = _verdict(Estimate(value, low, high, math.nan), ours, results.protocol.report.agree_within)
+        numbers = (ours.value, ours.low, ours.high) if ours else (math.nan,) * 3
+        about = [theirs[name] for name in ("cohort", "outcome", "metric", "window", "baseline", "source")]
+        rows.append((each.Index, *about, value, low, high, *numbers, verdict, "" if ours else reason))
+    columns = [
+        "id", "cohort", "outcome", "metric", "window", "baseline", "source", "published", "published_low", "published_high", "ours",
+        "low", "high", "verdict", "reason",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _percent(row: pd.Series, column: str) -> float:
+    """A published number in percent; the table says which were printed as log points."""
+    value = float(row[column])
+    return 100 * math.expm1(value) if LOG_POINTS in str(row["scale"]) else value
+
+
+def _ours(results: Results, outcome: str, design: str, cohort: str, term: str) -> Estimate | None:
+    key = f"{design}/{outcome}/{cohort}/{PRIMARY}/{term}{PERCENT_SUFFIX}/{INFERENCE[design]}"
+    return results.find(design, outcome, cohort, term, INFERENCE[design]) if key in results.ids else None
+
+
+def _verdict(theirs: Estimate, ours: Estimate | None, within: float) -> str:
+    if ours is None:
+        return NOT_COMPARABLE
+    if math.isnan(ours.low):
+        return AGREE if abs(theirs.value - ours.value) <= within else DIFFER
+    low, high = (theirs.value, theirs.value) if math.isnan(theirs.low) else (theirs.low, theirs.high)
+    return AGREE if low <= ours.high and high >= ours.low else DIFFER
+
+
+def counts_sentence(results: Results, outcome: str) -> str:
+    """How many published figures there are, and what became of them."""
+    table = reconciled(results, outcome)
+    number = table.verdict.value_counts()
+    agree, differ, apart = (int(number.get(name, 0)) for name in (AGREE, DIFFER, NOT_COMPARABLE))
+    return (
+        f"Of {len(table)} published figures, {counted(agree)} {'agrees' if agree == 1 else 'agree'} with ours, {counted(differ)} "
+        f"{'differs' if differ == 1 else 'differ'}, and {counted(apart)} cannot be set beside a number from public data."
+    )
+
+
+def differences_sentence(results: Results, outcome: str) -> str:
+    """Each figure that differs, with ours."""
+    table = reconciled(results, outcome)
+    table = table[table.verdict == DIFFER]
+    if table.empty:
+        return "No published figure that can be compared differs from ours."
+    parts = []
+    for row in table.itertuples():
+        ours = Estimate(row.ours, row.low, row.high, math.nan)
+        ends = "" if math.isnan(row.low) else f", {span(ours)}"
+        parts.append(f"{row.cohort}, {row.window}: {signed(row.published)} published, {signed(row.ours)}{ends} here")
+    return f"{headed('; '.join(parts))}."
+
+
+def reasons_sentence(results: Results, outcome: str) -> str:
+    """Why figures cannot be set beside ours, and how many for each reason."""
+    table = reconciled(results, outcome)
+    table = table[table.verdict == NOT_COMPARABLE]
+    if table.empty:
+        return "Every published figure could be set beside one of ours."
+    parts = [f"{reason} ({counted(number)})" for reason, number in table.reason.value_counts(sort=False).items()]
+    return f"Not comparable: {listed_apart(parts)}."
