@@ -30,7 +30,7 @@ PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder
 CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
 MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
 REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv reports/its_simulation.csv
-REPORTS := $(wildcard reports/*.qmd)
+REPORTS := $(wildcard reports/*.qmd reports/sites/*.qmd)
 
 PANEL := $(BUILD)/data/panel.parquet
 ESTIMATES := $(BUILD)/results/estimates.parquet

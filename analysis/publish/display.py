@@ -15,19 +15,19 @@ from analysis.tables.table import Table
 NUMBERS = "csv"  # folder of the downloads, beside the reports
 
 
-def show_figure(results: Results, name: str, figure: Figure) -> Markdown:
-    """The figure as ``@fig-NAME``; its SVG and CSV will stand beside the reports."""
-    picture = results.work.staged / "figures" / f"{name}.svg"
+def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -> Markdown:
+    """The figure as ``@fig-NAME``; its SVG and CSV will stand beside the reports, or beside those of a ``folder``."""
+    picture = results.work.staged / folder / "figures" / f"{name}.svg"
     write_text(figure.svg, picture)
-    write_table(figure.data, results.work.staged / NUMBERS / f"fig-{name}.csv")
+    write_table(figure.data, results.work.staged / folder / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"
     return Markdown(f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}')
 
 
-def show_table(results: Results, name: str, table: Table) -> Markdown:
-    """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports."""
-    write_table(table.data, results.work.staged / NUMBERS / f"tbl-{name}.csv")
+def show_table(results: Results, name: str, table: Table, folder: str = "") -> Markdown:
+    """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports, or beside those of a ``folder``."""
+    write_table(table.data, results.work.staged / folder / NUMBERS / f"tbl-{name}.csv")
     widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
     note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(

@@ -58,6 +58,25 @@ def read_qmd(path: Path) -> NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
+def with_parameters(notebook: NotebookNode, parameters: dict[str, str], path: Path) -> NotebookNode:
+    """The notebook with other values for what its cell tagged ``parameters`` sets, as Quarto's ``-P`` has it.
+
+    Raises
+    ------
+    ReportError
+        No cell is tagged so.
+    """
+    for cell in notebook.cells if parameters else []:
+        if cell.cell_type == "code" and "parameters" in cell_options(cell.source).get("tags", []):
+            cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
+            break
+    else:
+        if parameters:
+            action = "give the cell that sets the parameters the option tags: [parameters]"
+            raise ReportError(path, None, "no cell for parameters", action)
+    return notebook
+
+
 def front_matter(notebook: NotebookNode) -> dict[str, Any]:
     """The document's own settings, from its first raw cell; empty when it has none."""
     for cell in notebook.cells[:1]:

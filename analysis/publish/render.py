@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from analysis.files import atomic_path
 from analysis.publish import embedded, quarto
-from analysis.publish.notebook import read_qmd
+from analysis.publish.notebook import read_qmd, with_parameters
 from analysis.publish.session import Session
 
 Renderer = Literal["auto", "quarto", "embedded"]
@@ -32,8 +32,9 @@ def render_report(
     session: Session,
     renderer: Renderer = "auto",
     metadata: dict[str, Any],
+    parameters: dict[str, str] | None = None,
 ) -> RenderResult:
-    """Run a .qmd once and write it as HTML and as PDF; earlier files stay whole unless both succeed.
+    """Run a .qmd once, with other ``parameters`` if it has any, and write it as HTML and as PDF; earlier files stay whole unless both succeed.
 
     ``metadata`` is printed on the document: ``dataset-name``, ``edition`` and ``date`` (ISO). Cells run in the source's
     folder, and image links start from there.
@@ -48,7 +49,7 @@ def render_report(
     started = time.monotonic()
     chosen = choose(renderer)
     base = source.resolve().parent
-    notebook = session.execute(read_qmd(source), base, source)
+    notebook = session.execute(with_parameters(read_qmd(source), parameters or {}, source), base, source)
     details: dict[str, Any] = {"base": base, "source_name": source, "metadata": metadata}
     with atomic_path(html_target) as html, atomic_path(pdf_target) as pdf:
         if chosen == "quarto":

@@ -1,0 +1,125 @@
+"""Sentences of one site's brief: where it is, what was found there, what blurs it, and what could have been seen."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+
+from analysis.models.estimates import PLACEBO
+from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS
+from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER
+from analysis.narrative.places import sites
+from analysis.narrative.series import known_breaks, late_term
+from analysis.narrative.wording import (
+    above_or_below,
+    counted,
+    headed,
+    in_sentence,
+    interval,
+    listed,
+    p_text,
+    signed,
+    span,
+)
+from analysis.protocol import REST
+from analysis.results import Estimate, Results
+
+
+def slug(site: str) -> str:
+    """The name of a site's files."""
+    return re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-")
+
+
+def facts(results: Results, outcome: str, site: str) -> pd.Series:
+    """The site's row of the table of sites."""
+    rows = sites(results, outcome)
+    return rows[rows.site == site].iloc[0]
+
+
+def where_sentence(results: Results, outcome: str, site: str) -> str:
+    """Model, commissioners, people, and what part of them is covered."""
+    row, protocol = facts(results, outcome, site), results.protocol
+    model = next(model for model in protocol.models if model.id == row.model)
+    names = [name.removeprefix("NHS ").removesuffix(" CCG") for name in row.unit_names.split(";")]
+    people = (
+        "" if pd.isna(row.population) else f", with {row.population:,.0f} people in {protocol.population.anchor:%B %Y}"
+    )
+    covered = {
+        "whole": "It covers all of them.",
+        "part": f"It covers {row.covered_share:.0%} of them, so that an effect there is diluted.",
+    }.get(row.coverage, "It covers a part of them that is not known, so that an effect there is diluted.")
+    return f"{site} is a {model.name} ({model.label}) in the area of {listed(names)}{people}. {covered}"
+
+
+def finding_sentence(results: Results, outcome: str, site: str) -> str:
+    """The difference-in-differences of the site, with a certainty word, and what could have been found."""
+    row, protocol = facts(results, outcome, site), results.protocol
+    label = protocol.outcome(outcome).label
+    if row.reason:
+        return f"No estimate could be made: {row.reason}."
+    found = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+    word = f"A clear {'fall' if found.value < 0 else 'rise'}" if found.excludes_zero else "Inconclusive"
+    rise = results.find("power", outcome, site, "mde", PLACEBO)
+    could = ""
+    if rise is not None and math.isfinite(rise.value):
+        could = (
+            f" A true fall of {100 - 100 / (1 + rise.value / 100):.1f}%, or rise of {rise.value:.1f}%, would have been found "
+            f"{protocol.inference.power:.0%} of the time."
+        )
+    return (
+        f"**{word}.** {label} per head were {above_or_below(found.value)} what one would expect had they changed as in the rest of England "
+        f"({interval(found, protocol.study.conf_level)}, {p_text(found.p_value)}), over the whole programme.{could}"
+    )
+
+
+def others_sentence(results: Results, outcome: str, site: str) -> str:
+    """What the other designs find there, and where the mean of the model's sites lies."""
+    row, month = facts(results, outcome, site), results.protocol.its.effect_month
+    parts = []
+    if not math.isnan(row.synthetic):
+        found = Estimate(row.synthetic, row.synthetic_low, row.synthetic_high, math.nan)
+        parts.append(f"synthetic difference-in-differences gives {signed(found.value)} ({span(found)})")
+    late = results.find(CONTROLLED, outcome, site, late_term(results), PSEUDO_COHORTS)
+    if late is not None:
+        parts.append(f"the interrupted time series {signed(late.value)} in month {month} ({span(late)})")
+    if not math.isnan(row.shrunken):
+        parts.append(f"drawn towards the mean of its model's sites the estimate is {signed(row.shrunken)}")
+    return f"{headed('; '.join(parts))}." if parts else "No other design could be used there."
+
+
+def growth_sentence(results: Results, outcome: str, site: str) -> str:
+    """Growth per head on each of the protocol's comparisons, beside that of the rest."""
+    parts = []
+    for rule in results.protocol.growth:
+        ours = results.find("growth", outcome, site, f"growth_{rule.id}", "linearised")
+        rest = results.find("growth", outcome, REST, f"growth_{rule.id}", "linearised")
+        if ours is not None and rest is not None:
+            parts.append(f"{signed(ours.value)} ({signed(rest.value)}) comparing {rule.label}")
+    if not parts:
+        return "Growth per head could not be worked out for this site on this data set."
+    name = in_sentence(results.protocol.outcome(outcome).label)
+    return f"Growth of {name} per head, with that of the rest of England in brackets: {'; '.join(parts)}. One place has no interval for its growth."
+
+
+def cautions(results: Results, outcome: str, site: str) -> list[str]:
+    """What blurs the picture of this site, one sentence each."""
+    row = facts(results, outcome, site)
+    flags = set(row["flags"].split(";")) - {""}
+    said = {
+        DILUTED: "Only a part of its commissioners' people is covered: what happened to the others is in every number here.",
+        MASKED: f"{headed(counted(int(row.masked_months)))} of its months are masked, since a return was missing or counted twice.",
+        SHIFTED: "Its level changed for good at some time, which may or may not be the programme.",
+        LEFT_OUT: "One of its commissioners could not be used.",
+        SMALLER: "It is smaller than any place that it could be compared with, so that its interval may be too narrow.",
+    }
+    found = [text for flag, text in said.items() if flag in flags]
+    found += [
+        f"Known to have changed by itself: {known.label}, from {known.month:%B %Y}."
+        for known in known_breaks(results, outcome, site)
+    ]
+    return [
+        *found,
+        "One place says little: a hospital's change of practice, or of counting, moves it more than most programmes could.",
+    ]
