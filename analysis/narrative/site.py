@@ -11,7 +11,7 @@ from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS
 from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER
 from analysis.narrative.places import sites
-from analysis.narrative.series import known_breaks, late_term
+from analysis.narrative.series import late_term
 from analysis.narrative.wording import (
     above_or_below,
     counted,
@@ -23,8 +23,9 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
-from analysis.protocol import REST
+from analysis.protocol import REST, KnownBreak
 from analysis.results import Estimate, Results
+from analysis.tabular import read_table
 
 
 def slug(site: str) -> str:
@@ -42,7 +43,10 @@ def where_sentence(results: Results, outcome: str, site: str) -> str:
     """Model, commissioners, people, and what part of them is covered."""
     row, protocol = facts(results, outcome, site), results.protocol
     model = next(model for model in protocol.models if model.id == row.model)
-    names = [name.removeprefix("NHS ").removesuffix(" CCG") for name in row.unit_names.split(";")]
+    names = [re.sub(r"\bNHS | CCG\b", "", name) for name in row.unit_names.split(";")]
+    area = (
+        "" if row.unit_names == site else f" in the area of {listed(names)}"
+    )  # the snapshot's unit is the site itself
     people = (
         "" if pd.isna(row.population) else f", with {row.population:,.0f} people in {protocol.population.anchor:%B %Y}"
     )
@@ -50,7 +54,7 @@ def where_sentence(results: Results, outcome: str, site: str) -> str:
         "whole": "It covers all of them.",
         "part": f"It covers {row.covered_share:.0%} of them, so that an effect there is diluted.",
     }.get(row.coverage, "It covers a part of them that is not known, so that an effect there is diluted.")
-    return f"{site} is a {model.name} ({model.label}) in the area of {listed(names)}{people}. {covered}"
+    return f"{site} is a {model.name} ({model.label}){area}{people}. {covered}"
 
 
 def finding_sentence(results: Results, outcome: str, site: str) -> str:
@@ -103,6 +107,13 @@ def growth_sentence(results: Results, outcome: str, site: str) -> str:
     return f"Growth of {name} per head, with that of the rest of England in brackets: {'; '.join(parts)}. One place has no interval for its growth."
 
 
+def known_changes(results: Results, outcome: str, site: str) -> list[KnownBreak]:
+    """The protocol's known breaks in the site's commissioners, whether the data set holds these one by one or summed to the site."""
+    table = read_table(results.work.data_raw / "vanguard_ccgs.csv", ["vanguard", "ccg_code"])
+    codes = set(table.ccg_code[table.vanguard == site])
+    return [known for known in results.protocol.its.known_breaks if outcome in known.outcomes and known.unit in codes]
+
+
 def cautions(results: Results, outcome: str, site: str) -> list[str]:
     """What blurs the picture of this site, one sentence each."""
     row = facts(results, outcome, site)
@@ -117,7 +128,7 @@ def cautions(results: Results, outcome: str, site: str) -> list[str]:
     found = [text for flag, text in said.items() if flag in flags]
     found += [
         f"Known to have changed by itself: {known.label}, from {known.month:%B %Y}."
-        for known in known_breaks(results, outcome, site)
+        for known in known_changes(results, outcome, site)
     ]
     return [
         *found,

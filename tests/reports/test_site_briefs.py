@@ -63,6 +63,23 @@ def test_a_part_covered_site_is_said_to_be_diluted(world, told, outcome, first, 
     assert "Only a part" not in texts[1] and "masked" not in texts[1]
 
 
+def test_a_unit_that_is_the_site_itself_is_not_named_twice(world, told, outcome, name):
+    results = told(
+        world.with_numbers({("site", name): Number(-0.033, 0.051)})
+    )  # its own copy, since its table is changed
+    assert f"in the area of {SITES[0]}" in brief.where_sentence(results, outcome, name)
+    results.__dict__["sites"] = results.sites.assign(unit_names=results.sites.site)
+    assert "in the area of" not in brief.where_sentence(results, outcome, name)
+
+
+def test_known_changes_are_those_of_the_sites_commissioners(world, told, outcome, name):
+    """By code, so that the snapshot, which has no commissioners, knows them too."""
+    results = told(world)
+    found = brief.known_changes(results, outcome, "Northumberland Accountable Care Organisation")
+    assert [f"{known.month:%Y-%m}" for known in found] == ["2014-04", "2015-06"]
+    assert brief.known_changes(results, outcome, name) == []
+
+
 def test_the_small_site_is_warned_of(world, told, outcome, name):
     small = told(replace(world, small=(name,)))
     assert "too narrow" in " ".join(brief.cautions(small, outcome, name))
