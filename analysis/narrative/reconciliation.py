@@ -6,9 +6,8 @@ import math
 
 import pandas as pd
 
-from analysis.models.estimates import PERCENT_SUFFIX
 from analysis.narrative.wording import counted, headed, listed_apart, signed, span
-from analysis.results import HEADLINE_INFERENCE, PRIMARY, Estimate, Results
+from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 from analysis.tabular import read_table
 
 AGREE, DIFFER, NOT_COMPARABLE = "agrees", "differs", "not comparable"
@@ -36,7 +35,9 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
     for each in mapping.set_index("id").reindex(published.index, fill_value="").itertuples():
         theirs = published.loc[each.Index]
         value, low, high = (_percent(theirs, column) for column in ("value", "ci_low", "ci_high"))
-        ours = _ours(results, outcome, each.design, each.cohort, each.term) if each.design else None
+        ours = (
+            results.find(each.design, outcome, each.cohort, each.term, INFERENCE[each.design]) if each.design else None
+        )
         reason = each.reason or ("" if ours else "our estimate could not be made on this data set")
         verdict = _verdict(Estimate(value, low, high, math.nan), ours, results.protocol.report.agree_within)
         numbers = (ours.value, ours.low, ours.high) if ours else (math.nan,) * 3
@@ -53,11 +54,6 @@ def _percent(row: pd.Series, column: str) -> float:
     """A published number in percent; the table says which were printed as log points."""
     value = float(row[column])
     return 100 * math.expm1(value) if LOG_POINTS in str(row["scale"]) else value
-
-
-def _ours(results: Results, outcome: str, design: str, cohort: str, term: str) -> Estimate | None:
-    key = f"{design}/{outcome}/{cohort}/{PRIMARY}/{term}{PERCENT_SUFFIX}/{INFERENCE[design]}"
-    return results.find(design, outcome, cohort, term, INFERENCE[design]) if key in results.ids else None
 
 
 def _verdict(theirs: Estimate, ours: Estimate | None, within: float) -> str:

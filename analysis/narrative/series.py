@@ -32,6 +32,7 @@ from analysis.narrative.wording import (
 )
 from analysis.protocol import REST, KnownBreak
 from analysis.results import PRIMARY, Estimate, Results
+from analysis.tabular import read_table
 
 NEAR = 0.5  # percentage points within which two estimates are called close
 
@@ -82,8 +83,9 @@ def detectable_change(
     results: Results, outcome: str, cohort: str, term: str, kind: str = CONTROLLED
 ) -> tuple[float, float] | None:
     """The smallest fall and rise of a term, in percent, that a series mostly finds; the rise is infinite where it finds none."""
-    rise = results.find("power", outcome, cohort, f"mde_{kind}_{term}", JUDGED_BY[kind])
-    return None if rise is None else (100 - 100 / (1 + rise.value / 100), rise.value)
+    term, inference = f"mde_{kind}_{term}", JUDGED_BY[kind]
+    known = results.find("power", outcome, cohort, term, inference)
+    return None if known is None else results.detectable(outcome, cohort, term, inference)
 
 
 def second_method_sentence(results: Results, outcome: str) -> str:
@@ -227,11 +229,14 @@ def known_breaks_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 
 def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak]:
-    """The protocol's known breaks of an outcome in the units of a cohort, or of a site."""
+    """The protocol's known breaks of an outcome in the units of a cohort, or in the commissioners of a site, even where the data set
+    holds these summed to the site, as the snapshot does."""
     protocol, panel = results.protocol, results.panel
-    models = protocol.treated_cohorts.get(cohort)
-    ours = (panel.model.isin(models) & (panel.covered_share == 1)) if models else panel.site == cohort
-    units = set(panel.unit[ours])
+    if models := protocol.treated_cohorts.get(cohort):
+        units = set(panel.unit[panel.model.isin(models) & (panel.covered_share == 1)])
+    else:
+        table = read_table(results.work.cohorts, ["vanguard", "ccg_code"])
+        units = set(table.ccg_code[table.vanguard == cohort]) | set(panel.unit[panel.site == cohort])
     return [known for known in protocol.its.known_breaks if outcome in known.outcomes and known.unit in units]
 
 

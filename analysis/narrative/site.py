@@ -11,7 +11,7 @@ from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS
 from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER
 from analysis.narrative.places import sites
-from analysis.narrative.series import late_term
+from analysis.narrative.series import known_breaks, late_term
 from analysis.narrative.wording import (
     above_or_below,
     counted,
@@ -23,9 +23,8 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
-from analysis.protocol import REST, KnownBreak
+from analysis.protocol import REST
 from analysis.results import Estimate, Results
-from analysis.tabular import read_table
 
 
 def slug(site: str) -> str:
@@ -65,11 +64,11 @@ def finding_sentence(results: Results, outcome: str, site: str) -> str:
         return f"No estimate could be made: {row.reason}."
     found = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
     word = f"A clear {'fall' if found.value < 0 else 'rise'}" if found.excludes_zero else "Inconclusive"
-    rise = results.find("power", outcome, site, "mde", PLACEBO)
     could = ""
-    if rise is not None and math.isfinite(rise.value):
+    if results.find("power", outcome, site, "mde", PLACEBO) is not None:
+        fall, rise = results.detectable(outcome, site, inference=PLACEBO)
         could = (
-            f" A true fall of {100 - 100 / (1 + rise.value / 100):.1f}%, or rise of {rise.value:.1f}%, would have been found "
+            f" A true fall of {fall:.1f}%, or rise of {rise:.1f}%, would have been found "
             f"{protocol.inference.power:.0%} of the time."
         )
     return (
@@ -107,13 +106,6 @@ def growth_sentence(results: Results, outcome: str, site: str) -> str:
     return f"Growth of {name} per head, with that of the rest of England in brackets: {'; '.join(parts)}. One place has no interval for its growth."
 
 
-def known_changes(results: Results, outcome: str, site: str) -> list[KnownBreak]:
-    """The protocol's known breaks in the site's commissioners, whether the data set holds these one by one or summed to the site."""
-    table = read_table(results.work.data_raw / "vanguard_ccgs.csv", ["vanguard", "ccg_code"])
-    codes = set(table.ccg_code[table.vanguard == site])
-    return [known for known in results.protocol.its.known_breaks if outcome in known.outcomes and known.unit in codes]
-
-
 def cautions(results: Results, outcome: str, site: str) -> list[str]:
     """What blurs the picture of this site, one sentence each."""
     row = facts(results, outcome, site)
@@ -128,7 +120,7 @@ def cautions(results: Results, outcome: str, site: str) -> list[str]:
     found = [text for flag, text in said.items() if flag in flags]
     found += [
         f"Known to have changed by itself: {known.label}, from {known.month:%B %Y}."
-        for known in known_changes(results, outcome, site)
+        for known in known_breaks(results, outcome, site)
     ]
     return [
         *found,

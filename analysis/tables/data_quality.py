@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.narrative.data_quality import masked_by_outcome, whole_and_parts
 from analysis.narrative.wording import NO_BREAK
-from analysis.results import Results
+from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
 from analysis.tables.table import Table, number, unbroken, with_bounds
 
 
@@ -74,9 +74,9 @@ def thresholds_table(results: Results, outcome: str) -> Table:
     rows, data = [], []
     for choice in protocol.specifications:
         masks = not choice.masked or choice.departure or choice.pending_masked
-        if choice.id != protocol.specifications[0].id and not (masks and choice.population == "moving"):
+        if choice.id != PRIMARY and not (masks and choice.population == "moving"):
             continue
-        found = {m: results.find("did", outcome, m, "att", "randomisation", choice.id) for m in protocol.model_ids}
+        found = {m: results.find("did", outcome, m, "att", HEADLINE_INFERENCE, choice.id) for m in protocol.model_ids}
         if None in found.values():
             continue
         rows.append([choice.label, *[unbroken(with_bounds(each)) for each in found.values()]])

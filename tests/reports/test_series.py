@@ -29,7 +29,7 @@ from analysis.models.its_terms import (
     STEP,
     TREND,
 )
-from analysis.narrative import series, series_checks, series_errors
+from analysis.narrative import national, series, series_checks, series_errors
 from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol
 from analysis.publish import prose
@@ -67,7 +67,7 @@ SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
     "choices": lambda r, o, c: series.its_choices_sentence(r, o),
     "what it rests on": lambda r, o, c: series.rests_on_sentence(r, o, c),
     "single groups": lambda r, o, c: series.single_groups_sentence(r, o),
-    "England": lambda r, o, c: series_checks.national_sentence(r),
+    "England": lambda r, o, c: national.national_sentence(r),
 }
 
 TABLES: dict[str, Callable[[Results, str], str]] = {
@@ -213,16 +213,16 @@ def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
 
 def test_a_data_set_without_the_other_publication_says_so(world, told, protocol):
     check = protocol.its.national_checks[0]
-    text = series_checks.national_sentence(told(replace(world, absent=frozenset({check.id}))))
+    text = national.national_sentence(told(replace(world, absent=frozenset({check.id}))))
     assert "are not in this data set" in text and "Held against" not in text
-    assert "Held against" in series_checks.national_sentence(told(world))
+    assert "Held against" in national.national_sentence(told(world))
 
 
 @pytest.mark.parametrize(("clear", "said"), [(True, "The level and slope moved"), (False, "Neither moved")])
 def test_a_change_of_counting_is_said_only_where_it_is_clear(clear, said, world, told):
     number = CLEAR if clear else Number(0.001, 0.05)
     moved = world.with_numbers({(CONTROLLED, ENGLAND_COHORT, term, KENWARD_ROGER): number for term in (LEVEL, SLOPE)})
-    assert said in series_checks.national_sentence(told(moved))
+    assert said in national.national_sentence(told(moved))
 
 
 def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first):
@@ -374,9 +374,9 @@ def test_the_site_whose_absence_matters_most_is_named(world, told, outcome, firs
 
 def test_england_is_told_by_where_its_series_begins(world, told, protocol):
     check = protocol.its.national_checks[0]
-    found = series_checks.national_departures(told(world), check.outcome)
+    found = national.national_departures(told(world), check.outcome)
     assert len(found) >= 1 and all(re.fullmatch(r"\d{4}-\d\d", start) for start in found)
-    assert "what it finds depends on where it begins" in series_checks.national_sentence(told(world))
+    assert "what it finds depends on where it begins" in national.national_sentence(told(world))
 
 
 # Error rates

@@ -10,6 +10,7 @@ from worlds import MINUS, SITES, Number
 
 from analysis.narrative import site as brief
 from analysis.narrative.places import sites
+from analysis.narrative.series import known_breaks
 from analysis.publish.notebook import ReportError, read_qmd, with_parameters
 from analysis.tables.site import briefs_table, site_table
 
@@ -75,9 +76,9 @@ def test_a_unit_that_is_the_site_itself_is_not_named_twice(world, told, outcome,
 def test_known_changes_are_those_of_the_sites_commissioners(world, told, outcome, name):
     """By code, so that the snapshot, which has no commissioners, knows them too."""
     results = told(world)
-    found = brief.known_changes(results, outcome, "Northumberland Accountable Care Organisation")
+    found = known_breaks(results, outcome, "Northumberland Accountable Care Organisation")
     assert [f"{known.month:%Y-%m}" for known in found] == ["2014-04", "2015-06"]
-    assert brief.known_changes(results, outcome, name) == []
+    assert known_breaks(results, outcome, name) == []
 
 
 def test_the_small_site_is_warned_of(world, told, outcome, name):

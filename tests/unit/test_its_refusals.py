@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import attributes_of, cleaned_panel, make_sample, months, two_way_counts
+from synthetic import make_sample, months
 
 from analysis.inference.pseudo_cohorts import PseudoCohorts, placebo_sets
 from analysis.models.absorbed import NotIdentified
@@ -266,25 +266,10 @@ def test_too_few_months_for_a_placebo_start(protocol: Protocol) -> None:
 # Through a job
 
 
-TREATED: dict[str, tuple[str, str, float | None]] = {
-    "U00": ("MCP", "Alpha", 1.0),
-    "U01": ("MCP", "Beta", 1.0),
-    "U02": ("PACS", "Gamma", 1.0),
-}
 KINDS = {SINGLE, f"{SINGLE} without trends", CONTROLLED, f"{CONTROLLED} without trends"}
 WITHOUT = "cits_leave_one_out"
 
 Run = Callable[..., Found]
-
-
-@pytest.fixture(scope="module")
-def panel(protocol: Protocol) -> pd.DataFrame:
-    """Forty units: two MCP sites, one of PACS, and the rest."""
-    noise = np.exp(np.random.default_rng(6).normal(0, 0.03, (40, 60)))
-    counts = (two_way_counts() * noise).round()
-    tables = {outcome.id: counts for outcome in protocol.outcomes}
-    panel = cleaned_panel(tables, attributes_of(list(counts.index), TREATED), protocol).panel
-    return panel[(panel.geography == "ccg") & (panel.outcome == OUTCOME)]
 
 
 @pytest.fixture

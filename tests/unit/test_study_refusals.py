@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import attributes_of, cleaned_panel, comparison_of, event_study_rows, make_sample, two_way_counts
+from synthetic import comparison_of, event_study_rows, make_sample
 
 from analysis.inference.bootstrap import cluster_bootstrap
 from analysis.inference.clustered import cr1_covariance
@@ -196,20 +196,7 @@ def test_more_draws_than_assignments_lists_them_all_and_says_so(
 # From the panel: what is left out is listed
 
 
-TREATED = {"U00": ("MCP", "Alpha", 1.0), "U01": ("MCP", "Beta", 1.0), "U02": ("PACS", "Gamma", 1.0)}
-
-
 Run = Callable[..., Found]
-
-
-@pytest.fixture(scope="module")
-def panel(protocol: Protocol) -> pd.DataFrame:
-    """Forty units: two MCP sites, one of PACS, and the rest."""
-    noise = np.exp(np.random.default_rng(6).normal(0, 0.03, (40, 60)))
-    counts = (two_way_counts() * noise).round()
-    tables = {outcome.id: counts for outcome in protocol.outcomes}
-    panel = cleaned_panel(tables, attributes_of(list(counts.index), TREATED), protocol).panel
-    return panel[(panel.geography == "ccg") & (panel.outcome == OUTCOME)]
 
 
 @pytest.fixture
