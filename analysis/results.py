@@ -95,6 +95,11 @@ class Results:
         return pd.read_csv(self.work.shifts, parse_dates=["month"])
 
     @cached_property
+    def units(self) -> pd.DataFrame:
+        """Covariates of the CCG units; without rows on the snapshot."""
+        return pd.read_csv(self.work.units)
+
+    @cached_property
     def national(self) -> pd.DataFrame:
         """England's published totals by month."""
         return read_national(self.work.national)
@@ -116,6 +121,12 @@ class Results:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         return dict(json.loads(self.work.data_provenance.read_text(encoding="utf-8")))
+
+    @cached_property
+    def contents(self) -> pd.DataFrame:
+        """What figures and tables the reports hold: those in the making, or else those that stand."""
+        made = self.work.staged_contents
+        return pd.read_csv(made if made.is_file() else self.work.contents, keep_default_na=False)
 
     @cached_property
     def published(self) -> pd.DataFrame:

@@ -119,6 +119,11 @@ class Workspace:
         return self.root / "reports" / "its_simulation.csv"
 
     @property
+    def guidelines(self) -> Path:
+        """Where the reports meet the items of reporting guidelines."""
+        return self.root / "reports" / "guidelines.csv"
+
+    @property
     def not_run(self) -> Path:
         return self.results / "not_run.csv"
 
@@ -134,6 +139,15 @@ class Workspace:
     @property
     def reports(self) -> Path:
         return self.build / "reports"
+
+    @property
+    def contents(self) -> Path:
+        """What figures and tables the reports hold."""
+        return self.reports / "contents.csv"
+
+    @property
+    def staged_contents(self) -> Path:
+        return self.staged / self.contents.name
 
     @classmethod
     def from_environment(cls) -> Workspace:

@@ -37,6 +37,12 @@ def document_settings(notebook: NotebookNode, form: Format) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("project", "format")}
 
 
+def bibliography() -> Path:
+    """The works that the documents cite."""
+    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    return PROJECT_FILE.parent / str(project["bibliography"])
+
+
 def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> str:
     """The document's body for one format, as Markdown that pandoc and ``crossrefs.lua`` understand."""
     parts: list[str] = []

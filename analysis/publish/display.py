@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 
 from IPython.display import Markdown
 
 from analysis.figures.theme import Figure
 from analysis.files import write_table, write_text
+from analysis.publish.contents import KEY
 from analysis.results import Results
 from analysis.tables.table import Table
 
+SORTABLE = Path(__file__).with_name("sortable.html")
 NUMBERS = "csv"  # folder of the downloads, beside the reports
 
 
@@ -22,7 +26,11 @@ def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -
     write_table(figure.data, results.work.staged / folder / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"
-    return Markdown(f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}')
+    title = re.sub(r"\*\*(.*?)\*\*.*", r"\1", figure.caption, flags=re.DOTALL)
+    return Markdown(
+        f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}',
+        metadata=_entry(f"fig-{name}", title, f"figures/{name}.svg"),
+    )
 
 
 def show_table(results: Results, name: str, table: Table, folder: str = "") -> Markdown:
@@ -31,8 +39,21 @@ def show_table(results: Results, name: str, table: Table, folder: str = "") -> M
     widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
     note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(
-        f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::"
+        f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::",
+        metadata=_entry(f"tbl-{name}", table.caption),
     )
+
+
+def sortable(*names: str) -> Markdown:
+    """What lets a reader of the page sort and filter these tables; the PDF and a page without scripts have them as they are."""
+    selector = ", ".join(f"#tbl-{name}" for name in names)
+    script = SORTABLE.read_text(encoding="utf-8").replace("SELECTOR", json.dumps(selector))
+    return Markdown(f"```{{=html}}\n{script}```\n")
+
+
+def _entry(identity: str, title: str, picture: str = "") -> dict[str, dict[str, str]]:
+    """For the index of all figures and tables; files as seen from the document."""
+    return {KEY: {"identity": identity, "title": title, "numbers": f"{NUMBERS}/{identity}.csv", "picture": picture}}
 
 
 def _link(name: str) -> str:

@@ -148,11 +148,11 @@ def counts(results: Results) -> dict[str, str]:
 
 
 def deviations(results: Results) -> str:
-    entries = results.protocol.deviations
-    if not entries:
-        return "No deviation is recorded; what is not done yet is listed in @sec-limits."
-    said = [f"On {d.date:%-d %B %Y}, {d.what} ({d.why})." for d in sorted(entries, key=lambda d: d.date)]
-    return f"Deviations from it are dated. {' '.join(said)}"
+    """How many deviations from the protocol are recorded."""
+    number = len(results.protocol.deviations)
+    if not number:
+        return "No deviation from them is recorded."
+    return f"{headed(counted(number))} deviation{'s are' if number > 1 else ' is'} recorded, each with its date and reason."
 
 
 def statement(results: Results) -> str:

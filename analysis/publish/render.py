@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nbformat import NotebookNode
+
 from analysis.files import atomic_path
 from analysis.publish import embedded, quarto
+from analysis.publish.assemble import bibliography
+from analysis.publish.check import check
 from analysis.publish.notebook import read_qmd, with_parameters
 from analysis.publish.session import Session
 
@@ -16,48 +19,52 @@ Renderer = Literal["auto", "quarto", "embedded"]
 
 
 @dataclass(frozen=True)
-class RenderResult:
-    """Which renderer made a report, with which versions, and how long execution and rendering took together."""
+class Document:
+    """A report to be made: its source and parameters, where its two files go, and what is printed on it.
 
-    renderer: Literal["quarto", "embedded"]
-    versions: dict[str, str]
-    seconds: float
+    ``metadata``: ``dataset-name``, ``edition`` and ``date`` (ISO). Cells run in the source's folder, and image links start from there.
+    """
+
+    source: Path
+    html: Path
+    pdf: Path
+    metadata: dict[str, Any]
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
-def render_report(
-    source: Path,
-    html_target: Path,
-    pdf_target: Path,
-    *,
-    session: Session,
-    renderer: Renderer = "auto",
-    metadata: dict[str, Any],
-    parameters: dict[str, str] | None = None,
-) -> RenderResult:
-    """Run a .qmd once, with other ``parameters`` if it has any, and write it as HTML and as PDF; earlier files stay whole unless both succeed.
-
-    ``metadata`` is printed on the document: ``dataset-name``, ``edition`` and ``date`` (ISO). Cells run in the source's
-    folder, and image links start from there.
+def execute(document: Document, session: Session) -> NotebookNode:
+    """Run a document's cells with its parameters, and check what came out of them.
 
     Raises
     ------
     ReportError
-        The source or what it computes cannot become a document; it names the file and, where known, the line.
+        A cell failed, or the document refers to what is not there; it names the file, the cell and the line.
+    MachineError
+        The kernel died.
+    """
+    notebook = with_parameters(read_qmd(document.source), document.parameters, document.source)
+    executed = session.execute(notebook, _base(document), document.source)
+    check(executed, document.source, bibliography())
+    return executed
+
+
+def write(notebook: NotebookNode, document: Document, renderer: Renderer) -> None:
+    """Write an executed notebook as HTML and as PDF; earlier files stay whole unless both succeed.
+
+    Raises
+    ------
+    ReportError
+        The source or what it computes cannot become a document.
     MachineError
         Quarto was asked for and is not there, or a program could not run.
     """
-    started = time.monotonic()
-    chosen = choose(renderer)
-    base = source.resolve().parent
-    notebook = session.execute(with_parameters(read_qmd(source), parameters or {}, source), base, source)
-    details: dict[str, Any] = {"base": base, "source_name": source, "metadata": metadata}
-    with atomic_path(html_target) as html, atomic_path(pdf_target) as pdf:
-        if chosen == "quarto":
+    details: dict[str, Any] = {"base": _base(document), "source_name": document.source, "metadata": document.metadata}
+    with atomic_path(document.html) as html, atomic_path(document.pdf) as pdf:
+        if choose(renderer) == "quarto":
             quarto.render(notebook, html, pdf, **details)
         else:
             embedded.render_html(notebook, html, **details)
             embedded.render_pdf(notebook, pdf, **details)
-    return RenderResult(chosen, renderer_versions(chosen), time.monotonic() - started)
 
 
 def choose(renderer: Renderer) -> Literal["quarto", "embedded"]:
@@ -78,3 +85,7 @@ def choose(renderer: Renderer) -> Literal["quarto", "embedded"]:
 def renderer_versions(renderer: Renderer) -> dict[str, str]:
     """Names and versions of the programs that a renderer is made of, for the provenance block."""
     return quarto.versions() if choose(renderer) == "quarto" else embedded.versions()
+
+
+def _base(document: Document) -> Path:
+    return document.source.resolve().parent

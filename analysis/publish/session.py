@@ -156,6 +156,7 @@ class Session:
             {"expression": e, "result": results[str(i)]} for i, (e, _) in enumerate(found)
         ]
         texts = iter([_as_markdown(results[str(i)]["data"], e, line, source_name) for i, (e, line) in enumerate(found)])
+        cell.metadata["written"] = cell.source  # whose lines are those of the file
         cell.source = map_prose(cell.source, replace)
 
     def _evaluate(

@@ -35,9 +35,9 @@ local function widths(tbl)
   return tbl
 end
 
--- A short table moves to the next page whole; a long one breaks and repeats its header.
+-- A short table moves to the next page whole; one with many rows, or much text in few, breaks and repeats its header.
 local function is_short(block)
-  return block.t ~= "Table" or #block.bodies[1].body <= 15
+  return block.t ~= "Table" or #block.bodies[1].body <= 15 and #pandoc.utils.stringify(block) < 1500
 end
 
 return {

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from analysis.errors import MachineError
 from analysis.publish import embedded, quarto
 from analysis.publish.notebook import ReportError, read_qmd
-from analysis.publish.render import render_report, renderer_versions
+from analysis.publish.render import Document, execute, renderer_versions, write
 from analysis.publish.session import Session
 
 SAMPLE = Path(__file__).with_name("sample.qmd")
@@ -74,10 +74,12 @@ def rendered(session, tmp_path_factory) -> Rendered:
 def render_text(session: Session, folder: Path, text: str, **options) -> None:
     source = folder / "bad.qmd"
     source.write_text(text, encoding="utf-8")
-    render_report(
-        source, folder / "bad.html", folder / "bad.pdf", session=session,
-        renderer=options.get("renderer", "embedded"), metadata=METADATA,
-    )  # fmt: skip
+    render(session, source, **options)
+
+
+def render(session: Session, source: Path, renderer: str = "embedded") -> None:
+    document = Document(source, source.with_suffix(".html"), source.with_suffix(".pdf"), METADATA)
+    write(execute(document, session), document, renderer)
 
 
 # The notebook
@@ -224,8 +226,8 @@ def test_every_page_names_the_data_set_and_its_number(rendered):
 def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
     source = Path(shutil.copy(SAMPLE, tmp_path))
     html, pdf = tmp_path / "sample.html", tmp_path / "sample.pdf"
-    result = render_report(source, html, pdf, session=session, renderer="embedded", metadata=METADATA)
-    assert result.renderer == "embedded" and set(result.versions) == {"pandoc", "typst"}
+    render(session, source)
+    assert set(renderer_versions("embedded")) == {"pandoc", "typst"}
     assert digest(html) == digest(rendered.folder / "sample.html")
     assert digest(pdf) == digest(rendered.folder / "sample.pdf")
 
@@ -239,8 +241,26 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
         ("# One\n\n```{python}\nx = 1\n1 / 0\n```\n", ["bad.qmd, line 5", "ZeroDivisionError"]),
         ("# One\n\nA\nvalue `{python} missing`.\n", ["bad.qmd, line 4", "`missing`", "NameError"]),
         ("A value `{python} object()`.\n", ["bad.qmd, line 1", "readable"]),
-        ("See @fig-nowhere.\n", ["bad.qmd", "@fig-nowhere"]),
-        ("See [@nobody1900].\n", ["bad.qmd", "nobody1900"]),
+        ("# One\n\nWords,\nsee @fig-nowhere.\n", ["bad.qmd, line 4", "cell-0", "@fig-nowhere", "define"]),
+        (
+            "A `{python} 1 + 1` and\n`{python} 'a'`:\n[@nobody1900].\n",
+            ["bad.qmd, line 3", "cell-0", "@nobody1900", "bibliography"],
+        ),
+        (
+            "A `{python} '@' + 'a'` is no citation, and neither is a@b.org; see @nobody1900.\n",
+            ["line 1", "@nobody1900"],
+        ),
+        (
+            "Text.\n\n```{python}\nfrom IPython.display import Markdown\nMarkdown('so @tbl-lost')\n```\n",
+            ["bad.qmd, line 4", "cell-1", "@tbl-lost"],
+        ),
+        ("One.\n\n::: {.callout-danger}\nMind!\n:::\n", ["bad.qmd, line 3", "cell-0", ".callout-danger", "caution"]),
+        ("One.\n\n![A caption](a.svg){#fig-x}\n", ["bad.qmd, line 3", "cell-0", "a.svg", "fig-alt"]),
+        ('![](a.svg){fig-alt="  "}\n', ["bad.qmd, line 1", "a.svg", "fig-alt"]),
+        (
+            "```{python}\n#| label: fig-x\n#| fig-cap: A line\nimport matplotlib.pyplot as plt\nplt.figure()\n```\n",
+            ["bad.qmd, line 2", "cell fig-x", "fig-alt"],
+        ),
         ("![A caption](gone.svg){#fig-x fig-alt='x'}\n", ["bad.qmd", "gone.svg"]),
         ("# One\n\n### Three\n", ["bad.qmd", "heading"]),
         ("# One\n\n```{python}\nx = 1\n", ["bad.qmd, line 3", "never ends"]),
@@ -260,7 +280,7 @@ def test_an_error_names_the_report_and_leaves_the_earlier_files(session, tmp_pat
 
 def test_an_image_without_a_text_is_refused(session, tmp_path):
     (tmp_path / "a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
-    with pytest.raises(ReportError, match="alt"):
+    with pytest.raises(ReportError, match=r"bad\.qmd, line 2[\s\S]*fig-alt"):
         render_text(session, tmp_path, "::: {#fig-x}\n![](a.svg)\n\nA caption\n:::\n")
 
 
@@ -310,7 +330,7 @@ def test_quarto_is_given_the_executed_notebook_in_a_project_of_its_own(rendered,
 def test_quarto_renders_the_same_notebook(session, tmp_path):
     source = Path(shutil.copy(SAMPLE, tmp_path))
     html, pdf = tmp_path / "sample.html", tmp_path / "sample.pdf"
-    render_report(source, html, pdf, session=session, renderer="quarto", metadata=METADATA)
+    render(session, source, "quarto")
     assert "quarto" in renderer_versions("quarto")
     assert "Figure 2" in html.read_text(encoding="utf-8").replace("\u00a0", " ").replace("&nbsp;", " ")
     assert pypdf.PdfReader(pdf).trailer["/Root"]["/MarkInfo"]["/Marked"]
