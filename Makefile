@@ -29,7 +29,7 @@ FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
 PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ae/*.xls dtoc/*.xls ons/* gp_lists/* lookup/* imd/*)))
 CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
 MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
-REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib reports/simulation.csv reports/its_simulation.csv
+REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib $(wildcard reports/*.csv)
 REPORTS := $(wildcard reports/*.qmd reports/sites/*.qmd)
 
 PANEL := $(BUILD)/data/panel.parquet

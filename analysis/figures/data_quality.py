@@ -22,7 +22,7 @@ from plotnine import (
 from analysis.cleaning.quality import PENDING, TOO_HIGH, TOO_LOW
 from analysis.figures.theme import INK, MUTED, START, Figure, canvas, draw
 from analysis.models.its_terms import CONTROLLED
-from analysis.narrative.data_quality import masked_by_outcome
+from analysis.narrative.data_quality import FEW, masked_by_outcome
 from analysis.narrative.wording import counted, headed, in_sentence, listed
 from analysis.protocol import ENGLAND_COHORT
 from analysis.results import PRIMARY, Results
@@ -59,10 +59,13 @@ def heat_map_figure(results: Results) -> Figure:
     )
     counts = masked_by_outcome(results)
     said = listed([f"{row.masked:,} of {in_sentence(row.label)}" for row in counts.itertuples()])
+    shares = listed([f"{row.share:.2%}" for row in counts.itertuples()])
+    most = data[data.rule != PENDING].place.astype(str).value_counts().head(FEW)
+    places = listed([f"{place} ({number})" for place, number in most.items()]) if len(most) else "none"
     panels = -(-len(counts) // 2)
     return Figure(
         svg=draw(plot, 0.9 + panels * (0.35 + ROW * len(order))),
-        alt=f"Places by months. Masked unit-months: {said}, in {counted(len(order))} places.",
+        alt=f"Places by months. Masked unit-months: {said}, {shares} of all, in {counted(len(order))} places; the most, over all outcomes, in {places}.",
         caption=f"**Masked unit-months: {said}.** The {counted(len(order))} places that the rule flags, month by month; dotted line: the programme's start.",
         data=data[["label", "unit", "unit_name", "month", "rule", "ratio"]],
     )

@@ -7,15 +7,44 @@ import math
 import pandas as pd
 
 from analysis.models.event_study import PRE_PERIOD, SIMULTANEOUS
+from analysis.narrative.verdicts import detectable_sentence
 from analysis.narrative.wording import (
     above_or_below,
+    certainty,
     counted,
+    headed,
     in_sentence,
+    interval,
     listed,
+    p_text,
     signed,
     span,
 )
 from analysis.results import Estimate, Results
+
+
+def outcome_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """The effect on one outcome, whatever its role: certainty by its interval alone, size, direction, and what could have been found."""
+    effect, item = results.effect(outcome, cohort), results.protocol.outcome(outcome)
+    return (
+        f"**{headed(results.protocol.cohort_labels[cohort])}, {in_sentence(item.label)}: {certainty(effect)}.** They were {above_or_below(effect.value)} what we "
+        f"would expect had they changed as elsewhere in England ({interval(effect, results.protocol.study.conf_level)}, {p_text(effect.p_value)}). "
+        f"{detectable_sentence(results, outcome, cohort)}"
+    )
+
+
+def chance_sentence(results: Results) -> str:
+    """How many of the intervals leave out zero, beside how many would by chance."""
+    looks = [
+        results.effect(outcome.id, cohort)
+        for outcome in results.outcomes
+        for cohort in results.protocol.treated_cohorts
+    ]
+    clear = sum(effect.excludes_zero for effect in looks)
+    return (
+        f"Of these {len(looks)} intervals {counted(clear) if clear else 'none'} {'leave' if clear > 1 else 'leaves'} out zero, where {len(looks) * results.protocol.study.level:.1f} "
+        "would be expected by chance alone."
+    )
 
 
 def years_sentence(results: Results, outcome: str, cohort: str) -> str:

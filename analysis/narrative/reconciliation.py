@@ -20,7 +20,7 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
 
     Returns
     -------
-    [id, cohort, outcome, metric, window, baseline, source, published, published_low, published_high, ours, low, high, verdict, reason],
+    [id, ours_of, cohort, outcome, metric, window, baseline, source, published, published_low, published_high, ours, low, high, verdict, reason],
     figures in percent. A published figure agrees if it lies in our interval or, where it has one itself, the two overlap; where ours has
     none, if the two lie within the protocol's distance. ``reason`` says why two cannot be set beside each other.
 
@@ -42,9 +42,9 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
         verdict = _verdict(Estimate(value, low, high, math.nan), ours, results.protocol.report.agree_within)
         numbers = (ours.value, ours.low, ours.high) if ours else (math.nan,) * 3
         about = [theirs[name] for name in ("cohort", "outcome", "metric", "window", "baseline", "source")]
-        rows.append((each.Index, *about, value, low, high, *numbers, verdict, "" if ours else reason))
+        rows.append((each.Index, each.cohort, *about, value, low, high, *numbers, verdict, "" if ours else reason))
     columns = [
-        "id", "cohort", "outcome", "metric", "window", "baseline", "source", "published", "published_low", "published_high", "ours",
+        "id", "ours_of", "cohort", "outcome", "metric", "window", "baseline", "source", "published", "published_low", "published_high", "ours",
         "low", "high", "verdict", "reason",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
@@ -63,6 +63,23 @@ def _verdict(theirs: Estimate, ours: Estimate | None, within: float) -> str:
         return AGREE if abs(theirs.value - ours.value) <= within else DIFFER
     low, high = (theirs.value, theirs.value) if math.isnan(theirs.low) else (theirs.low, theirs.high)
     return AGREE if low <= ours.high and high >= ours.low else DIFFER
+
+
+def beside_sentence(results: Results, outcome: str, cohort: str) -> str:
+    """What others published of a cohort or a site, each figure with ours and whether they agree."""
+    table = reconciled(results, outcome)
+    table = table[(table.ours_of == cohort) & (table.verdict != NOT_COMPARABLE)]
+    label = results.protocol.cohort_labels.get(cohort, cohort)
+    if table.empty:
+        return f"No published figure for {label} can be set beside one of ours."
+    parts = []
+    for row in table.itertuples():
+        ours = Estimate(row.ours, row.low, row.high, math.nan)
+        ends = "" if math.isnan(row.low) else f" ({span(ours)})"
+        parts.append(
+            f"{row.metric}, {row.window}, {signed(row.published)}; ours is {signed(row.ours)}{ends}, which {row.verdict}"
+        )
+    return f"Published of {label}: {'. Also '.join(parts)}."
 
 
 def counts_sentence(results: Results, outcome: str) -> str:

@@ -14,6 +14,7 @@ from analysis.narrative.places import sites
 from analysis.narrative.series import known_breaks, late_term
 from analysis.narrative.wording import (
     above_or_below,
+    certainty,
     counted,
     headed,
     in_sentence,
@@ -63,7 +64,6 @@ def finding_sentence(results: Results, outcome: str, site: str) -> str:
     if row.reason:
         return f"No estimate could be made: {row.reason}."
     found = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
-    word = f"A clear {'fall' if found.value < 0 else 'rise'}" if found.excludes_zero else "Inconclusive"
     could = ""
     if results.find("power", outcome, site, "mde", PLACEBO) is not None:
         fall, rise = results.detectable(outcome, site, inference=PLACEBO)
@@ -72,7 +72,7 @@ def finding_sentence(results: Results, outcome: str, site: str) -> str:
             f"{protocol.inference.power:.0%} of the time."
         )
     return (
-        f"**{word}.** {label} per head were {above_or_below(found.value)} what one would expect had they changed as in the rest of England "
+        f"**{headed(certainty(found))}.** {label} per head were {above_or_below(found.value)} what one would expect had they changed as in the rest of England "
         f"({interval(found, protocol.study.conf_level)}, {p_text(found.p_value)}), over the whole programme.{could}"
     )
 

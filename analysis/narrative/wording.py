@@ -54,6 +54,13 @@ def above_or_below(value: float) -> str:
     return f"{size} away from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
 
 
+def certainty(estimate: Estimate) -> str:
+    """How sure an estimate is by its interval alone: a clear fall, a clear rise, inconclusive."""
+    if not estimate.excludes_zero:
+        return "inconclusive"
+    return f"a clear {'fall' if estimate.value < 0 else 'rise'}"
+
+
 def grew_or_fell(value: float) -> str:
     """grew by 2.7%, fell by 0.3%, did not change (0.0%)."""
     size = f"{abs(value):.1f}%"

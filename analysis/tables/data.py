@@ -6,10 +6,11 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.files import sha256
-from analysis.narrative.wording import NO_BREAK
+from analysis.narrative.baseline import baseline
+from analysis.narrative.wording import NO_BREAK, headed
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
-from analysis.tables.table import Table
+from analysis.tables.table import NONE, Table
 from analysis.tabular import read_table
 
 
@@ -45,6 +46,28 @@ def sites_table(results: Results) -> Table:
         caption="Vanguard sites of the two models, their commissioners and the share of those commissioners' people covered",
         data=data,
         note="Only sites covered as a whole are in the treated group; the others are in neither group. Population: ONS mid-2015.",
+    )
+
+
+def baseline_table(results: Results, outcome: str) -> Table:
+    """What the places of each cohort were like before the programme."""
+    found, name = baseline(results, outcome), results.protocol.outcome(outcome).label
+    rows = {
+        "Units": found.units.map("{:.0f}".format),
+        "People a unit, thousands": (found.people / 1000).map("{:.0f}".format),
+        "People aged 75 and over, %": (100 * found.share_75_plus).map("{:.1f}".format),
+        "Index of Multiple Deprivation, mean score": found.imd.map("{:.1f}".format),
+        f"{name} per 1,000 people, last year but one": found.before.map("{:.1f}".format),
+        f"{name} per 1,000 people, last year": found["last"].map("{:.1f}".format),
+    }
+    names = {cohort: headed(results.protocol.cohort_labels[cohort]) for cohort in found.index}
+    cells = pd.DataFrame(rows).T.rename(columns=names).replace("nan", NONE)
+    return Table(
+        cells=cells.rename_axis("Before the start").reset_index(),
+        numeric=tuple(names.values()),
+        caption="The cohorts before the programme began",
+        data=found.rename_axis("cohort").reset_index(),
+        note="Shares and scores are means weighted by people; a higher score is more deprived. Masked months are left out with their people.",
     )
 
 

@@ -50,21 +50,24 @@ def briefs_table(results: Results, outcome: str, folder: str) -> Table:
     rows, table = [], sites(results, outcome)
     for row in table.itertuples():
         found = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
-        place = f"{folder}/{slug(row.site)}"
+        name = slug(row.site)
+        files = {"PDF": f"{name}.pdf", "CSV": f"csv/fig-{name}.csv", "SVG": f"figures/{name}.svg"}
+        files |= {} if row.reason else {"designs": f"csv/tbl-{name}.csv"}
         rows.append(
             [
-                f"[{row.site}]({place}.html)",
+                f"[{row.site}]({folder}/{name}.html)",
                 results.protocol.cohort_labels[row.model],
                 NONE if pd.isna(row.population) else f"{row.population:,.0f}",
                 NONE if row.reason else unbroken(with_bounds(found)),
-                f"[PDF]({place}.pdf)",
+                ", ".join(f"[{word}]({folder}/{file})" for word, file in files.items()),
             ]
         )
     return Table(
-        cells=pd.DataFrame(rows, columns=["Site", "Model", "People", "Change, %", "Print"]),
+        cells=pd.DataFrame(rows, columns=["Site", "Model", "People", "Change, %", "Files"]),
         numeric=("People", "Change, %"),
         caption=f"Every site, with its brief: {results.protocol.outcome(outcome).label.lower()} per head over the programme against the rest of England",
         data=table[["site", "model", "population", "estimate", "ci_low", "ci_high", "p_value", "reason"]],
-        note=f"Difference-in-differences, {results.protocol.study.conf_level:.0%} intervals from placebo places. By model and name: it is no league table.",
-        widths=(44, 9, 12, 27, 8),
+        note=f"Difference-in-differences, {results.protocol.study.conf_level:.0%} intervals from placebo places. By model and name: it is no league table, and a rank by size "
+        "would be little more than a draw of lots. Files: the brief to print; the figure and its numbers; the estimates of every design.",
+        widths=(36, 9, 12, 24, 19),
     )

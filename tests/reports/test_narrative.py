@@ -26,6 +26,7 @@ from analysis.protocol import REST, Protocol
 from analysis.publish import prose
 from analysis.results import Results
 from analysis.tables.effects import effects_table, growth_table, outcomes_table
+from analysis.tables.reporting import deviations_table
 from analysis.tables.series import its_table
 
 
@@ -350,15 +351,18 @@ def test_what_did_not_run_is_said(world, told):
     assert label in text and "needs single units" in text
 
 
-def test_deviations_are_listed_with_their_date_and_reason(world, told, tmp_path):
+def test_deviations_are_counted_and_listed_with_their_date_and_reason(world, told, tmp_path):
     results = told(world)
     without = replace(results, protocol=results.protocol.model_copy(update={"deviations": []}))
-    assert "No deviation is recorded" in prose.deviations(without)
+    assert "No deviation" in prose.deviations(without)
     entry = '[[deviations]]\ndate = 2026-01-02\nwhat = "a change"\nwhy = "a reason"\n'
     mark = "# Deviations from the protocol since it was written: date, what, why."
     changed = protocol_with(tmp_path, (mark, entry))
-    text = prose.deviations(replace(told(world), protocol=changed))
-    assert "2 January 2026" in text and "a change" in text and "a reason" in text
+    changed_results = replace(told(world), protocol=changed)
+    number = len(changed.deviations)
+    assert prose.deviations(changed_results).startswith(wording.headed(wording.counted(number)))
+    rows = deviations_table(changed_results).markdown().splitlines()
+    assert len(rows) == number + 2 and any(f"2{NO_BREAK}Jan" in row and "A change" in row and "A reason" in row for row in rows)
 
 
 def test_only_a_report_on_the_snapshot_carries_the_callout(world, told):

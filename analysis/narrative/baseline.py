@@ -1,0 +1,57 @@
+"""What the cohorts were like before the programme began."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.cleaning.panel import ANALYSED
+from analysis.narrative.wording import grew_or_fell, in_sentence, listed
+from analysis.protocol import NO_MODEL, REST
+from analysis.results import Results
+
+DAYS_A_YEAR = 365.25
+
+
+def baseline(results: Results, outcome: str) -> pd.DataFrame:
+    """One row a cohort: [units, people, share_75_plus, imd, last, before].
+
+    ``people``: mean of a unit; ``share_75_plus`` (a share) and ``imd`` (score of 2015): means weighted by people, NaN where the data set has
+    none; ``last`` and ``before``: counts per 1,000 people a year in the year before the start and in the one before that, masked months left
+    out with their people.
+    """
+    start = results.protocol.study.programme_start
+    rows = results.panel[results.panel.geography.isin(ANALYSED) & (results.panel.outcome == outcome)]
+    rows = rows[(rows.month < start) & ((rows.covered_share == 1) | (rows.model == NO_MODEL))]
+    rows = rows.assign(cohort=rows.model.replace(NO_MODEL, REST), last=rows.month >= start - pd.DateOffset(years=1))
+    like = results.units.set_index("unit")
+    found = {}
+    for cohort in [*results.protocol.model_ids, REST]:
+        ours = rows[rows.cohort == cohort]
+        people = ours.groupby("unit").population_published.mean()
+        theirs = like.reindex(people.index)
+        rate = {last: _rate(part) for last, part in ours.groupby("last")}
+        found[cohort] = {
+            "units": len(people),
+            "people": people.mean(),
+            "share_75_plus": np.average(theirs.share_75_plus, weights=people),
+            "imd": np.average(theirs.imd_average_score, weights=people),
+            "last": rate[True],
+            "before": rate[False],
+        }
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _rate(rows: pd.DataFrame) -> float:
+    return 1000 * DAYS_A_YEAR * rows.value.sum() / (rows.population * rows.days).sum()
+
+
+def baseline_sentence(results: Results, outcome: str) -> str:
+    """How the outcome moved in each cohort in the last year before the start."""
+    labels = results.protocol.cohort_labels
+    parts = [
+        f"{grew_or_fell(100 * (row.last / row.before - 1))} in {'the ' if row.Index == REST else ''}{labels[row.Index]}"
+        for row in baseline(results, outcome).itertuples()
+    ]
+    name = in_sentence(results.protocol.outcome(outcome).label)
+    return f"In the last year before the start, {name} per head {listed(parts)}."
