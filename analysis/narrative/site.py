@@ -7,6 +7,7 @@ import re
 
 import pandas as pd
 
+from analysis.errors import DataError
 from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS
 from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER
@@ -34,9 +35,19 @@ def slug(site: str) -> str:
 
 
 def facts(results: Results, outcome: str, site: str) -> pd.Series:
-    """The site's row of the table of sites."""
+    """The site's row of the table of sites.
+
+    Raises
+    ------
+    DataError
+        The table does not hold it, or it has neither an estimate nor a reason why there is none.
+    """
     rows = sites(results, outcome)
-    return rows[rows.site == site].iloc[0]
+    rows = rows[rows.site == site]
+    if rows.empty or (pd.isna(rows.iloc[0].estimate) and not rows.iloc[0].reason):
+        found = f"no row of {site}" if rows.empty else f"no estimate of {site}, and no reason why"
+        raise DataError(results.work.table("sites"), found, "an estimate, or a reason", "Run `make report`.")
+    return rows.iloc[0]
 
 
 def where_sentence(results: Results, outcome: str, site: str) -> str:

@@ -82,7 +82,7 @@ def _passages(notebook: NotebookNode) -> Iterator[Passage]:
         elif cell.cell_type == "code" and cell_options(cell.source).get("output", True):
             for output in cell.get("outputs", []):
                 text = output.get("data", {}).get("text/markdown", "")
-                yield Passage(_prose(text), _name(cell), lambda _, first=cell.metadata["line"]: first)
+                yield Passage(_prose(text), _name(cell), _finder("", cell.metadata["line"]))
 
 
 def _prose(markdown: str) -> str:

@@ -107,7 +107,7 @@ class Session:
         self._client.nb = notebook
         self._client.reset_execution_trackers()
         try:
-            self._evaluate(RESET.format(cwd=str(cwd)), {}, source_name, None)
+            self._evaluate(RESET.format(cwd=str(cwd)), {}, source_name, [])
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code" and cell_options(cell.source).get("eval", True):
                     self._run_cell(cell, index, source_name)
@@ -151,7 +151,7 @@ class Session:
         map_prose(cell.source, collect)
         if not found:
             return
-        results = self._evaluate("", {str(i): e for i, (e, _) in enumerate(found)}, source_name, found)
+        results = self._evaluate("", {str(i): e for i, (e, _) in enumerate(found)}, source_name, found, cell.id)
         cell.metadata["user_expressions"] = [
             {"expression": e, "result": results[str(i)]} for i, (e, _) in enumerate(found)
         ]
@@ -160,8 +160,14 @@ class Session:
         cell.source = map_prose(cell.source, replace)
 
     def _evaluate(
-        self, code: str, expressions: dict[str, str], source_name: str | Path, places: list[tuple[str, int]] | None
+        self,
+        code: str,
+        expressions: dict[str, str],
+        source_name: str | Path,
+        places: list[tuple[str, int]],
+        cell: str = "",
     ) -> dict[str, Any]:
+        """Run code, then expressions, which stand in ``cell`` at these ``places`` (expression, line)."""
         kernel = self._client.kc
         assert isinstance(kernel, AsyncKernelClient)
         reply = run_sync(_request)(kernel, code, expressions)
@@ -170,8 +176,8 @@ class Session:
             raise ReportError(source_name, None, tail, "this is a fault of the renderer or of the working folder")
         for name, result in reply["user_expressions"].items():
             if result["status"] != "ok":
-                expression, line = places[int(name)] if places else (name, None)
-                found = f"`{expression}` failed\n            {result['ename']}: {result['evalue']}"
+                expression, line = places[int(name)]
+                found = f"cell {cell}: `{expression}` failed\n            {result['ename']}: {result['evalue']}"
                 raise ReportError(source_name, line, found, "correct the inline expression")
         return dict(reply["user_expressions"])
 

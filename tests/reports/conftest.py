@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from built import REPOSITORY, Built, build
 from worlds import World, write_world
 
 from analysis.results import Results
+from analysis.workspace import Workspace
 
 
 @pytest.fixture()
@@ -63,3 +66,14 @@ def undrawn(monkeypatch):
         "synthetic",
     ):
         monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")
+
+
+@pytest.fixture(scope="session", params=["snapshot", "mar"])
+def built(request, tmp_path_factory) -> Built:
+    """Both reports: always from the embedded snapshot, and from the published files where they are."""
+    mirror = request.getfixturevalue("published_folder") if request.param == "mar" else Path("/nonexistent")
+    folder = tmp_path_factory.mktemp(request.param)
+    work = Workspace(
+        root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
+    )
+    return build(work, folder)

@@ -362,7 +362,9 @@ def test_deviations_are_counted_and_listed_with_their_date_and_reason(world, tol
     number = len(changed.deviations)
     assert prose.deviations(changed_results).startswith(wording.headed(wording.counted(number)))
     rows = deviations_table(changed_results).markdown().splitlines()
-    assert len(rows) == number + 2 and any(f"2{NO_BREAK}Jan" in row and "A change" in row and "A reason" in row for row in rows)
+    assert len(rows) == number + 2 and any(
+        f"2{NO_BREAK}Jan" in row and "A change" in row and "A reason" in row for row in rows
+    )
 
 
 def test_only_a_report_on_the_snapshot_carries_the_callout(world, told):

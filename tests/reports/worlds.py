@@ -241,9 +241,11 @@ def _rows(world: World) -> list[dict[str, Any]]:
         ends = tuple(1e6 * end for end in number.interval)
         lone(design, cohort, CUMULATIVE, inference, COUNT, 1e6 * number.value, interval=ends, p_value=number.p_value)
 
-    def effect(outcome: str, cohort: str, specification: str, term: str, methods: list[str]) -> None:
+    def effect(
+        outcome: str, cohort: str, specification: str, term: str, methods: list[str], design: str = "did"
+    ) -> None:
         for method in methods:
-            found = add("did", outcome, cohort, specification, term, method)
+            found = add(design, outcome, cohort, specification, term, method)
             detectable = detectable_of(found.half, protocol.study.conf_level, protocol.inference.power)
             number = Number(detectable, math.nan, 0.5)
             add("power", outcome, cohort, specification, term.replace("att", "mde"), method, number)
@@ -297,8 +299,8 @@ def _rows(world: World) -> list[dict[str, Any]]:
     for model in protocol.model_ids:
         for site in _names(model):
             if site not in world.lost:
-                for design in ("site", SDID):
-                    add(design, outcome, site, "primary", "att", PLACEBO)
+                effect(outcome, site, "primary", "att", [PLACEBO], "site")
+                add(SDID, outcome, site, "primary", "att", PLACEBO)
                 if not site.startswith(SITES[-1]):
                     add("site", outcome, site, "primary", "att_shrunken", REML)
     for name, people in protocol.inference.evaluability.items():

@@ -1,0 +1,165 @@
+"""The reports as a reader gets them, built once from each data set there is; what the tests of them share.
+
+Results are estimated with few placebo draws, which changes no sentence's form and saves minutes.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import pypdf
+import pytest
+from synthetic import protocol_with
+
+from analysis.narrative.site import slug
+from analysis.protocol import load_protocol
+from analysis.publish.build import build_reports
+from analysis.results import Results, load_results
+from analysis.stages import build_data
+from analysis.tabular import read_table
+from analysis.workspace import Workspace
+
+REPOSITORY = Path(__file__).parents[2]
+FLOATS = {
+    "evaluation": [
+        "fig-growth", "fig-rates", "fig-event-study", "fig-controlled-series", "fig-sites", "fig-choices", "tbl-sites", "tbl-ledger",
+        "tbl-growth", "tbl-effects", "tbl-certainty", "tbl-outcomes", "tbl-its", "tbl-sources", "tbl-baseline",
+    ],
+    "appendix": [
+        "fig-variants", "fig-event-study-all", "fig-leave-one-out", "fig-placebo-starts", "fig-placebo-places",
+        "fig-evaluability", "tbl-methods-mcp", "tbl-methods-pacs", "tbl-methods-mcp-pacs", "tbl-variants", "tbl-joint-tests",
+        "fig-curve", "fig-relative", "fig-smoothness", "fig-synthetic", "fig-forest", "fig-funnel", "tbl-verdicts", "tbl-moves",
+        "tbl-trends", "tbl-trends-first", "tbl-synthetic", "tbl-donors", "tbl-pool", "tbl-sites-mcp", "tbl-sites-pacs",
+        "tbl-placebos", "tbl-controls", "tbl-group-time", "tbl-delayed", "tbl-errors", "tbl-power", "tbl-evaluability",
+        "tbl-absent", "tbl-its-all", "fig-single-series", "fig-series-methods", "tbl-series-mcp", "tbl-series-pacs", "tbl-series-mcp-pacs",
+        "tbl-series-rest", "tbl-series-errors", "fig-autocorrelation", "tbl-residuals", "tbl-series-starts", "tbl-series-choices",
+        "tbl-series-sites", "tbl-series-outcomes", "tbl-series-power", "tbl-england",
+        "tbl-deviations", "tbl-guidelines",
+    ],
+    "data-quality": [
+        "fig-masked", "tbl-masked", "tbl-runs-non-elective-admissions", "tbl-runs-elective-admissions", "tbl-runs-gp-referrals",
+        "tbl-runs-first-outpatients", "tbl-thresholds", "tbl-shifts", "tbl-whole", "fig-national", "tbl-files",
+    ],
+    "reconciliation": ["tbl-compared", "tbl-apart"],
+    "index": ["tbl-briefs", "tbl-numbers"],
+}  # fmt: skip
+EVERY_FLOAT = [(page, identity) for page, identities in FLOATS.items() for identity in identities]
+_COHORTS = read_table(REPOSITORY / "data_raw" / "vanguard_ccgs.csv", ["vanguard", "model"])
+BRIEFS = [f"sites/{slug(site)}" for site in _COHORTS.vanguard[_COHORTS.model.isin(load_protocol().model_ids)].unique()]
+PAGES = [*FLOATS, *BRIEFS]
+LONG = ["evaluation", "appendix"]
+BLOCK = re.compile(r"<(p|li|td|th|figcaption|dt|dd|h[1-6])\b[^>]*>(.*?)</\1>", re.DOTALL)
+
+
+def visible(markup: str) -> str:
+    """The text of a piece of HTML, with single blanks."""
+    markup = re.sub(r"<(script|style|annotation)\b.*?</\1>", " ", markup, flags=re.DOTALL)
+    text = html.unescape(
+        re.sub(r"<[^>]+>", "", re.sub(r"<(?:br|/p|/li|/td|/th|/div|/figcaption|/h\d)\b[^>]*>", " ", markup))
+    )
+    return re.sub(r"\s+", " ", text.replace("\u00a0", " ").replace("\u2060", "")).strip()
+
+
+def compact(text: str) -> str:
+    """Text without blanks and invisible marks: what a line break cannot change."""
+    return re.sub(r"[\s\u00ad\u200b\u2060\ufeff]+", "", text)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build folder with its reports."""
+
+    work: Workspace
+
+    @cached_property
+    def results(self) -> Results:
+        return load_results(self.work)
+
+    def html(self, name: str = "evaluation") -> str:
+        return (self.work.reports / f"{name}.html").read_text(encoding="utf-8")
+
+    def main(self, name: str = "evaluation") -> str:
+        return re.search(r"<main\b.*?</main>", self.html(name), re.DOTALL)[0]
+
+    def section(self, identity: str) -> str:
+        """From a section's heading to the next heading of the first level below the title."""
+        return re.search(rf'<h2[^>]*id="{identity}".*?(?=<h2\b|</main>)', self.main(), re.DOTALL)[0]
+
+    def floats(self, name: str) -> list[str]:
+        """The page's figures and tables; those of what this data set or this edition does not hold are left out."""
+        absent = set() if self.work.data == "mar" else {"tbl-delayed", "tbl-shifts"}
+        absent |= set() if self.results.simulation is not None else {"tbl-errors", "tbl-power"}
+        return [identity for identity in FLOATS[name] if identity not in absent]
+
+    def figure(self, name: str, identity: str) -> str:
+        """One figure or table with its caption, as markup; the test is passed over where the page rightly has none."""
+        found = self.main(name).partition(f'<figure id="{identity}"')[2].partition("</figure>")[0]
+        assert bool(found) == (identity in self.floats(name))
+        if not found:
+            pytest.skip("not of this data set or edition")
+        return found
+
+    def pdf(self, name: str = "evaluation") -> pypdf.PdfReader:
+        return pypdf.PdfReader(self.work.reports / f"{name}.pdf")
+
+    def pdf_pages(self, name: str = "evaluation") -> list[str]:
+        """Each page's text without blanks, header and footer included."""
+        return _pages(self.work.reports / f"{name}.pdf")
+
+    def pdf_body(self, name: str = "evaluation") -> str:
+        """The whole text without blanks, and without what every page repeats."""
+        title = compact(visible(re.search(r"<title>(.*?)</title>", self.html(name), re.DOTALL)[1]))
+        head = compact(f"Data: {self.results.dataset_name}")
+        foot = re.compile(r"Datato\w+·commit\w+?(\d+of\d+)")
+        pages = [
+            foot.sub("", page).replace(title, "", 1 if page.startswith(title) else 0).replace(head, "", 1)
+            for page in self.pdf_pages(name)
+        ]
+        return "".join(pages)
+
+
+@cache
+def _pages(path: Path) -> list[str]:
+    return [compact(page.extract_text()) for page in pypdf.PdfReader(path).pages]
+
+
+@contextmanager
+def environment(work: Workspace) -> Iterator[None]:
+    """The choices that the reports' kernel reads, which stands in a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUILD", str(work.build))
+        patch.setenv("DATA", work.data)
+        yield
+
+
+def build(work: Workspace, folder: Path) -> Built:
+    others = sum(s.draws == 999 for s in load_protocol().specifications)
+    quick = protocol_with(
+        folder,
+        *[("\ndraws = 9999", "\ndraws = 199")] * 2,
+        *[("\ndraws = 999", "\ndraws = 99")] * (others + 1),  # and the curve's
+        ("event_study_draws = 499", "event_study_draws = 99"),
+        ("variant_draws = 999", "variant_draws = 99"),
+    )
+    assert {s.draws for s in quick.specifications} == {199, 99} and quick.specification_curve.draws == 99
+    build_data(work, say=lambda message: None)
+    # In a process of its own: there the package comes before numpy, and holds its libraries to one thread a worker.
+    program = (
+        "import analysis.stages as s, contextlib as c, pathlib as p, sys, analysis.workspace as w\n"
+        "work = w.Workspace(build=p.Path(sys.argv[1]), protocol_file=p.Path(sys.argv[2]))\n"
+        "if __name__ == '__main__': s.build_results(work, lambda n: c.nullcontext(lambda: None), workers=int(sys.argv[3]))"
+    )
+    arguments = [str(work.build), str(folder / "protocol.toml"), str(os.cpu_count() or 1)]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, cwd=REPOSITORY)
+    with environment(work):
+        build_reports(work, [], say=lambda message: None)
+    return Built(work)
