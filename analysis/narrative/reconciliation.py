@@ -79,7 +79,7 @@ def beside_sentence(results: Results, outcome: str, cohort: str) -> str:
         parts.append(
             f"{row.metric}, {row.window}, {signed(row.published)}; ours is {signed(row.ours)}{ends}, which {row.verdict}"
         )
-    return f"Published of {label}: {'. Also '.join(parts)}."
+    return f"Published for {table.outcome.iloc[0]} in {label}: {'. Also '.join(parts)}."
 
 
 def counts_sentence(results: Results, outcome: str) -> str:

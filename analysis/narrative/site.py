@@ -18,7 +18,6 @@ from analysis.narrative.wording import (
     certainty,
     counted,
     headed,
-    in_sentence,
     interval,
     listed,
     p_text,
@@ -103,18 +102,26 @@ def others_sentence(results: Results, outcome: str, site: str) -> str:
     return f"{headed('; '.join(parts))}." if parts else "No other design could be used there."
 
 
-def growth_sentence(results: Results, outcome: str, site: str) -> str:
-    """Growth per head on each of the protocol's comparisons, beside that of the rest."""
-    parts = []
+def growth(results: Results, outcome: str, site: str) -> pd.DataFrame:
+    """[compared, site, rest]: growth per head in percent on each of the protocol's comparisons, where it could be worked out."""
+    rows = []
     for rule in results.protocol.growth:
-        ours = results.find("growth", outcome, site, f"growth_{rule.id}", "linearised")
-        rest = results.find("growth", outcome, REST, f"growth_{rule.id}", "linearised")
+        ours, rest = (results.find("growth", outcome, whose, f"growth_{rule.id}", "linearised") for whose in (site, REST))
         if ours is not None and rest is not None:
-            parts.append(f"{signed(ours.value)} ({signed(rest.value)}) comparing {rule.label}")
-    if not parts:
+            rows.append((rule.label, ours.value, rest.value))
+    return pd.DataFrame(rows, columns=["compared", "site", "rest"])
+
+
+def growth_sentence(results: Results, outcome: str, site: str) -> str:
+    """How far growth per head moves with what is compared, beside that of the rest."""
+    found = growth(results, outcome, site)
+    if found.empty:
         return "Growth per head could not be worked out for this site on this data set."
-    name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"Growth of {name} per head, with that of the rest of England in brackets: {'; '.join(parts)}. One place has no interval for its growth."
+    ours, rest = (f"from {signed(found[whose].min())} to {signed(found[whose].max())}" for whose in ("site", "rest"))
+    return (
+        f"On {counted(len(found))} comparisons of one year with another, growth per head runs {ours}; in the rest of England it runs {rest}. "
+        "One place has no interval for its growth."
+    )
 
 
 def cautions(results: Results, outcome: str, site: str) -> list[str]:

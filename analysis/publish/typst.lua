@@ -80,7 +80,9 @@ return {
       if div.classes:includes("float") then
         local kind = div.attributes.kind == "tbl" and "table" or "image"
         local whole = kind == "image" or is_short(div.content[2])
-        return raw("#{\nshow figure: set block(breakable: " .. tostring(not whole) .. ")\n[#figure(kind: " .. kind
+        local set = "breakable: " .. tostring(not whole)
+        if whole and kind == "table" then set = set .. ", sticky: true" end  -- it keeps its note beside it
+        return raw("#{\nshow figure: set block(" .. set .. ")\n[#figure(kind: " .. kind
           .. ", supplement: none, numbering: none, caption: [" .. typst(div.content[1].content) .. "])[\n"
           .. typst(after_first(div.content)) .. "\n]" .. label(div.identifier) .. "]\n}")
       end

@@ -166,6 +166,7 @@ def absent_table(results: Results) -> Table:
         caption="Units left out, and analyses that could not be run",
         data=found,
         note="The CSV has a row for each outcome, cohort and specification.",
+        widths=(10, 42, 22, 26),
     )
 
 

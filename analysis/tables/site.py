@@ -8,9 +8,11 @@ from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, KENWARD_ROGER, LEVEL, PSEUDO_COHORTS, SINGLE, SLOPE
 from analysis.narrative.places import sites
 from analysis.narrative.series import late_term
-from analysis.narrative.site import slug
+from analysis.narrative.site import growth, slug
+from analysis.narrative.wording import headed, in_sentence
+from analysis.protocol import REST
 from analysis.results import Estimate, Results
-from analysis.tables.table import NONE, Table, p_value, unbroken, with_bounds
+from analysis.tables.table import NONE, Table, number, p_value, unbroken, with_bounds
 
 
 def site_table(results: Results, outcome: str, site: str) -> Table:
@@ -45,6 +47,20 @@ def site_table(results: Results, outcome: str, site: str) -> Table:
     )
 
 
+def site_growth_table(results: Results, outcome: str, site: str) -> Table:
+    """Growth per head of the site and of the rest, on each of the protocol's comparisons."""
+    found = growth(results, outcome, site)
+    rest = headed(results.protocol.cohort_labels[REST])
+    return Table(
+        cells=pd.DataFrame(
+            {"Compared": found.compared.map(headed), "Here, %": found.site.map(number), f"{rest}, %": found.rest.map(number)}
+        ),
+        numeric=("Here, %", f"{rest}, %"),
+        caption=f"Growth of {in_sentence(results.protocol.outcome(outcome).label)} per head",
+        data=found,
+    )
+
+
 def briefs_table(results: Results, outcome: str, folder: str) -> Table:
     """Every site with links to its brief in ``folder``, by model and name."""
     rows, table = [], sites(results, outcome)
@@ -52,7 +68,7 @@ def briefs_table(results: Results, outcome: str, folder: str) -> Table:
         found = Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
         name = slug(row.site)
         files = {"PDF": f"{name}.pdf", "CSV": f"csv/fig-{name}.csv", "SVG": f"figures/{name}.svg"}
-        files |= {} if row.reason else {"designs": f"csv/tbl-{name}.csv"}
+        files |= {} if row.reason else {"designs": f"csv/tbl-{name}.csv", "growth": f"csv/tbl-{name}-growth.csv"}
         rows.append(
             [
                 f"[{row.site}]({folder}/{name}.html)",
@@ -68,6 +84,6 @@ def briefs_table(results: Results, outcome: str, folder: str) -> Table:
         caption=f"Every site, with its brief: {results.protocol.outcome(outcome).label.lower()} per head over the programme against the rest of England",
         data=table[["site", "model", "population", "estimate", "ci_low", "ci_high", "p_value", "reason"]],
         note=f"Difference-in-differences, {results.protocol.study.conf_level:.0%} intervals from placebo places. By model and name: it is no league table, and a rank by size "
-        "would be little more than a draw of lots. Files: the brief to print; the figure and its numbers; the estimates of every design.",
+        "would be little more than a draw of lots. Files: the brief to print; the figure and its numbers; the estimates of every design; growth.",
         widths=(36, 9, 12, 24, 19),
     )

@@ -96,7 +96,7 @@ def test_a_cohort_is_set_beside_what_was_published_of_it(world, told, outcome, f
         )
         part = next(part for part in text.split(". Also ") if wording.signed(published) in part)
         assert f"ours is {wording.signed(published + shift)}" in part and part.rstrip(".").endswith(f"which {verdict}")
-        assert text.startswith(f"Published of {first}: ")
+        assert text.startswith(f"Published for emergency admissions in {first}: ")
 
 
 def test_a_site_of_which_nothing_was_published_is_told_so(world, told, outcome):

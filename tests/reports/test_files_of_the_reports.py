@@ -128,7 +128,7 @@ def test_a_brief_tells_its_own_site(built, name):
     assert len(built.pdf_pages(name)) <= 2
     figures = re.findall(r'<figure id="([^"]+)"', built.main(name))
     made = facts(built.results, outcome, site).reason == ""
-    assert figures == [f"fig-{slug(site)}"] + [f"tbl-{slug(site)}"] * made
+    assert figures == [f"fig-{slug(site)}"] + [f"tbl-{slug(site)}-growth", f"tbl-{slug(site)}"] * made
     for identity in figures:
         (link,) = set(re.findall(rf'href="(csv/{identity}\.csv)"', built.main(name)))
         assert len(pd.read_csv((built.work.reports / name).parent / link)) > 0
