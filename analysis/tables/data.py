@@ -137,4 +137,5 @@ def sources_table(results: Results) -> Table:
         data=files,
         note="The CSV and data_raw/manifest.csv give each SHA-256 in full. Published files: Open Government Licence v3.0. The last rows are this "
         "project's own tables of facts, each row with its source.",
+        widths=(48, 10, 14, 14, 14),
     )
