@@ -106,7 +106,9 @@ def growth(results: Results, outcome: str, site: str) -> pd.DataFrame:
     """[compared, site, rest]: growth per head in percent on each of the protocol's comparisons, where it could be worked out."""
     rows = []
     for rule in results.protocol.growth:
-        ours, rest = (results.find("growth", outcome, whose, f"growth_{rule.id}", "linearised") for whose in (site, REST))
+        ours, rest = (
+            results.find("growth", outcome, whose, f"growth_{rule.id}", "linearised") for whose in (site, REST)
+        )
         if ours is not None and rest is not None:
             rows.append((rule.label, ours.value, rest.value))
     return pd.DataFrame(rows, columns=["compared", "site", "rest"])

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 
 from analysis.errors import UsageError
 from analysis.files import write_table, write_text
@@ -26,6 +27,7 @@ from analysis.workspace import Workspace
 HEADLINE = "headline.txt"
 INDEX = "index"  # lists what the others hold, and so comes last
 BRIEF, SITES = "brief", "sites"  # one source, a document for each site
+Rows = list[dict[str, str]]
 KERNELS = 4  # at most; another one costs more seconds of imports than it saves
 
 
@@ -41,8 +43,8 @@ class _Task:
 def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> str:
     """Render the named reports, or all, as HTML and PDF; return the headline and where to look.
 
-    All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole. The index
-    follows where another report's figures and tables changed.
+    All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole; a whole
+    edition leaves nothing of the earlier one. The index follows where another report's figures and tables changed.
 
     Raises
     ------
@@ -69,16 +71,20 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())
     os.environ["RENDERER_USED"] = f"{renderer} ({versions})"  # for the kernels, which print it
     chosen = list(names) or list(sources)
+    tasks = [task for name in chosen if name != INDEX for task in _tasks(name, sources[name], results)]
+
+    def index(held: dict[str, Rows]) -> list[_Task]:
+        """The index, once what the others hold is known; none where it would be as it is."""
+        rows = [row for task in tasks for row in held[task.place]]
+        table = merged(work.contents if names else None, rows, [task.place for task in tasks])
+        write_table(table, work.staged_contents)
+        same = work.contents.is_file() and work.contents.read_bytes() == work.staged_contents.read_bytes()
+        return [] if same and INDEX not in chosen else list(_tasks(INDEX, sources[INDEX], results))
+
     shutil.rmtree(work.staged, ignore_errors=True)
     try:
-        tasks = [task for name in chosen if name != INDEX for task in _tasks(name, sources[name], results)]
-        rows = _make(tasks, renderer, say)
-        table = merged(work.contents, rows, [task.place for task in tasks])
-        before = work.contents.read_bytes() if work.contents.is_file() else b""
-        write_table(table, work.staged_contents)
-        if INDEX in chosen or work.staged_contents.read_bytes() != before:
-            _make(list(_tasks(INDEX, sources[INDEX], results)), renderer, say)
-        _move_all(work.staged, work.reports)
+        _make(tasks, index, renderer, say)
+        _move_all(work.staged, work.reports, whole=not names)
     finally:
         shutil.rmtree(work.staged, ignore_errors=True)
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
@@ -108,34 +114,55 @@ def _tasks(name: str, source: Path, results: Results) -> Iterator[_Task]:
         yield task(f"{SITES}/{slug(site)}", {"title": site}, {"site": site})
 
 
-def _make(tasks: Sequence[_Task], renderer: Renderer, say: Callable[[str], None]) -> list[dict[str, str]]:
-    """Make the documents, several kernels at once, and return what they hold; the first fault stops all."""
+def _make(
+    tasks: Sequence[_Task],
+    then: Callable[[dict[str, Rows]], Sequence[_Task]],
+    renderer: Renderer,
+    say: Callable[[str], None],
+) -> None:
+    """Make the documents, several kernels at once, then those that ``then`` asks for, told what each place holds.
+
+    The first fault stops all.
+    """
     waiting: SimpleQueue[_Task] = SimpleQueue()
-    for task in tasks:
-        waiting.put(task)
-    started, left = time.monotonic(), [task.report for task in tasks]
+    started, lock = time.monotonic(), Lock()
+    left: list[str] = []  # reports of the documents that are not made yet
+    held: dict[str, Rows] = {}
+    last = [then]
 
-    def serve() -> dict[str, list[dict[str, str]]]:
-        held = {}
-        with Session() as session:
-            while task := _next(waiting):
-                notebook = execute(task.document, session)
-                write(notebook, task.document, renderer)
-                held[task.place] = contents(notebook, task.place)
-                left.remove(task.report)
-                if task.report not in left:
-                    say(f"{task.report}: {renderer}, ready after {time.monotonic() - started:.1f} s")
-        return held
+    def put(more: Sequence[_Task]) -> None:
+        for task in more:
+            left.append(task.report)
+            waiting.put(task)
 
-    kernels = min(os.cpu_count() or 1, KERNELS, len(tasks))
-    with ThreadPoolExecutor(max(kernels, 1)) as pool:
+    def done(task: _Task, rows: Rows) -> None:
+        held[task.place] = rows
+        left.remove(task.report)
+        if task.report not in left:
+            say(f"{task.report}: {renderer}, ready after {time.monotonic() - started:.1f} s")
+        if last and not left:
+            put(last.pop()(held))
+
+    def serve() -> None:
+        try:
+            with Session() as session:
+                while task := _next(waiting):
+                    notebook = execute(task.document, session)
+                    write(notebook, task.document, renderer)
+                    with lock:
+                        done(task, contents(notebook, task.place))
+        finally:
+            _empty(waiting)  # after a fault nobody takes another
+
+    put(tasks or last.pop()(held))
+    kernels = min(os.cpu_count() or 1, KERNELS, len(left))
+    with ThreadPoolExecutor(kernels) as pool:
         served = [pool.submit(serve) for _ in range(kernels)]
         try:
-            held = {place: rows for future in served for place, rows in future.result().items()}
+            for future in served:
+                future.result()
         finally:
-            while _next(waiting):  # after a fault, nobody takes another
-                pass
-    return [row for task in tasks for row in held[task.place]]
+            _empty(waiting)  # nor after an interruption
 
 
 def _next(waiting: SimpleQueue[_Task]) -> _Task | None:
@@ -145,12 +172,20 @@ def _next(waiting: SimpleQueue[_Task]) -> _Task | None:
         return None
 
 
-def _move_all(source: Path, target: Path) -> None:
-    """Move every file below ``source`` to the same place below ``target``."""
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
-        place = target / file.relative_to(source)
+def _empty(waiting: SimpleQueue[_Task]) -> None:
+    while _next(waiting):
+        pass
+
+
+def _move_all(source: Path, target: Path, whole: bool) -> None:
+    """Move every file below ``source`` to the same place below ``target``; if it is the ``whole`` edition, nothing else stays there."""
+    places = {file: target / file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()}
+    for file, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, place)
+    for old in target.rglob("*") if whole else ():
+        if old.is_file() and old not in places.values():
+            old.unlink()
 
 
 def _shown(path: Path) -> str:

@@ -21,6 +21,7 @@ IMAGE = re.compile(rf"!\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)({ATTRIBUTES})?
 DEFINED = re.compile(rf"\{{[^{{}}\n]*?#({NUMBERED}[\w-]+)")
 CALLOUT = re.compile(r"\.callout-([\w-]+)")
 REFERRED = re.compile(r"(?<![\w.\\])@(\w(?:[\w:.#$%&+?<>~/-]*\w)?)")
+TARGET = re.compile(r"\]\([^()\s]*\)|<https?:[^<>]*>")  # of a link, where an @ refers to nothing
 ALT = re.compile(r"(?:fig-)?alt=(?:\"(?:[^\"\\]|\\.)*[^\s\"][^\"]*\"|'[^']*[^\s'][^']*'|[^\s\"'}]+)")
 BIB_KEY = re.compile(r"^\s*@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
 
@@ -63,7 +64,7 @@ def _faults(text: str, defined: set[str], cited: set[str]) -> Iterator[tuple[str
     for callout in CALLOUT.finditer(text):
         if callout[1] not in CALLOUTS:
             yield callout[0], f"a callout of no known kind, {callout[0]}", f"choose one of: {', '.join(CALLOUTS)}"
-    for reference in REFERRED.finditer(text):
+    for reference in REFERRED.finditer(TARGET.sub(" ", text)):
         identity = reference[1]
         if re.match(NUMBERED, identity):
             if identity not in defined:

@@ -25,10 +25,10 @@ def contents(notebook: NotebookNode, document: str) -> list[dict[str, str]]:
     return rows
 
 
-def merged(earlier: Path, rows: Sequence[dict[str, str]], made: Sequence[str]) -> pd.DataFrame:
-    """The table of contents with new rows for the documents just ``made``, the others' as they were."""
+def merged(earlier: Path | None, rows: Sequence[dict[str, str]], made: Sequence[str]) -> pd.DataFrame:
+    """The table of contents with new rows for the documents just ``made``, the others' as they were ``earlier``."""
     table = pd.DataFrame(rows, columns=COLUMNS, dtype=str)
-    if earlier.is_file():
+    if earlier and earlier.is_file():
         kept = read_table(earlier, COLUMNS)
         table = pd.concat([kept[~kept.document.isin(made)], table])
     return table.sort_values("document", kind="stable", ignore_index=True)

@@ -53,7 +53,11 @@ def site_growth_table(results: Results, outcome: str, site: str) -> Table:
     rest = headed(results.protocol.cohort_labels[REST])
     return Table(
         cells=pd.DataFrame(
-            {"Compared": found.compared.map(headed), "Here, %": found.site.map(number), f"{rest}, %": found.rest.map(number)}
+            {
+                "Compared": found.compared.map(headed),
+                "Here, %": found.site.map(number),
+                f"{rest}, %": found.rest.map(number),
+            }
         ),
         numeric=("Here, %", f"{rest}, %"),
         caption=f"Growth of {in_sentence(results.protocol.outcome(outcome).label)} per head",

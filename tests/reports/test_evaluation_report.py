@@ -47,7 +47,7 @@ def test_each_figure_and_table_has_a_caption_a_source_and_numbers_of_its_own(bui
     assert len(caption) > 12
     told = figure + note
     assert f"Source: {built.results.dataset_name}." in visible(told)
-    (link,) = re.findall(r'href="([^"]+\.csv)"', told)
+    (link,) = re.findall(r'href="([^"]+\.csv)">Numbers as CSV', told)
     table = pd.read_csv(built.work.reports / link)
     assert len(table) > 0 and table.shape[1] > 2
     every = "".join(built.main(page) for page in {*FLOATS} - {"index"} | {name})  # the index lists the files of all
@@ -86,7 +86,7 @@ def test_the_numbers_of_the_growth_figure_are_in_its_file(built):
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_unresolved_or_not_a_number(built, name):
     for text in (
-        visible(built.html(name)),
+        visible(re.sub(r'<details class="code-fold">.*?</details>', "", built.html(name), flags=re.DOTALL)),
         re.sub(r"\s+", " ", "\n".join(p.extract_text() for p in built.pdf(name).pages)),
     ):
         assert not re.search(r"\?@|\?\?|\{python\}|@(?:fig|tbl|sec|eq)-|\{#|:::|\*\*", text)

@@ -114,6 +114,26 @@ def test_the_contents_name_every_figure_and_table(built):
     assert (table.title.str.len() > 12).all() and not table.title.str.contains(r"\*").any()
 
 
+def test_figures_hold_real_text_and_the_cohorts_have_their_colours(built):
+    figures = {file.stem: file.read_text(encoding="utf-8") for file in built.work.reports.rglob("*.svg")}
+    assert len(figures) > 40
+    for name, svg in figures.items():
+        assert svg.count("<text") > 5, f"{name}: letters drawn as shapes"
+    colours = built.results.protocol.cohort_colours
+    for name in (
+        "growth",
+        "rates",
+        "event-study",
+        "sites",
+        "choices",
+        "forest",
+        "funnel",
+        "placebo-places",
+    ):  # whatever else they show
+        for model in built.results.protocol.model_ids:
+            assert colours[model].lower() in figures[name].lower(), f"{name}: {model} in another colour"
+
+
 # Briefs
 
 
