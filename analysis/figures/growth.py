@@ -63,7 +63,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
-        svg=draw(plot, 2.1),
+        svg=draw(plot, 2.05),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
         caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}; NHS England counted emergency "
         "admissions.",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
-from analysis.narrative.wording import grew_or_fell, in_sentence, listed
+from analysis.narrative.wording import changes, in_sentence
 from analysis.protocol import NO_MODEL, REST
 from analysis.results import Results
 
@@ -50,8 +50,8 @@ def baseline_sentence(results: Results, outcome: str) -> str:
     """How the outcome moved in each cohort in the last year before the start."""
     labels = results.protocol.cohort_labels
     parts = [
-        f"{grew_or_fell(100 * (row.last / row.before - 1))} in {'the ' if row.Index == REST else ''}{labels[row.Index]}"
+        (100 * (row.last / row.before - 1), f"in {'the ' if row.Index == REST else ''}{labels[row.Index]}")
         for row in baseline(results, outcome).itertuples()
     ]
     name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"In the last year before the start, {name} per head {listed(parts)}."
+    return f"In the last year before the start, {name} per head {changes(parts)}."

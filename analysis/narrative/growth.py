@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.narrative.wording import counted, grew_or_fell, headed, in_sentence, listed, plain, signed, span
+from analysis.narrative.wording import changes, counted, headed, in_sentence, listed, plain, signed, span
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 
@@ -13,9 +13,9 @@ def growth_sentence(results: Results, rule_id: str, outcome: str) -> str:
     parts = []
     for cohort in [*results.protocol.model_ids, REST]:
         found = results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
-        parts.append(f"{grew_or_fell(found.value)} in {_the(labels[cohort], cohort)} ({span(found)})")
+        parts.append((found.value, f"in {_the(labels[cohort], cohort)} ({span(found)})"))
     name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"Comparing {rule.label}, {name} per head {listed(parts)}."
+    return f"Comparing {rule.label}, {name} per head {changes(parts)}."
 
 
 def published_sentence(results: Results, rule_id: str) -> str:
@@ -37,13 +37,13 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Whether the growth of each model differs from the rest's by more than chance allows."""
     labels = results.protocol.cohort_labels
     gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
-    parts = [f"{grew_or_fell(gap.value)} in {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
+    parts = [(gap.value, f"in {labels[m]} sites ({span(gap)})") for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     ending = "These differences cannot be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
     name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"Relative to the rest of England, {name} per head {listed(parts)}. {ending}"
+    return f"Relative to the rest of England, {name} per head {changes(parts)}. {ending}"
 
 
 def gaps_sentence(results: Results, outcome: str) -> str:

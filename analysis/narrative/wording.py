@@ -67,6 +67,17 @@ def grew_or_fell(value: float) -> str:
     return f"did not change ({size})" if size == "0.0%" else f"{'fell' if value < 0 else 'grew'} by {size}"
 
 
+def changes(found: Sequence[tuple[float, str]]) -> str:
+    """Each change with where it was: grew by 2.7% in A, 0.6% in B and fell by 0.1% in C; the verb again only where it is another."""
+    parts, before = [], ""
+    for value, where in found:
+        words = grew_or_fell(value)
+        verb = words.partition(" by ")[0]
+        parts.append(f"{words.removeprefix(f'{verb} by ') if verb == before else words} {where}")
+        before = verb
+    return listed(parts)
+
+
 def in_sentence(label: str) -> str:
     """A label with a small first letter, unless it begins with an abbreviation: GP referrals."""
     return label if label[:2].isupper() else label[:1].lower() + label[1:]

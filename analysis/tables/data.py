@@ -57,8 +57,8 @@ def baseline_table(results: Results, outcome: str) -> Table:
         "People a unit, thousands": (found.people / 1000).map("{:.0f}".format),
         "People aged 75 and over, %": (100 * found.share_75_plus).map("{:.1f}".format),
         "Index of Multiple Deprivation, mean score": found.imd.map("{:.1f}".format),
-        f"{name} per 1,000 people, last year but one": found.before.map("{:.1f}".format),
-        f"{name} per 1,000 people, last year": found["last"].map("{:.1f}".format),
+        f"{name} per 1,000 people, in the year before the last": found.before.map("{:.1f}".format),
+        f"{name} per 1,000 people, in the last year": found["last"].map("{:.1f}".format),
     }
     names = {cohort: headed(results.protocol.cohort_labels[cohort]) for cohort in found.index}
     cells = pd.DataFrame(rows).T.rename(columns=names).replace("nan", NONE)
