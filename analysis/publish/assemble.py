@@ -16,12 +16,12 @@ from typing import Any, Literal
 import yaml
 from nbformat import NotebookNode
 
-from analysis.publish.notebook import ReportError, cell_code, cell_options, front_matter, map_prose
+from analysis.publish.notebook import LINKED_IMAGE, ReportError, cell_code, cell_options, front_matter, map_prose
 
 Format = Literal["html", "typst"]
 
 PROJECT_FILE = Path(__file__).resolve().parents[2] / "_quarto.yml"
-IMAGE = re.compile(r"(!\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
+IMAGE = re.compile(LINKED_IMAGE)
 EQUATION = re.compile(r"(\$\$.+?\$\$)[ \t]*\{([^{}]*)\}", re.DOTALL)
 
 
@@ -88,7 +88,7 @@ class ImageFolder:
 
 def localise_images(markdown: str, images: ImageFolder) -> str:
     """Copy every image that Markdown links to, and point the links at the copies."""
-    return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: m[1] + images.link(m[2]) + m[3], text))
+    return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: f"![{m[1]}]({images.link(m[2])})", text))
 
 
 def _prose(markdown: str, images: ImageFolder) -> str:

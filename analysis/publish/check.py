@@ -12,12 +12,12 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from analysis.publish.notebook import INLINE_CODE, ReportError, cell_options, map_prose
+from analysis.publish.notebook import INLINE_CODE, LINKED_IMAGE, ReportError, cell_options, map_prose
 
 CALLOUTS = ("note", "tip", "important", "warning", "caution")
 NUMBERED = "(?:fig|tbl|sec|eq)-"
 ATTRIBUTES = r"\{(?:[^{}\"]|\"(?:[^\"\\]|\\.)*\")*\}"
-IMAGE = re.compile(rf"!\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)({ATTRIBUTES})?")
+IMAGE = re.compile(rf"{LINKED_IMAGE}({ATTRIBUTES})?")
 DEFINED = re.compile(rf"\{{[^{{}}\n]*?#({NUMBERED}[\w-]+)")
 CALLOUT = re.compile(r"\.callout-([\w-]+)")
 REFERRED = re.compile(r"(?<![\w.\\])@(\w(?:[\w:.#$%&+?<>~/-]*\w)?)")

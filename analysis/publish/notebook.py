@@ -17,6 +17,7 @@ from analysis.errors import EvaluationError
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)$")
 CELL_FENCE = re.compile(r"^```+\s*\{python(?:[ ,][^}]*)?\}\s*$")
 INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+LINKED_IMAGE = r"!\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)"  # its caption, which may hold links, and its file
 OPTION = "#| "
 
 
