@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,26 @@ def built(request, tmp_path_factory) -> Built:
         root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
     )
     return build(work, folder)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Chromium; one for all the tests, since a second in the same process is refused."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.submodule_search_locations is None:
+        pytest.skip("needs axe-playwright-python")
+    return Path(found.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")

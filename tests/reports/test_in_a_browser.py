@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from built import PAGES, Built
 
-CHROMIUM = shutil.which("chromium")
-AXE = importlib.util.find_spec("axe_playwright_python")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None or AXE is None, reason="needs Chromium and axe-playwright-python"),
-]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture()
@@ -68,9 +51,9 @@ def tab_to(page, text: str, most: int = 60) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_to_fetch_and_nothing_to_fault(built, page, name):
+def test_nothing_to_fetch_and_nothing_to_fault(built, page, axe, name):
     """No request, no error, no sideways scrolling, and nothing that axe-core finds, on a desk and on a phone."""
-    page.add_init_script(Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8"))
+    page.add_init_script(axe)
     for width in (1280, 390, 320):  # 320 is 1280 at 400% zoom
         show(page, built, name, width)
         found = page.evaluate("async () => (await axe.run()).violations")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import re
 import shutil
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from analysis.publish.session import Session
 
 SAMPLE = Path(__file__).with_name("sample.qmd")
 METADATA = {"dataset-name": "A test data set", "edition": "Data to March 2018", "date": "2026-11-22"}
-CHROMIUM = shutil.which("chromium")
-AXE = importlib.util.find_spec("axe_playwright_python")
 
 
 @dataclass(frozen=True)
@@ -339,25 +336,20 @@ def test_quarto_renders_the_same_notebook(session, tmp_path):
 # Browser
 
 
-@pytest.mark.skipif(CHROMIUM is None or AXE is None, reason="needs chromium and axe-playwright-python")
-def test_a_browser_finds_nothing_to_fetch_and_nothing_to_fault(rendered):
-    from playwright.sync_api import sync_playwright
-
-    axe = Path(AXE.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+def test_a_browser_finds_nothing_to_fetch_and_nothing_to_fault(rendered, browser, axe):
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
     requests: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(offline=True).new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.add_init_script(axe)
-        for width in (1280, 390, 320):  # 320 is 1280 at 400% zoom
-            page.set_viewport_size({"width": width, "height": 900})
-            page.goto((rendered.folder / "sample.html").as_uri())
-            violations = page.evaluate(f"async () => (await axe.run({rules})).violations")
-            assert [(width, v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.add_init_script(axe)
+    for width in (1280, 390, 320):  # 320 is 1280 at 400% zoom
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto((rendered.folder / "sample.html").as_uri())
+        violations = page.evaluate(f"async () => (await axe.run({rules})).violations")
+        assert [(width, v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
