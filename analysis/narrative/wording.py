@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.results import Estimate
 
-MINUS, NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+MINUS, NO_BREAK, NO_BREAK_HYPHEN = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
 FURTHEST = 1000  # percent; a limit beyond it says that there is hardly one
 SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.cleaning.panel import ANALYSED
 from analysis.files import sha256
 from analysis.narrative.baseline import baseline
-from analysis.narrative.wording import NO_BREAK, headed
+from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
 from analysis.tables.table import NONE, Table
@@ -124,10 +124,10 @@ def sources_table(results: Results) -> Table:
     cells = pd.DataFrame(
         {
             "File": files.file.str.rsplit("/", n=1).str[-1],
-            "Month": files.month,
-            "Published": files.published,
-            "Revised": files.revised,
-            "SHA-256 begins": files.sha256.str[:12],
+            "Month": files.month.str.replace("-", NO_BREAK_HYPHEN),
+            "Published": files.published.str.replace("-", NO_BREAK_HYPHEN),
+            "Revised": files.revised.str.replace("-", NO_BREAK_HYPHEN),
+            "SHA-256 begins": files.sha256.str[:10],
         }
     )
     return Table(
@@ -137,5 +137,5 @@ def sources_table(results: Results) -> Table:
         data=files,
         note="The CSV and data_raw/manifest.csv give each SHA-256 in full. Published files: Open Government Licence v3.0. The last rows are this "
         "project's own tables of facts, each row with its source.",
-        widths=(48, 10, 14, 14, 14),
+        widths=(49, 10, 14, 14, 13),
     )
