@@ -133,7 +133,7 @@ class Workspace:
 
     @property
     def staged(self) -> Path:
-        """Figures and numbers of a report in the making; they move to ``reports`` when it is whole."""
+        """An edition in the making: documents, figures and numbers; they move to ``reports`` when all are made."""
         return self.build / "staged"
 
     @property

@@ -22,7 +22,8 @@ def baseline(results: Results, outcome: str) -> pd.DataFrame:
     """
     start = results.protocol.study.programme_start
     rows = results.panel[results.panel.geography.isin(ANALYSED) & (results.panel.outcome == outcome)]
-    rows = rows[(rows.month < start) & ((rows.covered_share == 1) | (rows.model == NO_MODEL))]
+    rows = rows[(rows.month < start) & (rows.month >= start - pd.DateOffset(years=2))]
+    rows = rows[(rows.covered_share == 1) | (rows.model == NO_MODEL)]
     rows = rows.assign(cohort=rows.model.replace(NO_MODEL, REST), last=rows.month >= start - pd.DateOffset(years=1))
     like = results.units.set_index("unit")
     found = {}

@@ -60,6 +60,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     tables = ("verdicts", "sites", "specification_curve", "curve_choices", "its_methods")
     work.require(
         work.panel,
+        work.units,
         work.national,
         work.shifts,
         work.data_provenance,
@@ -70,7 +71,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     renderer = choose(work.renderer)
     versions = ", ".join(f"{name} {number}" for name, number in renderer_versions(renderer).items())
     os.environ["RENDERER_USED"] = f"{renderer} ({versions})"  # for the kernels, which print it
-    chosen = list(names) or list(sources)
+    chosen = list(dict.fromkeys(names)) or list(sources)
     tasks = [task for name in chosen if name != INDEX for task in _tasks(name, sources[name], results)]
 
     def index(held: dict[str, Rows]) -> list[_Task]:
@@ -122,7 +123,7 @@ def _make(
 ) -> None:
     """Make the documents, several kernels at once, then those that ``then`` asks for, told what each place holds.
 
-    The first fault stops all.
+    After a fault no other document is begun.
     """
     waiting: SimpleQueue[_Task] = SimpleQueue()
     started, lock = time.monotonic(), Lock()
@@ -151,8 +152,9 @@ def _make(
                     write(notebook, task.document, renderer)
                     with lock:
                         done(task, contents(notebook, task.place))
-        finally:
-            _empty(waiting)  # after a fault nobody takes another
+        except BaseException:
+            _empty(waiting)  # nobody takes another
+            raise
 
     put(tasks or last.pop()(held))
     kernels = min(os.cpu_count() or 1, KERNELS, len(left))

@@ -114,7 +114,8 @@ def _labels(notebook: NotebookNode) -> set[str]:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             options = cell_options(cell.source)
-            label, parts = str(options.get("label", "")), options.get("fig-subcap") or []
+            label, parts = str(options.get("label", "")), options.get("fig-subcap")
+            parts = parts if isinstance(parts, list) else []
             found |= {label, *(f"{label}-{number + 1}" for number in range(len(parts)))}
     return found
 
@@ -128,7 +129,7 @@ def _pictures(cell: NotebookNode) -> int:
 
 def _texts(cell: NotebookNode) -> int:
     alt = cell_options(cell.source).get("fig-alt", "")
-    return sum(bool(str(text).strip()) for text in (alt if isinstance(alt, list) else [alt]))
+    return sum(bool(str(text or "").strip()) for text in (alt if isinstance(alt, list) else [alt]))
 
 
 def _name(cell: NotebookNode) -> str:

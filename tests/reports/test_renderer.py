@@ -258,6 +258,10 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
             "```{python}\n#| label: fig-x\n#| fig-cap: A line\nimport matplotlib.pyplot as plt\nplt.figure()\n```\n",
             ["bad.qmd, line 2", "cell fig-x", "fig-alt"],
         ),
+        (
+            "```{python}\n#| label: fig-x\n#| fig-cap: A line\n#| fig-alt:\nimport matplotlib.pyplot as plt\nplt.figure()\n```\n",
+            ["bad.qmd, line 2", "cell fig-x", "fig-alt"],
+        ),
         ("![A caption](gone.svg){#fig-x fig-alt='x'}\n", ["bad.qmd", "gone.svg"]),
         ("# One\n\n### Three\n", ["bad.qmd", "heading"]),
         ("# One\n\n```{python}\nx = 1\n", ["bad.qmd, line 3", "never ends"]),
