@@ -48,7 +48,7 @@ report: $(HEADLINE) ## render the evaluation, HTML and PDF, from published data
 data: $(PANEL) ## read, check and clean the published files into the panel
 
 test: $(READY) ## the quick tests (under 3 minutes)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow" --numprocesses 2 --dist loadfile
 
 check: $(READY) ## everything: style, types, all the tests
 	@$(VENV)/bin/ruff check analysis tests

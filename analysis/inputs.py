@@ -103,7 +103,7 @@ def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path])
         protocol=protocol,
     )
     ae = [read_ae(path) for pin, path in files.items() if pin.source == "ae"]
-    cleaned = replace(cleaned, national=national_table(returns, ae[0] if ae else None, protocol))
+    cleaned = replace(cleaned, national=national_table(returns, ae[0] if ae else None, cleaned.ledger, protocol))
     delays = _by_month(files, "dtoc")
     if delays and reference.lsoas is not None:
         authorities = local_authority_rows(

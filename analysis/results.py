@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.cleaning.national import read_national
 from analysis.errors import DataError
-from analysis.models.estimates import PERCENT, PERCENT_SUFFIX
+from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
 from analysis.protocol import Outcome, Protocol, load_protocol
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
@@ -231,12 +231,13 @@ class Results:
         inference: str = HEADLINE_INFERENCE,
         specification: str = PRIMARY,
     ) -> tuple[float, float]:
-        """Smallest fall and smallest rise, in percent, that the difference-in-differences mostly finds.
+        """Smallest fall and smallest rise, in percent, that would mostly be found, by the width of the estimate's own interval.
 
-        They have the same size in log points; "mostly" is the protocol's power.
+        They have the same size in log points; "mostly" is the protocol's power. With few sites that width is itself a matter
+        of chance: where simulations were made, the reports quote those (``narrative/error_rates.py``).
         """
         rise = self.percent("power", outcome, cohort, term, inference, specification).value
-        return 100 - 100 / (1 + rise / 100), rise
+        return fall_of_equal_size(rise), rise
 
 
 def _signed_table(file: Path) -> pd.DataFrame | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.inference.multiple import HOLM
 from analysis.models.did import RANDOMISATION
-from analysis.models.estimates import PERCENT_SUFFIX
+from analysis.models.estimates import PERCENT_SUFFIX, fall_of_equal_size
 from analysis.models.event_study import PRE_PERIOD
 from analysis.models.trend_sensitivity import DESIGN as TREND_SENSITIVITY
 from analysis.models.trend_sensitivity import HYBRID
@@ -114,7 +114,7 @@ def _inputs(
         "pre_period_difference": number("estimate", "event_study", PRE_PERIOD + PERCENT_SUFFIX, RANDOMISATION),
         "control_p": by_control[least] if least else math.nan,
         "control": least or "",
-        "detectable_fall": 100 - 100 / (1 + rise / 100),
+        "detectable_fall": fall_of_equal_size(rise),
         "detectable_rise": rise,
     }  # fmt: skip
 

@@ -63,10 +63,10 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
-        svg=draw(plot, 2.05),
+        svg=draw(plot, 1.8),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
-        caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}; NHS England counted emergency "
-        "admissions.",
+        caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}. Diamonds: emergency admissions, in "
+        "NHS England's Next Steps of March 2017.",
         data=data[["cohort", "source", "growth", "low", "high"]],
     )
 
@@ -76,7 +76,7 @@ def _title(results: Results, outcome: str, rule_id: str) -> str:
     gaps = {m: results.percent("growth", outcome, m, f"growth_gap_{rule_id}", "linearised") for m in models}
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     if not clear:
-        return "**The differences in growth cannot be told apart from chance.**"
+        return f"**Growth in {listed([labels[model] for model in models])} sites cannot be told apart from the rest of England's.**"
     return (
         f"**Growth in {listed(clear)} sites differs from the rest of England's by more than chance easily explains.**"
     )

@@ -67,7 +67,7 @@ def forest_figure(results: Results, outcome: str) -> Figure:
         found, label = pool(results, outcome, model), protocol.cohort_labels[model]
         if found:
             parts.append(
-                f"{label} {signed(found.mean.value)} ({span(found.mean)}; one more site {span(found.prediction)})"
+                f"{label} {signed(found.mean.value)} ({span(found.cautious)}; one more site {span(found.prediction)})"
             )
     means = f"Means: {listed(parts)}." if parts else "No mean could be made."
     clear = int(((single.low > 0) | (single.high < 0)).sum())
@@ -133,7 +133,7 @@ def _means(results: Results, outcome: str) -> pd.DataFrame:
     for model in results.protocol.model_ids:
         found = pool(results, outcome, model)
         if found:
-            rows.append((model, MEAN, WHOLE, *_ends(found.mean), *_ends(found.prediction)[1:]))
+            rows.append((model, MEAN, WHOLE, *_ends(found.cautious), *_ends(found.prediction)[1:]))
     columns = ["cohort", "site", "coverage", "estimate", "low", "high", "prediction_low", "prediction_high"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -103,6 +103,11 @@ def minimum_detectable(half_width: float, conf_level: float, power: float) -> fl
     return float(half_width * (level + norm.ppf(power)) / level)
 
 
+def fall_of_equal_size(rise: float) -> float:
+    """The fall, in percent, that is as large in log points as a ``rise`` in percent."""
+    return 100 - 100 / (1 + rise / 100)
+
+
 def estimates_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows with everything but the id → the checked table, in a fixed order."""
     table = pd.DataFrame(rows)

@@ -53,7 +53,7 @@ def evaluate(
     """Run every job and collect the tables. ``tick`` is called as each job ends; ``workers`` never changes a result.
 
     ``shifts`` are lasting changes of level [outcome, unit, …], ``covariates`` one row a unit, ``similar`` [unit, rank, similar_unit],
-    ``national`` England's totals [outcome, month, value].
+    ``national`` England's totals [outcome, month, value, missing].
     """
     known = known_of_units(panel, shifts, covariates, similar, protocol)
     jobs, absent = model_jobs(panel, known, protocol)

@@ -27,7 +27,7 @@ def national_series(
 ) -> tuple[Rows, pd.DataFrame, list[tuple[str, ...]]]:
     """Rows of the estimates table, the series as ``its_series`` holds them, and what could not be estimated.
 
-    ``national`` is [outcome, month, value]. Rates are per day, not per head: the trend takes up a steady growth of population.
+    ``national`` is [outcome, month, value, missing], of which the sum is modelled. Rates are per day, not per head: the trend takes up a steady growth of population.
     """
     rows: Rows = []
     paths: list[pd.DataFrame] = []
@@ -66,7 +66,8 @@ def _within(series: Series, months: np.ndarray) -> Series:
 
 def _wanted(national: pd.DataFrame, protocol: Protocol) -> Iterator[tuple[str, Outcome, str, Series | None, str]]:
     """Every outcome by itself, each check by itself, and the outcome against it: id, outcome, kind, series and notes."""
-    held = {name: rows.set_index("month").value for name, rows in national.groupby("outcome")}
+    made_whole = national.assign(value=national.value + national.missing).set_index("month")
+    held = {name: rows.value for name, rows in made_whole.groupby("outcome")}
     for outcome in protocol.outcomes:
         if outcome.source == "mar":
             yield outcome.id, outcome, SINGLE, _per_day(held.get(outcome.id)), "per day"

@@ -90,6 +90,8 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
     )
     if LOCAL_AUTHORITY in held:
         return "a rule for commissioners; this outcome is by local authority" if about_returns else None
+    if specification.pending_masked and not (panel.quality == PENDING).any():
+        return "the last months hold no doubtful value of this outcome"
     if CCG not in held and (specification.units != "all" or specification.controls != "all"):
         return "leaves out single CCGs, which this data set does not hold"
     if CCG not in held and specification.departure:

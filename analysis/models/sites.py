@@ -227,6 +227,7 @@ def _pool(rows: Rows, pool: pd.DataFrame, controls: int, protocol: Protocol) -> 
         # Where sites differ less than their errors would have them, Knapp and Hartung's interval is the narrower for it.
         found += _mean(ADHOC, cautious, context)
         found += both_scales("prediction", KNAPP_HARTUNG, pooled.mean, pooled.prediction, **context)
+        found += both_scales("prediction", ADHOC, cautious.mean, cautious.prediction, **context)
         spread = tuple(np.sqrt(pooled.tau_squared_interval).tolist())
         found.append(single_scale("tau", REML, LOG_RATE, pooled.tau, spread, **context))
         found.append(single_scale("i_squared", REML, RATIO, pooled.i_squared, pooled.i_squared_interval, **context))

@@ -172,16 +172,19 @@ def curve_summary(results: Results, outcome: str) -> str:
 
 def plain_curve_sentence(results: Results, outcome: str) -> str:
     """For the summary: what other choices would have given within the first method; the curve has no other design."""
-    labels, parts = results.protocol.cohort_labels, []
+    labels, level, parts = results.protocol.cohort_labels, results.protocol.study.level, []
     for model in results.protocol.model_ids:
         found = curve(results, outcome, model)
         if len(found):
-            clear = share_text((found.p_value < results.protocol.study.level).mean())
+            clear = share_text((found.p_value < level).mean())
             ends = f"{signed(found.percent.min())} to {signed(found.percent.max())}"
-            parts.append(f"{ends} for {labels[model]} ({clear} of them stand out from chance)")
+            parts.append(f"{ends} for {labels[model]} ({clear} with p under {level:.0%})")
     if not parts:
         return "What other choices of data and model would have given could not be worked out."
-    return f"Within the first method, other choices of data and model would have given {listed(parts)}."
+    return (
+        f"Within the first method, on which our verdict rests, other choices of data and model would have given {listed(parts)}; by chance alone about "
+        f"{level:.0%} would."
+    )
 
 
 def not_in_curve(results: Results, outcome: str) -> str:

@@ -47,7 +47,7 @@ def shifts_sentence(results: Results, outcome: str) -> str:
     ]
     return (
         f"{counted(len(rows)).capitalize()} units of {in_sentence(results.protocol.outcome(outcome).label)} change their level by more than "
-        f"{results.protocol.quality.lasting_shift:.0%} for good, {counted(up)} upwards and {counted(len(rows) - up)} downwards; most {listed(names)}. They are never masked, "
+        f"a factor of {1 + results.protocol.quality.lasting_shift:g} and keep it to the end of the data, {counted(up)} upwards and {counted(len(rows) - up)} downwards; most {listed(names)}. They are never masked, "
         "since a change that stays may be the effect."
     )
 
@@ -70,8 +70,8 @@ def whole_sentence(results: Results, outcome: str) -> str:
     if rows.empty:
         return "England's published totals are not in this data set."
     return (
-        f"Summed over the units, {in_sentence(results.protocol.outcome(outcome).label)} make up England's published total but for {rows.outside.min():.1%} to "
-        f"{rows.outside.max():.1%}, year by year: what NHS England commissions directly, which has no population of its own."
+        f"Summed over the units, {in_sentence(results.protocol.outcome(outcome).label)} fall short of England's published total by {rows.outside.min():.1%} to "
+        f"{rows.outside.max():.1%}, year by year. The rest is what NHS England commissions directly, which has no population of its own."
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
+from analysis.models.estimates import fall_of_equal_size
 from analysis.narrative.certainty import METHODS
 from analysis.narrative.wording import listed
 from analysis.results import HEADLINE_INFERENCE, Results
@@ -87,6 +90,17 @@ def limits_sentences(results: Results) -> list[str]:
     return found
 
 
+def simulated_power(results: Results, outcome: str, cohort: str) -> list[tuple[float, float]]:
+    """(true effect in percent, share of panels in which the primary method finds it), smallest first, in the base case; nothing where it was
+    not simulated: the panels are of the primary outcome, from the published data by commissioner."""
+    primary = {each.id for each in results.protocol.primary_outcomes}
+    if results.simulation is None or results.dataset != "mar" or outcome not in primary:
+        return []
+    rows = an_effect(results, HEADLINE_INFERENCE, BASE)
+    rows = rows[rows.cohort == cohort].sort_values("true_effect_percent", key=abs)
+    return list(zip(rows.true_effect_percent, rows.size_or_power, strict=True))
+
+
 def power_sentence(results: Results) -> str:
     """How often the primary method finds the middle one of the base case's true effects."""
     if results.simulation is None or not len(found := an_effect(results, HEADLINE_INFERENCE, BASE)):
@@ -99,6 +113,23 @@ def power_sentence(results: Results) -> str:
         for cohort, share in zip(rows.cohort, rows.size_or_power, strict=True)
     ]
     return f"A true {'fall' if effect < 0 else 'rise'} of {abs(effect):g}% would be found in {listed(parts)}."
+
+
+def width_sentence(results: Results, outcome: str) -> str:
+    """What the width of the interval says could be found, in the data and on average in such panels; nothing where none were simulated."""
+    parts = []
+    for model in results.protocol.model_ids:
+        if simulated_power(results, outcome, model):
+            rows = no_effect(results, HEADLINE_INFERENCE, BASE)
+            usual = fall_of_equal_size(100 * math.expm1(float(rows.mean_mde[rows.cohort == model].iloc[0])))
+            ours, _ = results.detectable(outcome, model)
+            parts.append(f"{ours:.1f}% for {case_sites(results, model)} (in simulated panels {usual:.1f}% on average)")
+    if not parts:
+        return ""
+    return (
+        f"By the width of its own interval the smallest fall that is found {results.protocol.inference.power:.0%} of the time would be {listed(parts)}: "
+        "with so few sites the width is itself a matter of chance, so that the summary quotes the simulations."
+    )
 
 
 def case_name(scenario: str) -> str:

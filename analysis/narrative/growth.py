@@ -37,13 +37,12 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Whether the growth of each model differs from the rest's by more than chance allows."""
     labels = results.protocol.cohort_labels
     gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
-    parts = [(gap.value, f"in {labels[m]} sites ({span(gap)})") for m, gap in gaps.items()]
+    parts = [f"{signed(gap.value)} in {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     ending = "These differences cannot be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
-    name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"Relative to the rest of England, {name} per head {changes(parts)}. {ending}"
+    return f"Measured against growth in the rest of England, ours is {listed(parts)}. {ending}"
 
 
 def gaps_sentence(results: Results, outcome: str) -> str:
@@ -59,7 +58,7 @@ def gaps_sentence(results: Results, outcome: str) -> str:
     ending = (
         f"{headed(counted(clear))} of the {total} intervals leave out zero."
         if clear
-        else "Every interval includes zero."
+        else "Every interval of these differences includes zero."
     )
     return f"Against the rest of England, the difference in growth runs {'; '.join(parts)}. {ending}"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.its_terms import CONTROLLED, KENWARD_ROGER, LEVEL, SINGLE, SLOPE
-from analysis.narrative.series import late_term
+from analysis.narrative.series import change, late_term
 from analysis.narrative.wording import headed, in_sentence, listed, signed, span
-from analysis.protocol import ENGLAND_COHORT
+from analysis.protocol import ENGLAND_COHORT, REST
 from analysis.results import Estimate, Results
 
 
@@ -24,7 +24,7 @@ def national_sentence(results: Results) -> str:
             parts.append(
                 f"England's {name} stand {signed(first[1].value)} from their own earlier path in month {month} ({span(first[1])}), with the trend learnt from {_since(first[0])}"
                 + (f", and {listed(more)}" if more else "")
-                + ". A single series cannot tell the programme from what happened everywhere, and what it finds depends on where it begins."
+                + f".{_made_whole(results, check.outcome)} A single series cannot tell the programme from what happened everywhere, and what it finds depends on where it begins."
             )
         level, slope, late = (
             results.find(CONTROLLED, check.outcome, ENGLAND_COHORT, term, KENWARD_ROGER)
@@ -46,6 +46,20 @@ def national_sentence(results: Results) -> str:
             f"({span(level)}) and a change of slope of {signed(slope.value, 2)} a month ({span(slope, 2)}). {ending}"
         )
     return " ".join(parts)
+
+
+def _made_whole(results: Results, outcome: str) -> str:
+    """What was put back into England's totals, and what the rest of England shows by itself, masked."""
+    rows = results.national[results.national.outcome == outcome]
+    most = (rows.missing / (rows.value + rows.missing)).max()
+    text = (
+        f" What the data-quality rule takes for missing is put back, up to {most:.1%} of a month." if most > 0 else ""
+    )
+    rest = change(results, outcome, REST, late_term(results), SINGLE)
+    if rest is None:
+        return text
+    start = _since(f"{results.protocol.study.start:%Y-%m}")
+    return f"{text} The {results.protocol.cohort_labels[REST]}, per head and with masked months filled, stands {signed(rest.value)} ({span(rest)}) from {start}."
 
 
 def national_departures(results: Results, outcome: str) -> dict[str, Estimate]:

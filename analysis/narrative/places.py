@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.models.sites import ADHOC, DESIGN, KNAPP_HARTUNG, REML, SMALLER, WHOLE
-from analysis.narrative.wording import counted, headed, interval, listed, p_text, signed, span
+from analysis.models.sites import ADHOC, DESIGN, KNAPP_HARTUNG, LEFT_OUT, REML, SMALLER, WHOLE
+from analysis.narrative.wording import counted, headed, in_sentence, interval, listed, p_text, signed, span
 from analysis.results import PRIMARY, Estimate, Results
+from analysis.tabular import read_table
 
 
 @dataclass(frozen=True)
 class Pool:
     """Random effects over the sites covered as a whole: effects in percent, ``tau`` in log points, I² as a share.
 
-    ``cautious``: the mean with an error that may not fall below the classical one.
+    ``cautious``: the mean with an error that may not fall below the classical one, from which ``prediction`` follows.
     """
 
     sites: int
@@ -38,8 +39,8 @@ def sites(results: Results, outcome: str) -> pd.DataFrame:
 
 def pool(results: Results, outcome: str, cohort: str) -> Pool | None:
     """The pooled effect of a model's sites, or of all; None where it could not be made."""
-    mean, prediction = (results.find(DESIGN, outcome, cohort, term, KNAPP_HARTUNG) for term in ("mean", "prediction"))
-    cautious = results.find(DESIGN, outcome, cohort, "mean", ADHOC)
+    mean = results.find(DESIGN, outcome, cohort, "mean", KNAPP_HARTUNG)
+    cautious, prediction = (results.find(DESIGN, outcome, cohort, term, ADHOC) for term in ("mean", "prediction"))
     if mean is None or prediction is None or cautious is None or math.isnan(mean.low):
         return None
 
@@ -58,13 +59,19 @@ def pool_sentence(results: Results, outcome: str, cohort: str) -> str:
     found = pool(results, outcome, cohort)
     if found is None:
         return f"{label}: too few sites covered as a whole have an estimate to pool them."
-    wider = ""
+    narrower = ""
     if found.cautious.low < found.mean.low and found.cautious.high > found.mean.high:
-        wider = f", or {span(found.cautious)} with an error that may not fall below the classical one"
+        narrower = f"; {span(found.mean)} by Knapp and Hartung's error alone, which here falls below the classical one"
+    more = f"One more such site would be expected within {span(found.prediction)}."
+    if found.tau == 0:
+        more = (
+            f"For one more such site that gives {span(found.prediction)}, no more than the mean's own interval: it is the least that it could be, since "
+            "no spread between sites is found where there are so few."
+        )
     differ = "by more than chance explains" if found.heterogeneity_p < 1 - level else "no more than chance explains"
     return (
-        f"{label}: the mean over {counted(found.sites)} sites is {signed(found.mean.value)} ({interval(found.mean, level)}, {p_text(found.mean.p_value)}{wider}); "
-        f"one more such site would be expected within {span(found.prediction)}. The sites differ {differ} "
+        f"{label}: the mean over {counted(found.sites)} sites is {signed(found.mean.value)} ({interval(found.cautious, level)}, {p_text(found.cautious.p_value)}{narrower}). "
+        f"{more} The sites differ {differ} "
         f"({p_text(found.heterogeneity_p)}; I² {found.i_squared:.0%})."
     )
 
@@ -76,7 +83,7 @@ def single_sites_sentence(results: Results, outcome: str) -> str:
         return "No site could be estimated by itself on this data set."
     made = table[table.estimate.notna()]
     clear = made[(made.ci_low > 0) | (made.ci_high < 0)]
-    text = f"Of the {len(table)} sites, {'all' if len(made) == len(table) else len(made)} have an estimate of their own"
+    text = f"Of the {len(table)} sites, {'all' if len(made) == len(table) else len(made)} have a difference-in-differences of their own"
     if clear.empty:
         text += "; every interval includes zero."
     else:
@@ -116,10 +123,35 @@ def part_sentence(results: Results, outcome: str) -> str:
             f"{_sites_are(len(part))} covered in part: an estimate there is of all people, is diluted, and stays out of the pool."
         )
     if len(small):
-        said.append(f"{_sites_are(len(small))} smaller than every placebo site: an interval there may be too narrow.")
+        said.append(
+            f"{_sites_are(len(small))} smaller than every placebo site ({listed(list(small.site))}): an interval there may be too narrow."
+        )
+    said.append(left_out_sentence(results, outcome))
     if len(lost):
         said.append(f"Without an estimate: {listed([f'{row.site} ({row.reason})' for row in lost.itertuples()])}.")
-    return " ".join(said)
+    return " ".join(filter(None, said))
+
+
+def left_out(results: Results, outcome: str, site: str) -> list[str]:
+    """The commissioners of a site that its own estimate does not use."""
+    table = read_table(results.work.cohorts, ["vanguard", "ccg_code", "ccg_name"])
+    names = table.ccg_name[table.vanguard == site]
+    row = sites(results, outcome).set_index("site").loc[site]
+    used = str(row.unit_names).casefold()
+    lost = [name for name in names if name.casefold() not in used] if LEFT_OUT in str(row["flags"]) else []
+    return [name.removeprefix("NHS ").removesuffix(" CCG").title() for name in lost]
+
+
+def left_out_sentence(results: Results, outcome: str) -> str:
+    """Of which sites a commissioner is left out; nothing where none is."""
+    table = sites(results, outcome)
+    found = {site: left_out(results, outcome, site) for site in table.site}
+    parts = [f"{site} without {listed(names)}" for site, names in found.items() if names]
+    return (
+        f"Where only a part of its commissioners could be used a site's numbers are of these: {listed(parts)}."
+        if parts
+        else ""
+    )
 
 
 def masked_sentence(results: Results, outcome: str) -> str:
@@ -135,14 +167,17 @@ def masked_sentence(results: Results, outcome: str) -> str:
         names = "; ".join(f"{row.site}, {counted(row.masked_months)} months" for row in masked.itertuples())
         of = f"{counted(len(theirs))} {results.protocol.cohort_labels[model]} sites"
         parts.append(f"{counted(len(masked))} of {of} ({names})" if len(masked) else f"none of {of}")
-    return f"Of the sites covered as a whole, masking touches {listed(parts)}; the other masked months are of places they are compared with, or covered in part."
+    name = in_sentence(results.protocol.outcome(outcome).label)
+    return f"Of the sites covered as a whole, masking of {name} touches {listed(parts)}; the other masked months are of places they are compared with, or covered in part."
 
 
 def sites_summary(results: Results, outcome: str) -> str:
     """The pooled means of the models in one sentence."""
     labels = results.protocol.cohort_labels
     found = {model: pool(results, outcome, model) for model in results.protocol.model_ids}
-    parts = [f"{signed(p.mean.value)} ({span(p.mean)}) over {p.sites} {labels[m]} sites" for m, p in found.items() if p]
+    parts = [
+        f"{signed(p.mean.value)} ({span(p.cautious)}) over {p.sites} {labels[m]} sites" for m, p in found.items() if p
+    ]
     if not parts:
         return "The sites could not be pooled on this data set."
     return f"Estimated one by one and pooled by random effects, the mean effect is {listed(parts)}. {single_sites_sentence(results, outcome)}"

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from analysis.narrative.places import left_out_sentence
 from analysis.narrative.wording import counted, headed, listed_apart, signed, span
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 from analysis.tabular import read_table
@@ -104,7 +105,7 @@ def differences_sentence(results: Results, outcome: str) -> str:
         ours = Estimate(row.ours, row.low, row.high, math.nan)
         ends = "" if math.isnan(row.low) else f", {span(ours)}"
         parts.append(f"{row.cohort}, {row.window}: {signed(row.published)} published, {signed(row.ours)}{ends} here")
-    return f"{headed('; '.join(parts))}."
+    return f"{headed('; '.join(parts))}. {left_out_sentence(results, outcome)}".strip()
 
 
 def reasons_sentence(results: Results, outcome: str) -> str:

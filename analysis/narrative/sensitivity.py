@@ -137,7 +137,7 @@ def secondary_sentence(results: Results) -> str:
             effect, label = results.effect(outcome.id, model), results.protocol.cohort_labels[model]
             fall, _ = results.detectable(outcome.id, model)
             found.append(
-                f"{signed(effect.value)} ({span(effect)}) for {label}, where a fall under {fall:.0f}% is too small to be found"
+                f"{signed(effect.value)} ({span(effect)}) for {label}, where by the width of the interval a drop of under {fall:.0f}% is too small to be found"
             )
             clear += [label] if effect.excludes_zero else []
         ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."

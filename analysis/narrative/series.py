@@ -99,12 +99,13 @@ def second_method_sentence(results: Results, outcome: str) -> str:
     clear = {model: late for model, late in found.items() if late is not None and late.excludes_zero}
     if not clear:
         month = results.protocol.its.effect_month
+        date = results.protocol.study.programme_start + pd.DateOffset(months=month - 1)
         said = [
             f"{signed(late.value)} for {labels[model]} ({span(late)})"
             for model, late in found.items()
             if late is not None
         ]
-        return f"{beginning} finds no clear difference either: by month {month}, {listed(said)}."
+        return f"{beginning} finds no clear difference either: by {date:%B %Y}, {listed(said)}."
     parts, first = [], []
     for model, late in clear.items():
         parts.append(f"{labels[model]} sites {above_or_below(late.value)} it by the last month ({span(late)})")
@@ -293,7 +294,8 @@ def its_choices_sentence(results: Results, outcome: str) -> str:
         values = {name: late.value for name, late in found.items()}
         least, most = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
         parts.append(f"from {signed(values[least])} (“{least}”) to {signed(values[most])} (“{most}”) for {label}")
-        clear += [f"{label} under “{name}”" for name, late in found.items() if late.excludes_zero]
+        beyond = [f"“{name}”" for name, late in found.items() if late.excludes_zero]
+        clear += [f"{label} under {listed(beyond)}"] if beyond else []
         short += [
             name for name in its_variants(results, outcome, model, MEAN) if name not in found and name not in short
         ]

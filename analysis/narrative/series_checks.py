@@ -203,7 +203,12 @@ def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
         said = [counted(number) if number else "none" for number in numbers]
         parts.append(f"{name} the level changed at {said[0]} and the slope at {said[1]}")
     starts = found.start.nunique()
-    return f"{label}: of {counted(starts)} starts in the months before, {'; '.join(parts)}. {bends_sentence(results, outcome, cohort)}".strip()
+    ending = (
+        " Its path was no straight line before the programme either."
+        if bends_sentence(results, outcome, cohort)
+        else ""
+    )
+    return f"{label}: of {counted(starts)} starts in the months before, {'; '.join(parts)}.{ending}"
 
 
 def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
@@ -213,8 +218,20 @@ def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
     share = float((beside.p_value < results.protocol.study.level).mean()) if len(beside) else 0.0
     if share <= PLACEBO_SHARE:
         return ""
-    label = headed(results.protocol.cohort_labels[cohort])
-    return f"The path of {label} was no straight line before the programme either."
+    label, level = headed(results.protocol.cohort_labels[cohort]), results.protocol.study.level
+    number = {term: int((beside.p_value[beside.kind == term] < level).sum()) for term in TERMS}
+    return (
+        f"The path of {label} was no straight line before the programme either: of {counted(beside.start.nunique())} starts at which nothing began, the level "
+        f"changes at {counted(number[LEVEL]) if number[LEVEL] else 'none'} and the slope at {counted(number[SLOPE]) if number[SLOPE] else 'none'}, beside other places."
+    )
+
+
+def bends_summary(results: Results, outcome: str) -> str:
+    """For the summary: what the second method leans on, and whether that held before the programme."""
+    years, models = results.protocol.years_before, results.protocol.model_ids
+    bent = [results.protocol.cohort_labels[model] for model in models if bends_sentence(results, outcome, model)]
+    text = f"It leans on a trend of {counted(years)} years"
+    return f"{text}, and the path of {listed(bent)} was no straight line in these either." if bent else f"{text}."
 
 
 def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:

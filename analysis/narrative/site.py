@@ -11,7 +11,7 @@ from analysis.errors import DataError
 from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS
 from analysis.models.sites import DILUTED, LEFT_OUT, MASKED, SHIFTED, SMALLER
-from analysis.narrative.places import sites
+from analysis.narrative.places import left_out, sites
 from analysis.narrative.series import known_breaks, late_term
 from analysis.narrative.wording import (
     above_or_below,
@@ -78,7 +78,7 @@ def finding_sentence(results: Results, outcome: str, site: str) -> str:
     if results.find("power", outcome, site, "mde", PLACEBO) is not None:
         fall, rise = results.detectable(outcome, site, inference=PLACEBO)
         could = (
-            f" A true fall of {fall:.1f}%, or rise of {rise:.1f}%, would have been found "
+            f" By the width of this interval, a true fall of {fall:.1f}%, or rise of {rise:.1f}%, would have been found "
             f"{protocol.inference.power:.0%} of the time."
         )
     return (
@@ -98,7 +98,10 @@ def others_sentence(results: Results, outcome: str, site: str) -> str:
     if late is not None:
         parts.append(f"the interrupted time series {signed(late.value)} in month {month} ({span(late)})")
     if not math.isnan(row.shrunken):
-        parts.append(f"drawn towards the mean of its model's sites the estimate is {signed(row.shrunken)}")
+        theirs = sites(results, outcome)
+        alike = theirs.shrunken[theirs.model == row.model].round(6).nunique() == 1
+        why = ", the mean itself, as every such site's is: they show no spread beyond chance" if alike else ""
+        parts.append(f"drawn towards the mean of its model's sites the estimate is {signed(row.shrunken)}{why}")
     return f"{headed('; '.join(parts))}." if parts else "No other design could be used there."
 
 
@@ -132,9 +135,9 @@ def cautions(results: Results, outcome: str, site: str) -> list[str]:
     flags = set(row["flags"].split(";")) - {""}
     said = {
         DILUTED: "Only a part of its commissioners' people is covered: what happened to the others is in every number here.",
-        MASKED: f"{headed(counted(int(row.masked_months)))} of its months are masked, since a return was missing or counted twice.",
-        SHIFTED: "Its level changed for good at some time, which may or may not be the programme.",
-        LEFT_OUT: "One of its commissioners could not be used.",
+        MASKED: f"{headed(counted(int(row.masked_months)))} of its months are masked, since they depart from those around them as if a return were missing or counted twice.",
+        SHIFTED: "Its level changed at some time and stayed so to the end of the data, which may or may not be the programme.",
+        LEFT_OUT: f"Not used, for want of knowing what part is covered, or of counts: {listed(left_out(results, outcome, site) or ['one of its commissioners'])}.",
         SMALLER: "It is smaller than any place that it could be compared with, so that its interval may be too narrow.",
     }
     found = [text for flag, text in said.items() if flag in flags]

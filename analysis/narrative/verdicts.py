@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.trends import breakdown_text
 from analysis.narrative.wording import (
     above_or_below,
@@ -19,6 +20,7 @@ from analysis.narrative.wording import (
     share_text,
     signed,
 )
+from analysis.protocol import REST
 from analysis.results import Results
 from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Verdict
 
@@ -29,6 +31,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
     "unconfirmed": "A difference shows, but not every check that the protocol asks for has been made",
     "inconclusive": "Inconclusive",
 }
+QUOTED = 2  # simulated effects that a sentence names, the largest
 CHECKS = {
     "breakdown": "sensitivity to parallel trends",
     "same_sign": "the specification curve",
@@ -107,12 +110,18 @@ def _supported(results: Results, found: pd.Series) -> str:
 
 
 def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """The smallest true change that would mostly have been found."""
+    """How often a true change is found: by simulation where that was made, else the smallest one by the width of the interval."""
+    simulated = simulated_power(results, outcome, cohort)[-QUOTED:]
+    if simulated:
+        (size, share), *others = ((f"{abs(effect):g}%", f"{share:.0%}") for effect, share in simulated)
+        way = "fall" if simulated[0][0] < 0 else "rise"
+        more = "".join(f", one of {size} in {share}" for size, share in others)
+        return f"In simulations with these sites a true {way} of {size} is found in {share} of cases{more}."
     fall, rise = results.detectable(outcome, cohort)
     if math.isinf(rise):
         return "No change of any size could have been found with confidence."
     missed = round(1 / (1 - results.protocol.inference.power))
-    return f"A true fall of {fall:.1f}%, or rise of {rise:.1f}%, would be missed one time in {counted(missed)}."
+    return f"By the width of this interval, a true fall of {fall:.1f}%, or rise of {rise:.1f}%, would be missed one time in {counted(missed)}."
 
 
 def rule_sentence(results: Results) -> str:
@@ -138,6 +147,17 @@ def headline(results: Results) -> list[str]:
             f"against the rest of England ({interval(effect, results.protocol.study.conf_level)})."
         )
     return lines
+
+
+def compared_sentence(results: Results) -> str:
+    """For the summary: how many sites of each model are compared with what, over which years."""
+    protocol, panel = results.protocol, results.panel
+    whole = panel[panel.covered_share == 1].drop_duplicates("site")
+    parts = [f"{counted(int((whole.model == m).sum()))} {protocol.cohort_labels[m]}" for m in protocol.model_ids]
+    return (
+        f"It compares the {listed(parts)} sites whose whole area took part with the {protocol.cohort_labels[REST]}, {counted(protocol.years_before)} years before "
+        f"the start in {protocol.study.programme_start:%B %Y} with {counted(len(protocol.programme_years))} after it."
+    )
 
 
 def summary_answer(results: Results) -> str:

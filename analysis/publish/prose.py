@@ -5,7 +5,9 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis.cleaning.panel import ANALYSED
+from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.growth import published_growth
+from analysis.narrative.verdicts import QUOTED
 from analysis.narrative.wording import counted, headed, listed, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
@@ -19,7 +21,7 @@ def dataset_callout(results: Results) -> Markdown:
     return Markdown(
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
         f"{_reason(results)} The figures are real, summed to the {_site_count(results)} sites and to STP areas for the rest of "
-        "England. With fewer and larger units than the full data's CCGs, the intervals belong to another design.\n:::"
+        "England: fewer and larger units than CCGs, with intervals of their own.\n:::"
     )
 
 
@@ -59,13 +61,13 @@ def units(results: Results) -> str:
     cohorts = [f"{(whole.model == m).sum()} {labels[m]}" for m in results.protocol.model_ids]
     partly = ((rows.model != NO_MODEL) & (rows.covered_share != 1)).sum()
     kind = (
-        "CCGs, on the boundaries of April 2017"
+        "CCGs on the boundaries of April 2017"
         if results.dataset == "mar"
         else "areas: vanguard sites, and STP areas for the rest"
     )
     kind = kind.replace("April 2017", f"{results.protocol.study.boundaries:%B %Y}")
     return (
-        f"The units are {len(rows)} {kind}: {listed(cohorts)} units covered as a whole, {partly} covered in part, and "
+        f"The {len(rows)} units are {kind}: {listed(cohorts)} units covered as a whole, {partly} covered in part, and "
         f"{(rows.model == NO_MODEL).sum()} of neither model. Merged CCGs are summed back through time; two that exchanged practices are "
         "one pooled unit. The direct commissioning of NHS England has no population of its own and is left out."
     )
@@ -93,9 +95,19 @@ def published_versions(results: Results, rule_id: str) -> str:
 
 
 def detectable(results: Results, outcome: str) -> str:
+    """How small a change these sites and years could have shown."""
     labels, models = results.protocol.cohort_labels, results.protocol.model_ids
+    simulated = {model: dict(simulated_power(results, outcome, model)) for model in models}
+    if all(simulated.values()):
+        said = []
+        for effect in list(simulated[models[0]])[-QUOTED:]:
+            found = [f"{simulated[model][effect]:.0%} for {labels[model]}" for model in models]
+            said.append(f"a true change of {plain(effect)} is found in {listed(found)}")
+        return f"In simulations with these sites and years, {', and '.join(said)}."
     parts = [f"{results.detectable(outcome, model)[0]:.1f}% for {labels[model]}" for model in models]
-    return f"With these sites and these years, falls under about {listed(parts)} are too small to be found with confidence."
+    return (
+        f"By the width of the intervals, falls under about {listed(parts)} are too small to be found with confidence."
+    )
 
 
 def inference(results: Results) -> str:
@@ -158,7 +170,8 @@ def deviations(results: Results) -> str:
 def statement(results: Results) -> str:
     return (
         "This is not an official statistic and is not endorsed by the NHS. It holds public sector information licensed under "
-        "the Open Government Licence v3.0. Every estimate is computed from the listed files by this edition's code; other people's "
+        "the Open Government Licence v3.0. Every estimate is computed from the listed files by this edition's code; simulated error rates were made by the "
+        "commits named beside them; other people's "
         "figures come from the tables `published_results.csv` and `programme_facts.csv` in `data_raw/`, with their sources."
     )
 

@@ -34,7 +34,7 @@ def certainty_table(results: Results, outcome: str) -> Table:
         numeric=tuple(cells.columns[1:]),
         caption=f"The same estimates, judged by each method: {protocol.study.conf_level:.0%} intervals over the programme",
         data=_numbers(data),
-        note="The verdict uses randomisation; Poisson model of counts throughout.",
+        note=f"The verdict uses randomisation; Poisson model of counts throughout. Detectable fall: found {protocol.inference.power:.0%} of the time, by the width of the interval.",
     )
 
 
@@ -64,7 +64,7 @@ def methods_table(results: Results, outcome: str, cohort: str) -> Table:
         caption=f"{headed(protocol.cohort_labels[cohort])}: every method, for the whole programme and each year",
         data=_numbers(data),
         note=f"Effect with {protocol.study.conf_level:.0%} interval. Counts: Poisson model; log rates: least squares. Detectable fall: the true fall "
-        f"found {protocol.inference.power:.0%} of the time.",
+        f"found {protocol.inference.power:.0%} of the time, by the width of the interval.",
     )
 
 
@@ -130,7 +130,7 @@ def evaluability_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[1:]),
         caption="What an evaluation of these years could have seen",
         data=pd.DataFrame(data, columns=["evaluated", "people", "fall_percent", "rise_percent", "lower_bound"]),
-        note=f"The true change found {protocol.inference.power:.0%} of the time. “At least”: smaller than any unit of the data, so that only its own "
+        note=f"The true change found {protocol.inference.power:.0%} of the time, by the width of the interval. “At least”: smaller than any unit of the data, so that only its own "
         "chance variation is added to that of the smallest units.",
     )
 

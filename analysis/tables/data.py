@@ -45,7 +45,7 @@ def sites_table(results: Results) -> Table:
         numeric=("Population, thousands",),
         caption="Vanguard sites of the two models, their commissioners and the share of those commissioners' people covered",
         data=data,
-        note="Only sites covered as a whole are in the treated group; the others are in neither group. Population: ONS mid-2015.",
+        note="Only sites covered as a whole are in the treated group; the others are in neither group. Where the covered share of some of a site's CCGs is not known, its own estimate uses the others. Population: ONS mid-2015.",
     )
 
 
@@ -90,7 +90,11 @@ def ledger_table(results: Results, outcome: str) -> Table:
         unit=("unit", "first"), unit_name=("unit_name", "first"), first=("month", "min"), last=("month", "max"),
         months=("month", "size"), ratio=("ratio", "mean"), rule=("rule", "first"), note=("note", "first"),
     )  # fmt: skip
-    words = {"missing_return": "missing return", "double_count": "too high, as if counted twice", "pending": "pending"}
+    words = {
+        "missing_return": "too low, as where a return is missing",
+        "double_count": "too high",
+        "pending": "pending",
+    }
     cells = pd.DataFrame(
         {
             "CCG": runs.unit_name.str.removeprefix("NHS ").str.removesuffix(" CCG") + " (" + runs.unit + ")",

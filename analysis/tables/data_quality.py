@@ -47,7 +47,7 @@ def shifts_table(results: Results, outcome: str) -> Table:
         numeric=("Change, %",),
         caption=f"{results.protocol.outcome(outcome).label}: units whose level changes and stays",
         data=rows,
-        note="A sensitivity leaves these units out.",
+        note="From: the month whose levels before and after differ most, which can lie some weeks from what caused the change. A sensitivity leaves these units out.",
     )
 
 

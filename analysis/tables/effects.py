@@ -14,7 +14,7 @@ def growth_table(results: Results, outcome: str) -> Table:
     """Growth per head on each baseline, cohort by cohort, and each model's difference from the rest."""
     labels, models = results.protocol.cohort_labels, results.protocol.model_ids
     columns = {f"{headed(labels[c])}, %": (c, "growth") for c in [*models, REST]}
-    columns |= {f"{labels[m]} less the rest, %": (m, "growth_gap") for m in models}
+    columns |= {f"{labels[m]} against the rest, %": (m, "growth_gap") for m in models}
     rows, data = [], []
     for rule in results.protocol.growth:
         cells = [headed(rule.label) + ("*" if rule.baseline_in_programme else "")]
@@ -29,7 +29,7 @@ def growth_table(results: Results, outcome: str) -> Table:
         numeric=tuple(columns),
         caption=f"Growth of non-elective admissions per head, with {results.protocol.study.conf_level:.0%} intervals",
         data=pd.DataFrame(data, columns=["compared", "cohort", "kind", "percent", "ci_low", "ci_high"]),
-        note="\\* The baseline holds months of the programme. Intervals by linearised ratio of sums, over sites or, for the rest of England, its units.",
+        note="\\* The baseline holds months of the programme. Against the rest: growth relative to it, a ratio. Intervals by linearised ratio of sums, over sites or, for the rest of England, its units.",
     )
 
 
@@ -61,7 +61,7 @@ def effects_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[2:]),
         caption=f"{protocol.outcome(outcome).label} per head: difference-in-differences",
         data=pd.DataFrame(data, columns=names),
-        note=f"Interval and p by randomisation over sites. Detectable fall: the true fall found {protocol.inference.power:.0%} of the time.",
+        note=f"Interval and p by randomisation over sites. Detectable fall: the true fall found {protocol.inference.power:.0%} of the time, by the width of the interval.",
     )
 
 

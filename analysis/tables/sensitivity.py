@@ -133,7 +133,7 @@ def group_time_table(results: Results, outcome: str) -> Table:
         numeric=tuple(cells.columns[1:]),
         caption="Group-time effects by year: log rates per head, each unit counting the same",
         data=data[columns],
-        note=f"{protocol.study.conf_level:.0%} intervals from influence functions, clustered by site. Units that lack a month are left out; the CSV "
+        note=f"{protocol.study.conf_level:.0%} intervals from influence functions, clustered by site: with so few sites such errors are mostly too small. Units that lack a month are left out; the CSV "
         "says how many.",
     )
 

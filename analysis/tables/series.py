@@ -10,9 +10,12 @@ from analysis.models.its_terms import (
     AGAINST_SYNTHETIC,
     CONTROLLED,
     CUMULATIVE,
+    HAC,
     JUDGED_BY,
     LEVEL,
     MEAN,
+    OLS,
+    PSEUDO_COHORTS,
     SINGLE,
     SLOPE,
 )
@@ -24,13 +27,15 @@ from analysis.narrative.series_checks import (
     diagnostics,
     site_departures,
 )
-from analysis.narrative.wording import headed
+from analysis.narrative.wording import headed, listed
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, bounds, number, p_number, unbroken, with_bounds
 
 SHORT = {CONTROLLED: "Controlled", SINGLE: "Single"}
 NAMES = KINDS | {AGAINST_SYNTHETIC: "against its synthetic control"}
+
+SAME_ESTIMATE = (OLS, HAC, PSEUDO_COHORTS)
 
 
 def its_table(results: Results, outcome: str, cohorts: Sequence[str] = (), kinds: Sequence[str] = ()) -> Table:
@@ -63,7 +68,7 @@ def its_table(results: Results, outcome: str, cohorts: Sequence[str] = (), kinds
             data, columns=["cohort", "series", "term", "inference", "estimate", "ci_low", "ci_high", "p_value"]
         ),
         note=f"{protocol.study.conf_level:.0%} intervals: by pseudo-cohorts where places are compared with others, by REML with Kenward and Roger's "
-        f"degrees of freedom for single groups. Season: {protocol.its.harmonics} harmonic pairs. Added over the programme, in hundreds; "
+        f"degrees of freedom for single groups. Season: {protocol.its.harmonics} harmonic pairs. Added over the programme, rounded to hundreds; "
         "negative: avoided.",
         widths=(13, 14, 18, 19, 19, 17),
     )
@@ -93,7 +98,8 @@ def methods_table(results: Results, outcome: str, cohort: str) -> Table:
         caption=f"{headed(protocol.cohort_labels[cohort])}: every method for an interrupted time series",
         data=found,
         note=f"{protocol.study.conf_level:.0%} intervals; p of the departure in month {month}, the others in the CSV. {_disagreements(found, terms)} "
-        "Least squares, Newey–West and pseudo-cohorts share one estimate, the two kinds of REML another; their errors differ.",
+        f"{headed(listed([SERIES_METHODS[method] for method in SAME_ESTIMATE if (found.method == method).any()]))} share one estimate, the two kinds of REML another; "
+        "their errors differ.",
         widths=(12, 21, 19, 21, 19, 8),
     )
 

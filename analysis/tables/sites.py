@@ -100,7 +100,7 @@ def pool_table(results: Results, outcome: str) -> Table:
         caption="The sites covered as a whole, pooled by random effects",
         data=pd.DataFrame(data, columns=columns),
         note=f"Restricted maximum likelihood; {protocol.study.conf_level:.0%} interval of the mean by Knapp and Hartung's method, and, cautious, with an error that may not fall "
-        "below the classical one. τ: standard deviation of the sites' own effects, log points × 100. p: of Cochran's Q, that all sites are alike.",
+        "below the classical one; one more site by that error. τ: standard deviation of the sites' own effects, log points × 100. p: of Cochran's Q, that all sites are alike.",
         widths=(17, 8, 17, 17, 17, 7, 8, 9),
     )
 

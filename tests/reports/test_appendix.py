@@ -14,7 +14,7 @@ from analysis.figures.certainty import evaluability_figure
 from analysis.figures.effects import variants_figure
 from analysis.figures.paths import event_study_figure
 from analysis.figures.sensitivity import leave_one_out_figure, placebo_places_figure, placebo_starts_figure
-from analysis.narrative import certainty, choices, error_rates, sensitivity
+from analysis.narrative import certainty, choices, error_rates, sensitivity, verdicts
 from analysis.narrative.wording import headed
 from analysis.protocol import Protocol
 from analysis.publish import prose
@@ -359,6 +359,21 @@ def test_a_coverage_far_from_its_level_is_named(kept, told, protocol):
 
 def test_the_power_printed_is_of_the_middle_effect(kept, told):
     assert "A true fall of 5% would be found in 40% for" in error_rates.power_sentence(told(kept))
+
+
+def test_the_verdict_quotes_the_simulated_power_of_its_cohort(kept, world, told, outcome, first, protocol):
+    """Where it was simulated, for the primary outcome on the published data; elsewhere by the width of the interval."""
+    results = told(kept)
+    said = "In simulations with these sites a true fall of 5% is found in 40% of cases, one of 8% in 80%."
+    assert verdicts.detectable_sentence(results, outcome, first) == said
+    assert "5.0% is found in 40% for" in prose.detectable(results, outcome)
+    assert "(in simulated panels 8.6% on average)" in error_rates.width_sentence(results, outcome)
+    more = tuple(row if row[3] != -8.0 else (*row[:4], 0.6, row[5]) for row in kept.simulated)
+    assert "one of 8% in 60%" in verdicts.detectable_sentence(told(replace(kept, simulated=more)), outcome, first)
+    for plain, about in ((results, "elective_admissions"), (told(world), outcome)):
+        assert "By the width of this interval" in verdicts.detectable_sentence(plain, about, first)
+    assert "By the width of the intervals" in prose.detectable(told(world), outcome)
+    assert error_rates.width_sentence(told(world), outcome) == ""
 
 
 def test_the_tables_of_the_simulation_hold_every_case(kept, told, protocol):

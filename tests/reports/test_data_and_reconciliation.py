@@ -126,7 +126,7 @@ def test_the_share_outside_the_units_is_englands_less_theirs(world, told, outcom
     results = told(world)
     rows = data_quality.whole_and_parts(results)
     assert rows.outside.to_numpy() == pytest.approx(1 - 1 / 1.02)
-    assert "but for 2.0% to 2.0%" in data_quality.whole_sentence(results, outcome)
+    assert "by 2.0% to 2.0%" in data_quality.whole_sentence(results, outcome)
     assert "2.0" in whole_table(results).markdown()
 
 

@@ -54,7 +54,7 @@ def test_every_outcome_and_cohort_has_its_own_sentence(each, cohort, world, told
     expected = f"{size} below what we would expect had they changed as elsewhere in England (95% interval {low} to {high}, p < 0.001)"
     assert expected in fall.replace(wording.NO_BREAK, " ")
     for text in (plain, fall, rise, wide):
-        assert "A true fall of" in text and "would be missed one time in five" in text
+        assert "a true fall of" in text and "would be missed one time in five" in text
         assert wording.in_sentence(PROTOCOL.outcome(each).label) in text
 
 
@@ -67,7 +67,7 @@ def test_every_site_has_its_own_sentence(place, world, told, outcome):
     size = f"{-100 * math.expm1(own(SITE_EFFECTS)[('site', place, 'att')].value):.1f}% below"
     assert size in texts[0] and size not in texts[1]
     for text in texts:
-        assert "95% interval" in text and "A true fall of" in text
+        assert "95% interval" in text and "a true fall of" in text
 
 
 def test_intervals_that_leave_out_zero_are_counted_beside_what_chance_gives(world, told):

@@ -263,7 +263,7 @@ def test_a_site_without_an_estimate_is_listed_with_its_reason(undrawn, world, to
     name = f"{SITES[1]} {first}"
     results = told(replace(world, lost={name: "no usable month"}))
     assert f"Without an estimate: {name} (no usable month)." in places.part_sentence(results, outcome)
-    assert "Of the 8 sites, 7 have an estimate" in places.single_sites_sentence(results, outcome)
+    assert "Of the 8 sites, 7 have a difference" in places.single_sites_sentence(results, outcome)
     cells = estimates_table(results, outcome, first).cells.set_index("Site")
     assert cells.loc[name, "Effect, %"] == "–" and "no estimate: no usable month" in cells.loc[name, "Notes"].lower()
     assert name not in set(forest_figure(results, outcome).data.site)

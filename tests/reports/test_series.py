@@ -301,7 +301,10 @@ def test_placebo_starts_that_find_something_are_counted_and_judged(world, told, 
     assert quiet.count("the level changed at none and the slope at none") == 2 and "no straight line" not in quiet
     loud = told(world.with_numbers({(PLACEBO_START, SLOPE_FROM, first): CLEAR for SLOPE_FROM in _starts(SLOPE)}))
     text = series_checks.placebo_starts_sentence(loud, outcome, first)
-    assert "the slope at three" in text and f"The path of {first} was no straight line before the programme" in text
+    assert "the slope at three" in text and "Its path was no straight line before the programme" in text
+    assert "the slope at three" in series_checks.bends_sentence(loud, outcome, first)
+    assert f"the path of {first} was no straight line" in series_checks.bends_summary(loud, outcome)
+    assert "straight" not in series_checks.bends_summary(told(world), outcome)
     assert series_checks.bends_sentence(loud, outcome, first) and not series_checks.bends_sentence(
         told(world), outcome, first
     )

@@ -291,7 +291,12 @@ def _rows(world: World) -> list[dict[str, Any]]:
         _trends(world, cohort, add, lone)
         for design in (SDID, SYNTHETIC_CONTROL):
             add(design, outcome, cohort, "primary", "att", PLACEBO)
-        for method, term in ((KNAPP_HARTUNG, "mean"), (ADHOC, "mean"), (KNAPP_HARTUNG, "prediction")):
+        for method, term in (
+            (KNAPP_HARTUNG, "mean"),
+            (ADHOC, "mean"),
+            (KNAPP_HARTUNG, "prediction"),
+            (ADHOC, "prediction"),
+        ):
             add("site", outcome, cohort, "primary", term, method)
         lone("site", cohort, "tau", REML, LOG_RATE, world.ratio("tau", cohort))
         lone("site", cohort, "i_squared", REML, RATIO, world.ratio("i_squared", cohort))
@@ -503,7 +508,7 @@ def _shifts(world: World) -> pd.DataFrame:
 def _national(world: World) -> pd.DataFrame:
     """England's totals of the primary outcome: 2% more than the units add up to."""
     sums = _panel(world).groupby(["outcome", "month"]).value_published.sum() * 1.02
-    return sums.rename("value").reset_index()
+    return sums.rename("value").reset_index().assign(missing=0.0)
 
 
 def _not_run(world: World) -> pd.DataFrame:
@@ -606,7 +611,7 @@ def _simulation(world: World) -> pd.DataFrame:
     names = ["scenario", "cohort", "method", "true_effect_percent", "size_or_power", "coverage"]
     table = pd.DataFrame(world.simulated, columns=names)
     return table.assign(
-        true_effect=np.log1p(table.true_effect_percent / 100), n_treated_sites=9, draws=1000, monte_carlo_se=0.007,
+        true_effect=np.log1p(table.true_effect_percent / 100), n_treated_sites=9, draws=1000, mean_mde=0.09, monte_carlo_se=0.007,
         seed=world.protocol.study.seed, commit="abcdef0123",
     )  # fmt: skip
 
@@ -614,7 +619,7 @@ def _simulation(world: World) -> pd.DataFrame:
 def directions(text: str) -> list[int]:
     """−1 or +1 for each word of direction and each signed number, in order; intervals that hold zero are left out."""
     text = re.sub(rf"{MINUS}\d[\d.,]*%? to \+?\d[\d.,]*%?", "", text)
-    text = re.sub(r"A true fall of [\d.]+%, or rise of [\d.]+%", "", text)
+    text = re.sub(r"[Aa] true fall of [\d.]+%(, or rise of [\d.]+%)?", "", text)
     below, above = (
         rf"{MINUS}\d|\b(?:below|lower|fell|fall|falls|reduction)\b",
         r"\+\d|\b(?:above|higher|rose|rise|rises|grew|increase)\b",

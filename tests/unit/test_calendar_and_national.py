@@ -23,6 +23,7 @@ from analysis.protocol import Protocol
 from analysis.sources.mar import MarFile
 
 ADMISSIONS, CHECK = "non_elective_admissions", "ae_emergency_admissions"
+NOTHING = pd.DataFrame({"outcome": [], "month": [], "published_value": [], "expected_value": [], "rule": []})
 
 
 def month_starts(first: str, last: str) -> pd.DatetimeIndex:
@@ -130,14 +131,15 @@ def ae_table(first: str, last: str) -> pd.DataFrame:
 
 def test_each_outcome_begins_where_it_is_comparable(protocol: Protocol) -> None:
     """Returns of before are left out: referrals begin a year later, delayed transfers are of another source."""
-    table = national_table(returns("2011-04-01", "2018-03-01", protocol), None, protocol)
+    table = national_table(returns("2011-04-01", "2018-03-01", protocol), None, NOTHING, protocol)
     first = table.groupby("outcome").month.min()
     assert {name: f"{month:%Y-%m}" for name, month in first.items()} == {
         "non_elective_admissions": "2012-04", "elective_admissions": "2012-04",
         "first_outpatients": "2012-04", "gp_referrals": "2013-04",
     }  # fmt: skip
     assert (table.groupby("outcome").month.max() == pd.Timestamp("2018-03-01")).all()
-    assert table.columns.tolist() == ["outcome", "month", "value"]
+    assert table.columns.tolist() == ["outcome", "month", "value", "missing"]
+    assert (table.missing == 0).all()
     assert first_national_month(protocol) == pd.Timestamp("2012-04-01")
     measures = sorted({outcome.measure for outcome in protocol.outcomes})
     for outcome in protocol.outcomes:
@@ -149,14 +151,14 @@ def test_each_outcome_begins_where_it_is_comparable(protocol: Protocol) -> None:
 def test_an_outcome_without_a_first_month_begins_with_the_study(protocol: Protocol) -> None:
     plain = [outcome.model_copy(update={"england_from": None}) for outcome in protocol.outcomes]
     changed = protocol.model_copy(update={"outcomes": plain})
-    table = national_table(returns("2012-04-01", "2018-03-01", protocol), None, changed)
+    table = national_table(returns("2012-04-01", "2018-03-01", protocol), None, NOTHING, changed)
     assert (table.groupby("outcome").month.min() == protocol.study.start).all()
     assert first_national_month(changed) == protocol.study.start
 
 
 def test_the_other_publication_is_cut_to_its_first_month_and_the_end_of_the_study(protocol: Protocol) -> None:
     table = national_table(
-        returns("2012-04-01", "2018-03-01", protocol), ae_table("2010-06-01", "2019-12-01"), protocol
+        returns("2012-04-01", "2018-03-01", protocol), ae_table("2010-06-01", "2019-12-01"), NOTHING, protocol
     )
     held = table[table.outcome == CHECK]
     assert held.month.tolist() == month_starts("2010-08-01", "2018-03-01").tolist()
@@ -165,14 +167,36 @@ def test_the_other_publication_is_cut_to_its_first_month_and_the_end_of_the_stud
 
 
 def test_without_the_other_publication_the_table_is_of_the_return_alone(protocol: Protocol) -> None:
-    table = national_table(returns("2013-04-01", "2018-03-01", protocol), None, protocol)
+    table = national_table(returns("2013-04-01", "2018-03-01", protocol), None, NOTHING, protocol)
     assert CHECK not in set(table.outcome) and table.outcome.nunique() == 4
-    assert len(national_table([], None, protocol)) == 0
+    assert len(national_table([], None, NOTHING, protocol)) == 0
+
+
+def test_what_the_ledger_masks_is_counted_as_missing_in_its_month_alone(protocol: Protocol) -> None:
+    """Two units short by 900 and one over by 100 in a month; a pending value is no gap."""
+    ledger = pd.DataFrame(
+        [
+            (ADMISSIONS, "2014-07-01", 100.0, 1000.0, "missing_return"), (ADMISSIONS, "2014-07-01", 600.0, 500.0, "double_count"),
+            (ADMISSIONS, "2018-03-01", 100.0, 700.0, "pending"),
+        ],
+        columns=["outcome", "month", "published_value", "expected_value", "rule"],
+    )  # fmt: skip
+    table = national_table(returns("2012-04-01", "2018-03-01", protocol), None, ledger, protocol)
+    short = table[table.missing != 0]
+    assert short[["outcome", "missing"]].to_numpy().tolist() == [[ADMISSIONS, 800]]
+    assert short.month.tolist() == [pd.Timestamp("2014-07-01")]
+
+
+def test_what_is_missing_is_put_back_before_england_is_modelled(protocol: Protocol) -> None:
+    whole = made_up([ADMISSIONS])
+    short = whole.assign(missing=0.1 * whole.value, value=0.9 * whole.value)
+    ours, theirs = (pd.DataFrame(national_series(table, "mar", protocol)[0]) for table in (whole, short))
+    np.testing.assert_allclose(ours.estimate, theirs.estimate, rtol=1e-5)
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path: Path, protocol: Protocol) -> None:
     table = national_table(
-        returns("2012-04-01", "2018-03-01", protocol), ae_table("2012-04-01", "2018-03-01"), protocol
+        returns("2012-04-01", "2018-03-01", protocol), ae_table("2012-04-01", "2018-03-01"), NOTHING, protocol
     )
     path = tmp_path / "national.csv"
     table.to_csv(path, index=False)
@@ -203,7 +227,7 @@ def made_up(
     parts = [
         pd.DataFrame(
             {
-                "outcome": name, "month": months,
+                "outcome": name, "month": months, "missing": 0.0,
                 "value": np.round(4e5 * months.days_in_month / 30 * np.exp(common + generator.normal(0, 0.01, len(months)))),
             }
         )

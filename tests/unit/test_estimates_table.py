@@ -97,7 +97,7 @@ def _evaluate(protocol: Protocol, tables: dict[str, pd.DataFrame], workers: int 
     ticks: list[int] = []
     none = pd.DataFrame(columns=["unit"]), pd.DataFrame(columns=["unit", "rank", "similar_unit"])
     england = cleaned.panel[cleaned.panel.geography == "england"]
-    national = england[["outcome", "month"]].assign(value=england.value_published)
+    national = england[["outcome", "month"]].assign(value=england.value_published, missing=0.0)
     results = evaluate(cleaned.panel, cleaned.shifts, *none, national, protocol, workers, lambda: ticks.append(1))
     assert len(ticks) == job_count(cleaned.panel, protocol)
     return results
