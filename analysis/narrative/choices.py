@@ -182,8 +182,8 @@ def plain_curve_sentence(results: Results, outcome: str) -> str:
     if not parts:
         return "What other choices of data and model would have given could not be worked out."
     return (
-        f"Within the first method, on which our verdict rests, other choices of data and model would have given {listed(parts)}; by chance alone about "
-        f"{level:.0%} would."
+        f"Within the first method, on which our verdict rests, other choices of data and model would have given {listed(parts)}; chance alone gives "
+        f"about {level:.0%}."
     )
 
 
