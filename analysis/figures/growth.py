@@ -52,7 +52,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + scale_color_manual(values=results.protocol.cohort_colours, guide=None)
         + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS])
         + scale_x_continuous(labels=with_minus)
-        + scale_y_discrete(limits=order, expand=(0, 0.75))
+        + scale_y_discrete(limits=order, expand=(0, 0.6))
         + labs(x="Growth per head, %", y="")
         + ROWS
     )
@@ -63,7 +63,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     return Figure(
-        svg=draw(plot, 1.8),
+        svg=draw(plot, 2.0),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
         caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}. Diamonds: emergency admissions, in "
         "NHS England's Next Steps of March 2017.",

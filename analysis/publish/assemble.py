@@ -45,13 +45,15 @@ def bibliography() -> Path:
 
 def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> str:
     """The document's body for one format, as Markdown that pandoc and ``crossrefs.lua`` understand."""
-    parts: list[str] = []
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            parts.append(_prose(cell.source, images))
-        elif cell.cell_type == "code":
-            parts += _code_cell(cell, form, settings, images)
+    parts = [part for cell in notebook.cells for part in cell_markdown(cell, form, settings, images)]
     return "\n\n".join(parts) + "\n"
+
+
+def cell_markdown(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> list[str]:
+    """What one cell adds to the body: blocks of Markdown, none for front matter."""
+    if cell.cell_type == "markdown":
+        return [_prose(cell.source, images)]
+    return list(_code_cell(cell, form, settings, images)) if cell.cell_type == "code" else []
 
 
 class ImageFolder:
@@ -141,10 +143,16 @@ def _picture(data: dict[str, str], options: dict[str, Any], images: ImageFolder,
         link = images.add(data["image/svg+xml"].encode(), ".svg")
     else:
         link = images.add(base64.b64decode(data["image/png"]), ".png")
-    alt, caption, identity = options.get("fig-alt", ""), "", ""
+    alt, caption, identity = _one_of(options.get("fig-alt"), number or 0), "", ""
     if number is not None:
-        alt = alt[number] if isinstance(alt, list) else alt
-        caption = (options.get("fig-subcap") or [""] * (number + 1))[number]
+        caption = _one_of(options.get("fig-subcap") or [], number)
         identity = f"#{options['label']}-{number + 1} " if caption and "label" in options else ""
-    quoted = str(alt).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").strip()
+    quoted = alt.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").strip()
     return f'![{caption}]({link}){{{identity}fig-alt="{quoted}"}}'
+
+
+def _one_of(value: str | list[str] | None, number: int) -> str:
+    """A cell's option for one of its pictures: the one of a list, empty where the list is too short, or the same for all."""
+    if isinstance(value, list):
+        value = value[number] if number < len(value) else ""
+    return str(value or "")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import tempfile
 from datetime import date
 from importlib.metadata import version
@@ -20,14 +18,13 @@ import pypandoc
 import typst
 from nbformat import NotebookNode
 
-from analysis.errors import MachineError
 from analysis.files import atomic_path
 from analysis.publish.assemble import PROJECT_FILE, Format, ImageFolder, document_settings, to_markdown
 from analysis.publish.notebook import ReportError
+from analysis.publish.pandoc import READER, pandoc
 
 HERE = Path(__file__).parent
 FILTERS: dict[Format, tuple[str, ...]] = {"html": ("html.lua",), "typst": ("math_alt.lua", "typst.lua")}
-FILTER_NOISE = re.compile(r"Error running filter \S+:\s*|\S*\.lua:\d+: |stack traceback:.*", re.DOTALL)
 PASSED_ON = ("title", "subtitle", "abstract", "lang", "keywords", "toc-depth", "dataset-name", "edition")
 
 
@@ -91,10 +88,9 @@ def _pandoc(
     described = stage / "metadata.json"
     described.write_text(json.dumps(_document_metadata(settings), ensure_ascii=False), "utf-8")
     template = HERE / ("template.html" if form == "html" else "template.typ")
-    command = [
-        pypandoc.get_pandoc_path(),
+    return pandoc(
         "document.md",
-        "--from=markdown",
+        f"--from={READER}",
         f"--to={form}",
         "--standalone",
         "--wrap=none",
@@ -110,15 +106,9 @@ def _pandoc(
         *(f"--lua-filter={HERE / name}" for name in FILTERS[form]),
         *(["--toc"] if settings.get("toc") else []),
         *(["--embed-resources", f"--css={HERE / 'style.css'}"] if form == "html" else []),
-    ]
-    try:
-        done = subprocess.run(command, cwd=stage, capture_output=True, encoding="utf-8", timeout=300)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise MachineError(f"{source_name}: pandoc did not run: {problem}") from problem
-    if done.returncode:
-        found = FILTER_NOISE.sub("", done.stderr)
-        raise ReportError(source_name, None, found.strip(), "correct the source")
-    return done.stdout
+        source_name=source_name,
+        folder=stage,
+    )
 
 
 def _document_metadata(settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)$")
 CELL_FENCE = re.compile(r"^```+\s*\{python(?:[ ,][^}]*)?\}\s*$")
 INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 LINKED_IMAGE = r"!\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)"  # its caption, which may hold links, and its file
+NUMBERED = "(?:fig|tbl|sec|eq)-"  # how the identities begin that Quarto numbers
 OPTION = "#| "
 
 

@@ -21,10 +21,10 @@ from analysis.errors import MachineError
 from analysis.files import atomic_path
 from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
 from analysis.publish.embedded import dejavu
-from analysis.publish.notebook import ReportError, front_matter
+from analysis.publish.notebook import NUMBERED, ReportError, front_matter
 
 OLDEST = (1, 9)  # the first with `pdf-standard` for Typst and a text for equations
-UNRESOLVED = re.compile(r"\?@((?:fig|tbl|sec|eq)-[\w-]+)")
+UNRESOLVED = re.compile(rf"\?@({NUMBERED}[\w-]+)")
 
 
 def find_quarto() -> Path | None:

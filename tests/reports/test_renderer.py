@@ -17,6 +17,8 @@ from nbformat import NotebookNode
 
 from analysis.errors import MachineError
 from analysis.publish import embedded, quarto
+from analysis.publish.assemble import bibliography
+from analysis.publish.check import check
 from analysis.publish.notebook import ReportError, read_qmd
 from analysis.publish.render import Document, execute, renderer_versions, write
 from analysis.publish.session import Session
@@ -262,7 +264,15 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
             "```{python}\n#| label: fig-x\n#| fig-cap: A line\n#| fig-alt:\nimport matplotlib.pyplot as plt\nplt.figure()\n```\n",
             ["bad.qmd, line 2", "cell fig-x", "fig-alt"],
         ),
-        ("![A caption](gone.svg){#fig-x fig-alt='x'}\n", ["bad.qmd", "gone.svg"]),
+        ("![A caption](gone.svg){#fig-x fig-alt='x'}\n", ["bad.qmd, line 1", "cell-0", "gone.svg"]),
+        ("One.\n\n::: callout-alarm\nMind!\n:::\n", ["bad.qmd, line 3", "callout-alarm"]),
+        ("One\n[@{nobody}].\n", ["bad.qmd, line 2", "@nobody"]),
+        ("# One {#sec-a}\n\n# Two {#sec-a}\n", ["bad.qmd, line 1", "a second sec-a"]),
+        (
+            "One.\n\n```{python}\n#| output: asis\nprint('so @tbl-lost')\n```\n",
+            ["bad.qmd, line 4", "cell-1", "@tbl-lost"],
+        ),
+        ("See @fig-ab.\n\nSee @fig-a.\n\n::: {#fig-ab}\nA\n\nB\n:::\n", ["bad.qmd, line 3", "@fig-a,"]),
         ("# One\n\n### Three\n", ["bad.qmd", "heading"]),
         ("# One\n\n```{python}\nx = 1\n", ["bad.qmd, line 3", "never ends"]),
         ("```{python}\n#| label: fig-x\n#| fig-cap: A: B\nx = 1\n```\n", ["bad.qmd, line 3", "quotation marks"]),
@@ -277,6 +287,26 @@ def test_an_error_names_the_report_and_leaves_the_earlier_files(session, tmp_pat
         assert word in str(caught.value)
     assert {p.name: p.read_text() for p in tmp_path.glob("bad.[hp]*")} == {"bad.html": "earlier", "bad.pdf": "earlier"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.html", "bad.pdf", "bad.qmd"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- ask @nobody1900 -->\n\nText.\n",
+        "The rate $x@y$ and `@fig-nowhere`.\n",
+        '[A link](https://a.example/@b "by @nobody"), <https://a.example/@b>, a@b.org and \\@nobody.\n',
+        "Text.\n\n    @fig-nowhere in indented code\n",
+        '![A caption](a.svg){#fig-x fig-alt="what {braces} say, @all"}\n\nSee @fig-x.\n',
+        "| A |\n|---|\n| 1 |\n\n: A caption {#tbl-x}\n\nSee @tbl-x.\n",
+        "$$\nx = 1\n$$ {#eq-x}\n\nSee @eq-x.\n",
+    ],
+)
+def test_what_is_no_fault_is_let_pass(session, tmp_path, text):
+    """An @ in a comment, in mathematics, in code or in a link refers to nothing; braces in a text close no attributes."""
+    (tmp_path / "a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    (tmp_path / "good.qmd").write_text(text, encoding="utf-8")
+    notebook = session.execute(read_qmd(tmp_path / "good.qmd"), tmp_path, tmp_path / "good.qmd")
+    check(notebook, tmp_path / "good.qmd", bibliography())
 
 
 def test_an_image_without_a_text_is_refused(session, tmp_path):
