@@ -91,7 +91,7 @@ def ledger_table(results: Results, outcome: str) -> Table:
         months=("month", "size"), ratio=("ratio", "mean"), rule=("rule", "first"), note=("note", "first"),
     )  # fmt: skip
     words = {
-        "missing_return": "too low, as where a return is missing",
+        "missing_return": "too low",
         "double_count": "too high",
         "pending": "pending",
     }
@@ -110,7 +110,7 @@ def ledger_table(results: Results, outcome: str) -> Table:
         numeric=("Months", "Published ÷ expected"),
         caption=f"{results.protocol.outcome(outcome).label}: runs of months that the data-quality rule flags",
         data=runs,
-        note="Expected: the level of the months before and after, with season and national movement. The ledger gives each month and the file's own note.",
+        note="Too low: as where a return is missing; too high: as where one is counted twice. Expected: the level of the months before and after, with season and national movement. The ledger gives each month and the file's own note.",
     )
 
 
