@@ -20,8 +20,8 @@ def dataset_callout(results: Results) -> Markdown:
         return Markdown("")
     return Markdown(
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
-        f"{_reason(results)} The figures are real, summed to the {_site_count(results)} sites and to STP areas for the rest of "
-        "England: fewer and larger units than CCGs, with intervals of their own.\n:::"
+        f"{_reason(results)} The figures are real, summed to the {_site_count(results)} sites and, elsewhere, STP areas: "
+        "fewer, larger units than CCGs.\n:::"
     )
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -151,7 +151,11 @@ def build(work: Workspace, folder: Path) -> Built:
         ("variant_draws = 999", "variant_draws = 99"),
     )
     assert {s.draws for s in quick.specifications} == {199, 99} and quick.specification_curve.draws == 99
-    build_data(work, say=lambda message: None)
+    with pytest.MonkeyPatch.context() as offline:
+        # What a machine says that has neither the files nor a network is longer than what one says that asked for the snapshot.
+        offline.setattr("analysis.sources.acquire.site_reachable", lambda url: False)
+        asked = "auto" if work.data == "snapshot" else work.data
+        build_data(replace(work, data=asked), say=lambda message: None)
     # In a process of its own: there the package comes before numpy, and holds its libraries to one thread a worker.
     program = (
         "import analysis.stages as s, contextlib as c, pathlib as p, sys, analysis.workspace as w\n"
