@@ -23,29 +23,30 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m analysis
 PYTEST := $(VENV)/bin/python -m pytest
 
-# What each arrow depends on: published files → panel → estimates → reports.
-COMMON := analysis/protocol.toml $(wildcard analysis/*.py)
-FACTS := $(wildcard data_raw/*.csv data_raw/snapshot/*)
-PUBLISHED := $(wildcard $(foreach folder,data_raw $(MIRROR),$(addprefix $(folder)/,mar/*.xls ae/*.xls dtoc/*.xls ons/* gp_lists/* lookup/* imd/*)))
-CLEAN_CODE := $(wildcard analysis/sources/*.py analysis/cleaning/*.py)
-MODEL_CODE := $(wildcard analysis/models/*.py analysis/inference/*.py)
-REPORT_CODE := $(wildcard analysis/narrative/*.py analysis/figures/*.py analysis/tables/*.py analysis/publish/*) _quarto.yml reports/references.bib $(wildcard reports/*.csv)
-REPORTS := $(wildcard reports/*.qmd reports/sites/*.qmd)
-
-PANEL := $(BUILD)/data/panel.parquet
-ESTIMATES := $(BUILD)/results/estimates.parquet
-HEADLINE := $(BUILD)/reports/headline.txt
 READY := $(VENV)/.ready
 
-.PHONY: help report test check bench simulation its-simulation data snapshot clean doctor
+.PHONY: help report data results test check bench simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-report: $(HEADLINE) ## render the evaluation, HTML and PDF, from published data
-	@cat $(HEADLINE)
+# Published files → panel → estimates → reports. Each arrow is asked every time, and runs what it was made from has changed:
+# the content of a file, a module or a table of the protocol (analysis/steps.py), whatever the files' times.
+report: results ## render the evaluation, HTML and PDF, from published data
+	@$(RUN) reports --if-changed
+	@cat $(BUILD)/reports/headline.txt
 
-data: $(PANEL) ## read, check and clean the published files into the panel
+results: data ## fit every model on the panel
+	@$(RUN) results --if-changed
+
+data: $(READY) ## read, check and clean the published files into the panel
+	@$(RUN) data --if-changed
+
+why: $(READY) ## say what would run again, or last did, and what triggered it: make why TARGET=results
+	@$(RUN) why $(TARGET)
+
+verify: $(READY) ## check every file of the build against its manifest
+	@$(RUN) verify
 
 test: $(READY) ## the quick tests (under 3 minutes)
 	@$(PYTEST) -m "not slow" --numprocesses 2 --dist loadfile
@@ -55,14 +56,14 @@ check: $(READY) ## everything: style, types, all the tests
 	@$(VENV)/bin/mypy analysis
 	@$(PYTEST)
 
-bench: $(PANEL) ## time the stages and print ratios
+bench: data ## time the stages and print ratios
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "wildboottest==0.3.2"
 	@$(VENV)/bin/python tests/benchmarks/bench.py
 
-simulation: $(PANEL) ## simulate the error rates of every method, about an hour; writes reports/simulation.csv
+simulation: data ## simulate the error rates of every method, about an hour; writes reports/simulation.csv
 	@$(RUN) simulation
 
-its-simulation: $(PANEL) ## the same for interrupted time series, some minutes; writes reports/its_simulation.csv
+its-simulation: data ## the same for interrupted time series, some minutes; writes reports/its_simulation.csv
 	@$(RUN) its-simulation
 
 snapshot: $(READY) ## rewrite the embedded snapshot from the full published data
@@ -73,27 +74,6 @@ doctor: $(READY) ## say what is there, what is not, and what follows
 
 clean: ## remove what was built (not the downloads)
 	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} + 2>/dev/null || true
-
-$(PANEL): $(READY) $(COMMON) $(CLEAN_CODE) $(FACTS) $(PUBLISHED) analysis/stages.py $(BUILD)/.data-choice
-	@$(RUN) data
-	@touch $@
-
-$(ESTIMATES): $(PANEL) $(MODEL_CODE)
-	@$(RUN) results
-
-# A change in one report's source renders that report; a change in anything else renders them all.
-$(HEADLINE): $(ESTIMATES) $(REPORT_CODE) $(REPORTS) $(BUILD)/.renderer-choice
-	@$(RUN) reports $(if $(filter-out $(REPORTS),$?),,$(basename $(notdir $(filter $(REPORTS),$?))))
-
-# Files that change only when a choice changes.
-$(BUILD)/.data-choice: ALWAYS
-	@mkdir -p $(@D); echo "$(DATA) $(MIRROR)" | cmp -s - $@ || echo "$(DATA) $(MIRROR)" > $@
-
-$(BUILD)/.renderer-choice: ALWAYS
-	@mkdir -p $(@D); echo "$(RENDERER)" | cmp -s - $@ || echo "$(RENDERER)" > $@
-
-.PHONY: ALWAYS
-ALWAYS:
 
 # Set-up: a virtual environment with exactly the locked packages, their hashes checked; then Quarto, tried once.
 $(READY): requirements.lock pyproject.toml

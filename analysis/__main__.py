@@ -1,4 +1,4 @@
-"""Command line: ``python -m analysis STAGE``. The Makefile decides which stages are needed."""
+"""Command line: ``python -m analysis STAGE``. ``make`` runs the stages in order, each of them only where something changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
+from analysis import steps
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
+from analysis.lineage import Manifest, Step
 from analysis.workspace import Workspace
 
 
@@ -18,10 +22,15 @@ def main(arguments: list[str]) -> int:
     """Run one stage; return the exit code (0 done, 1 data or study wrong, 2 call wrong, 3 machine failed)."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    stages.add_parser("data", help="published files → the panel")
-    stages.add_parser("results", help="the panel → the table of estimates")
+    data = stages.add_parser("data", help="published files → the panel")
+    results = stages.add_parser("results", help="the panel → the table of estimates")
     reports = stages.add_parser("reports", help="the estimates → HTML and PDF")
     reports.add_argument("names", nargs="*", help="reports to render, by name; all of them by default")
+    for stage in (data, results, reports):
+        stage.add_argument("--if-changed", action="store_true", help="only what is not as it was written down")
+    why = stages.add_parser("why", help="say what would run again, or ran last, and what triggered it")
+    why.add_argument("target", nargs="?", help="a step, a report or a file that one of them makes; all by default")
+    stages.add_parser("verify", help="check every file of a build against its manifest")
     simulation = stages.add_parser("simulation", help="simulated error rates → reports/simulation.csv")
     simulation.add_argument("--draws", type=int, default=5000, help="panels for each case (5000)")
     of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
@@ -30,48 +39,120 @@ def main(arguments: list[str]) -> int:
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
     try:
-        _run(choice, Workspace.from_environment())
+        return _run(choice, Workspace.from_environment())
     except EvaluationError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
         return problem.exit_code
     except KeyboardInterrupt:
         print("\nStopped. Earlier outputs are untouched.", file=sys.stderr)
         return UsageError.exit_code
-    return 0
 
 
-def _run(choice: argparse.Namespace, work: Workspace) -> None:
-    # Imported here so that `--help` and a wrong call answer at once.
+def _run(choice: argparse.Namespace, work: Workspace) -> int:
+    # The stages are imported where they run: a wrong call, or one that has nothing to do, answers at once.
     if choice.stage == "doctor":
         from analysis.doctor import examine
 
         print(examine(work))
-        return
+        return 0
+    if choice.stage == "why":
+        from analysis.proof import why
+
+        print(why(work, choice.target))
+        return 0
+    if choice.stage == "verify":
+        from analysis.proof import verify
+
+        text, right = verify(work)
+        print(text)
+        return 0 if right else 1
     with only_one_run(work.build):
-        from analysis import stages
+        _write(choice, work)
+    return 0
 
-        if choice.stage == "data":
-            with _timed("Data: reading, checking and cleaning the published files"):
-                stages.build_data(work, _say)
-        elif choice.stage == "results":
-            with _timed("Results: models and inference"):
-                stages.build_results(work, _progress, workers=os.cpu_count() or 1)
-        elif choice.stage == "simulation":
+
+def _write(choice: argparse.Namespace, work: Workspace) -> None:
+    workers = os.cpu_count() or 1
+    if choice.stage == "data":
+
+        def data() -> list[Path]:
+            from analysis.stages.data import build_data
+
+            return build_data(work, _say)
+
+        title = "Data: reading, checking and cleaning the published files"
+        _make(work, steps.data_step(work), choice.if_changed, title, data)
+    elif choice.stage == "results":
+
+        def results() -> list[Path]:
+            from analysis.stages.results import build_results
+
+            return build_results(work, _progress, workers)
+
+        _make(work, steps.results_step(work), choice.if_changed, "Results: models and inference", results)
+    elif choice.stage == "reports":
+        _reports(work, choice)
+    elif choice.stage == "snapshot":
+        from analysis.stages.snapshot import write_snapshot
+
+        with _timed("Snapshot: summing the panel to sites and STP areas"):
+            write_snapshot(work, _say)
+    else:
+        from analysis.stages import simulations
+
+        if choice.stage == "simulation":
             with _timed("Simulation: how often each method errs"):
-                stages.run_simulation(work, _progress, os.cpu_count() or 1, choice.draws)
-        elif choice.stage == "its-simulation":
-            with _timed("Simulation: how often each method for interrupted time series errs"):
-                stages.run_its_simulation(work, _progress, os.cpu_count() or 1, choice.draws)
-        elif choice.stage == "snapshot":
-            with _timed("Snapshot: summing the panel to sites and STP areas"):
-                stages.write_snapshot(work, _say)
+                simulations.run_simulation(work, _progress, workers, choice.draws)
         else:
-            from analysis.publish.build import build_reports
+            with _timed("Simulation: how often each method for interrupted time series errs"):
+                simulations.run_its_simulation(work, _progress, workers, choice.draws)
 
-            with _timed("Reports: HTML and PDF"):
-                headline = build_reports(work, choice.names, _say)
-            if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built
-                print(headline)
+
+def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callable[[], list[Path]]) -> None:
+    """Run a step, if it has to run, and write down what it was made from and what it made."""
+    made = Manifest.read(work.build)
+    reasons = made.changes(step)
+    if if_changed and not reasons:
+        return
+    with _timed(title):
+        _because(if_changed, reasons)
+        files = run()
+    if step.name == steps.DATA:  # what it downloaded is at hand now
+        step = replace(step, made_from={**steps.data_step(work).made_from, **step.made_from})
+    made.note(step, files, reasons or ["it was asked for"])
+    made.save()
+
+
+def _reports(work: Workspace, choice: argparse.Namespace) -> None:
+    made = Manifest.read(work.build)
+    every = steps.report_steps(work, made)
+    reasons = {name: made.changes(step) for name, step in every.items()}
+    gone = {step for step in made.steps if step.startswith(f"{steps.REPORTS}/")} - {
+        step.name for step in every.values()
+    }
+    names = choice.names or [name for name in every if gone or reasons[name] or not choice.if_changed]
+    if not names:
+        return
+    from analysis.publish.build import build_reports
+
+    with _timed("Reports: HTML and PDF"):
+        lost = [f"{step} has no source any more" for step in sorted(gone)]
+        _because(choice.if_changed, lost + [reason for name in names for reason in reasons.get(name, [])])
+        written = build_reports(work, [] if set(names) == set(every) else names, _say)
+    every |= {steps.INDEX: steps.report_steps(work, made)[steps.INDEX]}  # it depends on what the others hold by now
+    for name in written:
+        made.note(every[name], steps.report_files(work, name), reasons[name] or ["it was asked for"])
+    made.forget(gone)
+    made.save()
+    if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built
+        print(work.headline.read_text(encoding="utf-8").rstrip())
+
+
+def _because(if_changed: bool, reasons: list[str]) -> None:
+    different = list(dict.fromkeys(reasons))
+    if if_changed and different:
+        more = f" (and {len(different) - 1} more: make why)" if len(different) > 1 else ""
+        _say(f"since {different[0]}{more}")
 
 
 def _say(line: str) -> None:

@@ -29,7 +29,7 @@ def _python() -> tuple[str, bool, str]:
 def _data(work: Workspace) -> tuple[str, bool, str]:
     study = load_protocol(work.protocol_file).study
     pins = list(required_months(read_manifest(work.manifest), "mar", study.start.date(), study.end.date()).values())
-    folders = [work.data_raw, work.mirror, work.build / "downloads"]
+    folders = [work.data_raw, work.mirror, work.downloads]
     held = sum(locate(pin, folders) is not None for pin in pins)
     if held == len(pins):
         return "Published files", True, f"all {held} monthly returns are here; the reports use them"

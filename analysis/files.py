@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from analysis.errors import MachineError
+
+if TYPE_CHECKING:  # it takes half a second to import, and most runs have nothing to write
+    import pandas as pd
 
 
 @contextmanager

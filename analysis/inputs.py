@@ -75,7 +75,7 @@ def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = Fa
     folders = [work.data_raw, work.mirror]
     embedded = (work.snapshot / POPULATION).is_file() and not any(locate(pin, folders) for pin in reference)
     needed = [*months.values(), *([] if embedded else reference)]
-    cache = work.build / "downloads"
+    cache = work.downloads
     files = acquire(needed, work.data_raw, work.mirror, cache)
     further = _for_england(pins, protocol, folders)
     if not (embedded or for_snapshot):

@@ -12,8 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from analysis.errors import StudyError
-
-PROTOCOL_FILE = Path(__file__).with_name("protocol.toml")
+from analysis.workspace import PROTOCOL_FILE
 
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
 REST = "rest"  # the cohort of everyone in no model
@@ -345,6 +344,10 @@ class Protocol(_Table):
     def primary_outcomes(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.role == "primary"]
 
+    def only(self, tables: Iterable[str]) -> Protocol:
+        """The same with every other table withheld: a step that looks at one fails, so that none is forgotten in ``steps.py``."""
+        return self.model_copy(update={name: _Withheld() for name in set(type(self).model_fields) - set(tables)})
+
     def outcome(self, id: str) -> Outcome:
         return _by_id(self.outcomes, id)
 
@@ -353,6 +356,16 @@ class Protocol(_Table):
 
     def specification(self, id: str) -> Specification:
         return _by_id(self.specifications, id)
+
+
+class _Withheld:
+    """In the place of a table that a step did not say it needs."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name}: of a table of the protocol that analysis/steps.py does not give this step")
+
+    def __iter__(self) -> Any:
+        raise TypeError("a table of the protocol that analysis/steps.py does not give this step")
 
 
 def _by_id(items: Iterable[Any], id: str) -> Any:

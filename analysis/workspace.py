@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from analysis.errors import UsageError
-from analysis.protocol import PROTOCOL_FILE
 
 Data = Literal["auto", "mar", "snapshot"]
 Renderer = Literal["auto", "quarto", "embedded"]
 
 DEFAULT_MIRROR = Path("../shared/data")
+PROTOCOL_FILE = Path(__file__).with_name("protocol.toml")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Workspace:
     @property
     def district_county(self) -> Path:
         return self.data_raw / "district_county.csv"
+
+    @property
+    def downloads(self) -> Path:
+        return self.build / "downloads"
 
     @property
     def panel(self) -> Path:
@@ -139,6 +143,11 @@ class Workspace:
     @property
     def reports(self) -> Path:
         return self.build / "reports"
+
+    @property
+    def headline(self) -> Path:
+        """What a run prints at its end."""
+        return self.reports / "headline.txt"
 
     @property
     def contents(self) -> Path:

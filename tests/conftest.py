@@ -14,7 +14,7 @@ from real_data import RealData
 from analysis.protocol import Protocol, load_protocol
 from analysis.sources.manifest import read_manifest, required_months, verify
 from analysis.sources.mar import MarFile, read_all_mar
-from analysis.stages import build_data
+from analysis.stages.data import build_data
 from analysis.workspace import DEFAULT_MIRROR, Workspace
 
 REPOSITORY = Path(__file__).parents[1]

@@ -22,11 +22,9 @@ from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import Document, Renderer, choose, execute, renderer_versions, write
 from analysis.publish.session import Session
 from analysis.results import Results, load_results
+from analysis.steps import BRIEF, INDEX, SITES, report_sources
 from analysis.workspace import Workspace
 
-HEADLINE = "headline.txt"
-INDEX = "index"  # lists what the others hold, and so comes last
-BRIEF, SITES = "brief", "sites"  # one source, a document for each site
 Rows = list[dict[str, str]]
 KERNELS = 4  # at most; another one costs more seconds of imports than it saves
 
@@ -40,8 +38,8 @@ class _Task:
     document: Document
 
 
-def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> str:
-    """Render the named reports, or all, as HTML and PDF; return the headline and where to look.
+def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """Render the named reports, or all, as HTML and PDF; write the headline and where to look; return the names of those made.
 
     All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole; a whole
     edition leaves nothing of the earlier one. The index follows where another report's figures and tables changed.
@@ -53,7 +51,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     ReportError
         A document is at fault; it names the source, the cell and the line.
     """
-    sources = _sources(work)
+    sources = report_sources(work)
     unknown = sorted(set(names) - set(sources))
     if unknown:
         raise UsageError(f"There is no report {unknown[0]!r}. There are: {', '.join(sources)}.")
@@ -85,19 +83,16 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     shutil.rmtree(work.staged, ignore_errors=True)
     try:
         _make(tasks, index, renderer, say)
+        made = [
+            *(name for name in chosen if name != INDEX),
+            *([INDEX] if (work.staged / f"{INDEX}.html").is_file() else []),
+        ]
         _move_all(work.staged, work.reports, whole=not names)
     finally:
         shutil.rmtree(work.staged, ignore_errors=True)
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
-    write_text(text + "\n", work.reports / HEADLINE)
-    return text
-
-
-def _sources(work: Workspace) -> dict[str, Path]:
-    """Name → source of each report, the longest first: the others fit in beside it."""
-    folder = work.root / "reports"
-    found = [*folder.glob("*.qmd"), *(folder / SITES).glob("*.qmd")]
-    return {source.stem: source for source in sorted(found, key=lambda source: (-source.stat().st_size, source.name))}
+    write_text(text + "\n", work.headline)
+    return made
 
 
 def _tasks(name: str, source: Path, results: Results) -> Iterator[_Task]:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
 from analysis.files import sha256
+from analysis.lineage import commit
 from analysis.results import Results
 
 LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "plotnine")
-
-
-def commit(root: Path) -> tuple[str, bool | None]:
-    """The commit's short hash, and whether the tree was clean; ("unknown", None) outside a git checkout."""
-    try:
-        head = _git(root, "rev-parse", "--short=10", "HEAD")
-        return head, not _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", None
 
 
 def edition(results: Results) -> str:
@@ -49,9 +39,3 @@ def edition_details(results: Results) -> dict[str, str]:
         ),
         "Renderer": os.environ.get("RENDERER_USED", "unknown"),
     }
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()

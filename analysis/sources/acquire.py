@@ -44,7 +44,8 @@ def acquire(pins: Sequence[Pin], data_raw: Path, mirror: Path | None, cache: Pat
             expected=f"each of them in {_places(folders)}, or at its address",
             action=f"put {'it' if len(missing) == 1 else 'them'} into {data_raw}, or run with DATA=snapshot",
         )
-    found |= {pin: download(pin, cache) for pin in missing}
+    hosts = {urlsplit(pin.url).hostname or "" for pin in missing}
+    found |= {pin: download(pin, cache, hosts) for pin in missing}
     return {pin: found[pin] for pin in pins}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import httpx
 
 from analysis.errors import DataError, MachineError
 from analysis.files import sha256
-from analysis.sources.manifest import Pin
+from analysis.sources.manifest import Pin, permitted
 
 # Uncompressed, so that a byte range counts the bytes of the file itself.
 HEADERS = {"User-Agent": "vanguard-evaluation", "Accept-Encoding": "identity"}
@@ -45,8 +46,17 @@ def site_reachable(url: str, timeout: float = 8.0) -> bool:
     return answered.is_set()
 
 
-def download(pin: Pin, target_folder: Path, attempts: int = 4, backoff: float = 1.0, timeout: float = 30.0) -> Path:
+def download(
+    pin: Pin,
+    target_folder: Path,
+    hosts: Collection[str] = (),
+    attempts: int = 4,
+    backoff: float = 1.0,
+    timeout: float = 30.0,
+) -> Path:
     """Download ``pin`` to its place below ``target_folder`` and return its path.
+
+    Nothing is asked of a site but the pin's own and ``hosts``, wherever an answer leads, and nothing in clear text.
 
     Bytes arrive in a `.part` file beside the target, which a later attempt, or a later run, resumes. Transient failures
     (no connection, a time-out, a dropped connection, a 5xx answer) are tried ``attempts`` times in all, with pauses
@@ -55,7 +65,7 @@ def download(pin: Pin, target_folder: Path, attempts: int = 4, backoff: float = 
     Raises
     ------
     DataError
-        The site has no such file, or its bytes do not match the pin; nothing is left in place.
+        The site has no such file, or its bytes do not match the pin, or it leads elsewhere; nothing is left in place.
     MachineError
         The network failed at every attempt, or the disk cannot be written.
     """
@@ -63,7 +73,8 @@ def download(pin: Pin, target_folder: Path, attempts: int = 4, backoff: float = 
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with httpx.Client(timeout=timeout, headers=HEADERS, follow_redirects=True) as client:
+        hooks = {"request": [_guard(pin, {httpx.URL(pin.url).host, *hosts})]}
+        with httpx.Client(timeout=timeout, headers=HEADERS, follow_redirects=True, event_hooks=hooks) as client:
             for attempt in range(attempts):
                 time.sleep(backoff * 2 ** (attempt - 1) if attempt else 0)
                 try:
@@ -75,6 +86,8 @@ def download(pin: Pin, target_folder: Path, attempts: int = 4, backoff: float = 
                 except (_Transient, httpx.TransportError) as error:
                     problem = f"{error}" or type(error).__name__
                     continue
+                except httpx.TooManyRedirects as error:
+                    raise _refused(pin, f"{pin.url} leads from one address to the next without end") from error
                 _accept(part, pin)
                 part.replace(target)
                 return target
@@ -87,6 +100,16 @@ def download(pin: Pin, target_folder: Path, attempts: int = 4, backoff: float = 
         "What has arrived is kept; the next run resumes it. Check the network, put the file into data_raw by hand, "
         "or run with DATA=snapshot."
     )
+
+
+def _guard(pin: Pin, hosts: Collection[str]) -> Callable[[httpx.Request], None]:
+    """Looks at every request before it is made, those that an answer led to included."""
+
+    def look(request: httpx.Request) -> None:
+        if request.url.host not in hosts or not permitted(str(request.url)):
+            raise _refused(pin, f"{pin.url} leads to {request.url}, which is not a site of the manifest over https")
+
+    return look
 
 
 def _receive(client: httpx.Client, pin: Pin, part: Path) -> bool:

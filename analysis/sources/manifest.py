@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from analysis.errors import DataError, MachineError, StudyError
 from analysis.files import sha256
@@ -19,6 +20,7 @@ from analysis.files import sha256
 COLUMNS = (
     "source", "period", "file", "url", "sha256", "bytes", "publisher", "title", "published", "revised", "licence",
 )  # fmt: skip
+THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 MONTHLY_SOURCES = frozenset({"mar", "dtoc"})
 
 
@@ -121,6 +123,16 @@ def verify(path: Path, pin: Pin) -> Path:
     return path
 
 
+def permitted(url: str) -> bool:
+    """Whether an address may be asked: over https, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in THIS_MACHINE))
+
+
 def _months(start: date, end: date) -> list[date]:
     first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
     return [date(month // 12, month % 12 + 1, 1) for month in range(first, last + 1)]
@@ -145,8 +157,13 @@ def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
         raise refuse("sha256", "64 hexadecimal digits in lower case")
     if not row["bytes"].isdigit():
         raise refuse("bytes", "the file's size in bytes")
-    if not row["file"] or row["file"].startswith("/") or ".." in Path(row["file"]).parts:
+    # A path stays inside its folder on any system: no root, no drive, no step up.
+    if not re.fullmatch(r"[^/\\:\x00-\x1f]+(/[^/\\:\x00-\x1f]+)*", row["file"]) or {".", ".."} & set(
+        row["file"].split("/")
+    ):
         raise refuse("file", "a path inside a data folder, such as mar/NAME.xls")
+    if row["url"] and not permitted(row["url"]):
+        raise refuse("url", "an address that begins with https://, or nothing")
     return Pin(
         source=row["source"],
         month=date.fromisoformat(f"{row['period']}-01") if row["period"] else None,

@@ -38,7 +38,7 @@ OWN_MOUNTS = (
 
 FORKS = """
 import json, os, sys, traceback
-import analysis.__main__, analysis.stages, analysis.publish.build
+import analysis.__main__, analysis.stages.data, analysis.stages.results, analysis.publish.build
 print("ready", flush=True)
 for line in sys.stdin:
     request = json.loads(line)
@@ -244,7 +244,7 @@ class Warm:
 
 def fingerprint(folder: Path) -> dict[str, str]:
     """Path → SHA-256 of every file below ``folder``, left-over temporary files included, the lock left out."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", ".why.json")]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

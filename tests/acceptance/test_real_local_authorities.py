@@ -16,7 +16,7 @@ from analysis.inputs import published_files
 from analysis.protocol import Protocol
 from analysis.sources.manifest import read_manifest
 from analysis.sources.workbook import open_workbook
-from analysis.stages import build_data
+from analysis.stages.data import build_data
 from analysis.workspace import Workspace
 
 OUTSIDE_ENGLAND = {"9900", "9901", "9902"}

@@ -21,7 +21,7 @@ from analysis.models.sample import Sample, build_sample
 from analysis.protocol import Protocol
 from analysis.sources.gp_lists import read_gp_lists
 from analysis.sources.mar import MarFile
-from analysis.stages import write_snapshot
+from analysis.stages.snapshot import write_snapshot
 from analysis.workspace import Workspace
 
 OUTCOMES = ["elective_admissions", "first_outpatients", "gp_referrals", "non_elective_admissions"]

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pypdf
 import pytest
-from synthetic import protocol_with
+from synthetic import quicker
 
 from analysis.narrative.site import slug
 from analysis.protocol import load_protocol
 from analysis.publish.build import build_reports
 from analysis.results import Results, load_results
-from analysis.stages import build_data
+from analysis.stages.data import build_data
 from analysis.tabular import read_table
-from analysis.workspace import Workspace
+from analysis.workspace import PROTOCOL_FILE, Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 FLOATS = {
@@ -142,15 +142,9 @@ def environment(work: Workspace) -> Iterator[None]:
 
 
 def build(work: Workspace, folder: Path) -> Built:
-    others = sum(s.draws == 999 for s in load_protocol().specifications)
-    quick = protocol_with(
-        folder,
-        *[("\ndraws = 9999", "\ndraws = 199")] * 2,
-        *[("\ndraws = 999", "\ndraws = 99")] * (others + 1),  # and the curve's
-        ("event_study_draws = 499", "event_study_draws = 99"),
-        ("variant_draws = 999", "variant_draws = 99"),
-    )
-    assert {s.draws for s in quick.specifications} == {199, 99} and quick.specification_curve.draws == 99
+    rules = folder / "protocol.toml"
+    rules.write_text(quicker(PROTOCOL_FILE.read_text(encoding="utf-8")), encoding="utf-8")
+    assert {s.draws for s in load_protocol(rules).specifications} == {199, 99}
     with pytest.MonkeyPatch.context() as offline:
         # What a machine says that has neither the files nor a network is longer than what one says that asked for the snapshot.
         offline.setattr("analysis.sources.acquire.site_reachable", lambda url: False)
@@ -158,11 +152,11 @@ def build(work: Workspace, folder: Path) -> Built:
         build_data(replace(work, data=asked), say=lambda message: None)
     # In a process of its own: there the package comes before numpy, and holds its libraries to one thread a worker.
     program = (
-        "import analysis.stages as s, contextlib as c, pathlib as p, sys, analysis.workspace as w\n"
+        "import analysis.stages.results as s, contextlib as c, pathlib as p, sys, analysis.workspace as w\n"
         "work = w.Workspace(build=p.Path(sys.argv[1]), protocol_file=p.Path(sys.argv[2]))\n"
         "if __name__ == '__main__': s.build_results(work, lambda n: c.nullcontext(lambda: None), workers=int(sys.argv[3]))"
     )
-    arguments = [str(work.build), str(folder / "protocol.toml"), str(os.cpu_count() or 1)]
+    arguments = [str(work.build), str(rules), str(os.cpu_count() or 1)]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, cwd=REPOSITORY)
     with environment(work):
         build_reports(work, [], say=lambda message: None)

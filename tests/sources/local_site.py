@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Site(ThreadingHTTPServer):
     """Serves ``files`` (path → bytes) with byte ranges; ``faults`` are used up first, one a GET.
 
-    A fault is a status, "drop" (half of the bytes, then the connection closes), "ignore range" (the whole file
+    A fault is a status, a redirection ("to …"), a wait in seconds (a float) in the middle of the file, "drop" (half of the bytes, then the connection closes), "ignore range" (the whole file
     whatever was asked for), or bytes sent in the file's place. ``requests`` lists the GETs: path, Range header.
     """
 
@@ -19,7 +20,7 @@ class Site(ThreadingHTTPServer):
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
-        self.faults: list[int | str | bytes] = []
+        self.faults: list[int | float | str | bytes] = []
         self.requests: list[tuple[str, str | None]] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -39,6 +40,11 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.server.requests.append((self.path, asked))
         fault = self.server.faults.pop(0) if self.server.faults else None
+        if isinstance(fault, str) and fault.startswith("to "):
+            self.send_response(302)
+            self.send_header("Location", fault.removeprefix("to "))
+            self.end_headers()
+            return
         content = self.server.files.get(self.path)
         if content is None or isinstance(fault, int):
             self.send_error(fault if isinstance(fault, int) else 404)
@@ -54,7 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         rest = content[start:]
-        self.wfile.write(rest[: len(rest) // 2] if fault == "drop" else rest)
+        half = len(rest) // 2
+        if isinstance(fault, float):
+            self.wfile.write(rest[:half])
+            time.sleep(fault)
+            rest = rest[half:]
+        with suppress(ConnectionError):  # who waited may have gone
+            self.wfile.write(rest[:half] if fault == "drop" else rest)
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""

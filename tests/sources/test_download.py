@@ -106,6 +106,35 @@ def test_a_site_that_stays_busy(site: Site, pin: Pin, tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+def test_a_site_that_stalls_is_asked_for_the_rest(site: Site, pin: Pin, tmp_path: Path) -> None:
+    site.faults = [1.0]
+    download(pin, tmp_path, backoff=0.01, timeout=0.2)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [asked for _, asked in site.requests] == [None, "bytes=51200-"]
+
+
+def test_a_file_that_moved_on_its_site_is_followed(site: Site, pin: Pin, tmp_path: Path) -> None:
+    site.files["/moved.xls"] = CONTENT
+    site.faults = ["to /moved.xls"]
+    fetch(pin, tmp_path)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_a_site_that_leads_in_circles(site: Site, pin: Pin, tmp_path: Path) -> None:
+    site.faults = ["to /MAR-Apr-17.xls"] * 99
+    with pytest.raises(DataError, match="from one address to the next without end"):
+        fetch(pin, tmp_path)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("elsewhere", ["http://www.england.nhs.uk/file.xls", "https://example.org/file.xls"])
+def test_a_site_that_leads_elsewhere(elsewhere: str, site: Site, pin: Pin, tmp_path: Path) -> None:
+    site.faults = [f"to {elsewhere}"]
+    with pytest.raises(DataError, match=f"leads to {elsewhere}, which is not a site of the manifest over https"):
+        download(pin, tmp_path, hosts=["www.england.nhs.uk"], backoff=0.01, timeout=2)
+    assert files_in(tmp_path) == []
+
+
 @pytest.mark.parametrize("status", [404, 403, 410])
 def test_a_file_that_is_not_there_is_not_asked_for_again(status: int, site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [status]

@@ -1,0 +1,133 @@
+"""The graph of a build: what each step is made from. What it is made from has changed, or what it made: it runs again.
+
+Steps are ``data``, ``results`` and ``reports/NAME`` for each source of reports, in this order.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from analysis.errors import DataError
+from analysis.lineage import Manifest, Step, code, commit, digest
+from analysis.slices import DATA_RULES, RESULTS_RULES
+from analysis.sources.manifest import locate, read_manifest
+from analysis.workspace import Workspace
+
+DATA, RESULTS, REPORTS = "data", "results", "reports"
+INDEX = "index"  # lists what the others hold, and so comes last
+BRIEF, SITES = "brief", "sites"  # one source, a document for each site
+
+
+def data_step(work: Workspace) -> Step:
+    """Published files, where they are at hand, the tables of ``data_raw`` and the snapshot."""
+    tables = [work.manifest, work.cohorts, work.ccg_changes, work.district_county, *sorted(work.snapshot.glob("*"))]
+    return Step(
+        DATA,
+        {"DATA": work.data}
+        | _digests({f"published {name}": path for name, path in _published(work).items()})
+        | _digests(_in_repository(work, tables))
+        | _rules(work, DATA_RULES)
+        | _programs(work, code(work.root, ["analysis.stages.data"])),
+    )
+
+
+def results_step(work: Workspace) -> Step:
+    """The panel and the tables beside it."""
+    tables = [work.panel, work.shifts, work.units, work.similar_units, work.national]
+    return Step(
+        RESULTS,
+        _digests({str(path.relative_to(work.build)): path for path in tables})
+        | _rules(work, RESULTS_RULES)
+        | _programs(work, code(work.root, ["analysis.stages.results"])),
+    )
+
+
+def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
+    """Name of each source of reports → its step; ``made`` says which tables the steps before made."""
+    tables = {file: work.build / file for step in (DATA, RESULTS) for file in made.of(step)}
+    folders = [*work.data_raw.glob("*.csv"), *(work.root / "reports").glob("*.csv")]
+    files = [work.root / "_quarto.yml", work.root / "reports/references.bib", *sorted(folders)]
+    files += sorted(file for file in (work.root / "analysis/publish").glob("*.*") if file.suffix != ".py")
+    head, clean = commit(work.root)
+    shared = {
+        "RENDERER": work.renderer,
+        "commit": head if clean else f"{head}, changed",
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
+    }
+    shared |= _digests(tables) | _digests(_in_repository(work, files)) | _rules(work, None)
+    found = {}
+    for name, source in report_sources(work).items():
+        text = source.read_text(encoding="utf-8")
+        own = _digests({str(source.relative_to(work.root)): source})
+        if name == INDEX:
+            own |= _digests({"reports/contents.csv": work.contents})
+        parts = code(work.root, ["analysis.publish.build"], [text])
+        found[name] = Step(f"{REPORTS}/{name}", shared | own | _programs(work, parts))
+    return found
+
+
+def report_sources(work: Workspace) -> dict[str, Path]:
+    """Name → source of each report, the longest first: the others fit in beside it."""
+    folder = work.root / "reports"
+    found = [*folder.glob("*.qmd"), *(folder / SITES).glob("*.qmd")]
+    return {source.stem: source for source in sorted(found, key=lambda source: (-source.stat().st_size, source.name))}
+
+
+def report_files(work: Workspace, name: str) -> list[Path]:
+    """What a report is made of, once it is made: its documents, and the figures and numbers in them."""
+    with open(work.contents, encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    if name == BRIEF:
+        documents = [f"{SITES}/{page.stem}" for page in sorted((work.reports / SITES).glob("*.html"))]
+    else:
+        documents = [name]
+    files = [f"{document}.{suffix}" for document in documents for suffix in ("html", "pdf")]
+    for row in rows:
+        if row["document"] in documents:
+            files += [row[kind] for kind in ("numbers", "picture") if row[kind]]
+    if name == INDEX:
+        files += [work.contents.name, work.headline.name]
+    return [work.reports / file for file in dict.fromkeys(files)]
+
+
+def _published(work: Workspace) -> dict[str, Path]:
+    """The pinned files that are at hand, wherever they are."""
+    if work.data == "snapshot":
+        return {}
+    folders = [work.data_raw, work.mirror, work.downloads]
+    try:
+        pins = read_manifest(work.manifest)
+    except DataError:
+        return {}  # the step itself says what is wrong
+    return {pin.file: path for pin in pins if (path := locate(pin, folders))}
+
+
+def _rules(work: Workspace, tables: Iterable[str] | None) -> dict[str, str]:
+    """The protocol's tables, all of them by default, each as a digest of its values: comments and order of keys do not count."""
+    try:
+        content = tomllib.loads(work.protocol_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return _digests({work.protocol_file.name: work.protocol_file})  # the step itself says what is wrong
+    wanted = list(content) if tables is None else tables
+    texts = {table: json.dumps(content.get(table), sort_keys=True, default=str) for table in wanted}
+    return {f"protocol [{table}]": hashlib.sha256(text.encode()).hexdigest() for table, text in texts.items()}
+
+
+def _programs(work: Workspace, parts: Mapping[str, Path]) -> dict[str, str]:
+    lock = work.root / "requirements.lock"
+    return {"Python": platform.python_version()} | _digests({lock.name: lock, **parts})
+
+
+def _in_repository(work: Workspace, files: Iterable[Path]) -> dict[str, Path]:
+    return {str(file.relative_to(work.root)): file for file in files}
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: digest(path) if path.is_file() else "missing" for name, path in files.items()}
