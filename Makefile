@@ -4,6 +4,7 @@
 #   DATA=auto|mar|snapshot           which data set (auto: the published files where they can be had)
 #   MIRROR=folder                     a folder that holds the published files (default ../shared/data)
 #   RENDERER=auto|quarto|embedded     what renders (auto: Quarto where it is installed)
+#   WORKERS=number                    how many processes work side by side (default: one a core); never changes a result
 #   BUILD=folder                      where everything is written (default build)
 
 .DEFAULT_GOAL := help
@@ -15,9 +16,10 @@ MIRROR ?= ../shared/data
 BUILD ?= build
 DATA ?= auto
 RENDERER ?= auto
+WORKERS ?=
 # The time printed on documents and written into PDFs is the commit's, so that two builds of it give the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export MIRROR BUILD DATA RENDERER SOURCE_DATE_EPOCH
+export MIRROR BUILD DATA RENDERER WORKERS SOURCE_DATE_EPOCH
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m analysis

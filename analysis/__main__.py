@@ -72,7 +72,6 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
 
 
 def _write(choice: argparse.Namespace, work: Workspace) -> None:
-    workers = os.cpu_count() or 1
     if choice.stage == "data":
 
         def data() -> list[Path]:
@@ -87,7 +86,7 @@ def _write(choice: argparse.Namespace, work: Workspace) -> None:
         def results() -> list[Path]:
             from analysis.stages.results import build_results
 
-            return build_results(work, _progress, workers)
+            return build_results(work, _progress, work.workers)
 
         _make(work, steps.results_step(work), choice.if_changed, "Results: models and inference", results)
     elif choice.stage == "reports":
@@ -102,10 +101,10 @@ def _write(choice: argparse.Namespace, work: Workspace) -> None:
 
         if choice.stage == "simulation":
             with _timed("Simulation: how often each method errs"):
-                simulations.run_simulation(work, _progress, workers, choice.draws)
+                simulations.run_simulation(work, _progress, work.workers, choice.draws)
         else:
             with _timed("Simulation: how often each method for interrupted time series errs"):
-                simulations.run_its_simulation(work, _progress, workers, choice.draws)
+                simulations.run_its_simulation(work, _progress, work.workers, choice.draws)
 
 
 def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callable[[], list[Path]]) -> None:
@@ -140,8 +139,8 @@ def _reports(work: Workspace, choice: argparse.Namespace) -> None:
         _because(choice.if_changed, lost + [reason for name in names for reason in reasons.get(name, [])])
         written = build_reports(work, [] if set(names) == set(every) else names, _say)
     every |= {steps.INDEX: steps.report_steps(work, made)[steps.INDEX]}  # it depends on what the others hold by now
-    for name in written:
-        made.note(every[name], steps.report_files(work, name), reasons[name] or ["it was asked for"])
+    for name, files in written.items():
+        made.note(every[name], files, reasons[name] or ["it was asked for"])
     made.forget(gone)
     made.save()
     if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built

@@ -5,7 +5,6 @@ Steps are ``data``, ``results`` and ``reports/NAME`` for each source of reports,
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -78,23 +77,6 @@ def report_sources(work: Workspace) -> dict[str, Path]:
     folder = work.root / "reports"
     found = [*folder.glob("*.qmd"), *(folder / SITES).glob("*.qmd")]
     return {source.stem: source for source in sorted(found, key=lambda source: (-source.stat().st_size, source.name))}
-
-
-def report_files(work: Workspace, name: str) -> list[Path]:
-    """What a report is made of, once it is made: its documents, and the figures and numbers in them."""
-    with open(work.contents, encoding="utf-8", newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    if name == BRIEF:
-        documents = [f"{SITES}/{page.stem}" for page in sorted((work.reports / SITES).glob("*.html"))]
-    else:
-        documents = [name]
-    files = [f"{document}.{suffix}" for document in documents for suffix in ("html", "pdf")]
-    for row in rows:
-        if row["document"] in documents:
-            files += [row[kind] for kind in ("numbers", "picture") if row[kind]]
-    if name == INDEX:
-        files += [work.contents.name, work.headline.name]
-    return [work.reports / file for file in dict.fromkeys(files)]
 
 
 def _published(work: Workspace) -> dict[str, Path]:

@@ -25,6 +25,7 @@ class Workspace:
     mirror_asked: Path = DEFAULT_MIRROR
     data: Data = "auto"
     renderer: Renderer = "auto"
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     protocol_file: Path = PROTOCOL_FILE
 
     @property
@@ -160,7 +161,7 @@ class Workspace:
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """The workspace that BUILD, MIRROR, DATA and RENDERER describe.
+        """The workspace that BUILD, MIRROR, DATA, RENDERER and WORKERS describe.
 
         Raises
         ------
@@ -175,6 +176,7 @@ class Workspace:
             mirror_asked=mirror,
             data=_choice("DATA", get_args(Data)),
             renderer=_choice("RENDERER", get_args(Renderer)),
+            workers=_number("WORKERS", os.cpu_count() or 1),
         )
 
 
@@ -183,3 +185,10 @@ def _choice(name: str, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise UsageError(f"{name}={value}: it must be one of {', '.join(allowed)}.")
     return value
+
+
+def _number(name: str, usual: int) -> int:
+    value = os.environ.get(name) or str(usual)
+    if not value.isdecimal() or int(value) < 1:
+        raise UsageError(f"{name}={value}: it must be a whole number, 1 or more.")
+    return int(value)

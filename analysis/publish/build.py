@@ -38,8 +38,8 @@ class _Task:
     document: Document
 
 
-def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Render the named reports, or all, as HTML and PDF; write the headline and where to look; return the names of those made.
+def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> dict[str, list[Path]]:
+    """Render the named reports, or all, as HTML and PDF; write the headline and where to look; return the files of each.
 
     All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole; a whole
     edition leaves nothing of the earlier one. The index follows where another report's figures and tables changed.
@@ -82,16 +82,22 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
 
     shutil.rmtree(work.staged, ignore_errors=True)
     try:
-        _make(tasks, index, renderer, say)
-        made = [
-            *(name for name in chosen if name != INDEX),
-            *([INDEX] if (work.staged / f"{INDEX}.html").is_file() else []),
-        ]
+        held = _make(tasks, index, renderer, work.workers, say)
         _move_all(work.staged, work.reports, whole=not names)
     finally:
         shutil.rmtree(work.staged, ignore_errors=True)
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
     write_text(text + "\n", work.headline)
+    made: dict[str, list[Path]] = {}
+    for report, place in [*((task.report, task.place) for task in tasks), *([(INDEX, INDEX)] if INDEX in held else [])]:
+        files = [
+            f"{place}.html",
+            f"{place}.pdf",
+            *(row[kind] for row in held[place] for kind in ("numbers", "picture")),
+        ]
+        made.setdefault(report, []).extend(work.reports / file for file in dict.fromkeys(files) if file)
+    if INDEX in made:
+        made[INDEX] += [work.contents, work.headline]
     return made
 
 
@@ -114,9 +120,10 @@ def _make(
     tasks: Sequence[_Task],
     then: Callable[[dict[str, Rows]], Sequence[_Task]],
     renderer: Renderer,
+    workers: int,
     say: Callable[[str], None],
-) -> None:
-    """Make the documents, several kernels at once, then those that ``then`` asks for, told what each place holds.
+) -> dict[str, Rows]:
+    """Make the documents, several kernels at once, then those that ``then`` asks for, told what each place holds; return that.
 
     After a fault no other document is begun.
     """
@@ -152,7 +159,7 @@ def _make(
             raise
 
     put(tasks or last.pop()(held))
-    kernels = min(os.cpu_count() or 1, KERNELS, len(left))
+    kernels = min(workers, KERNELS, len(left))
     with ThreadPoolExecutor(kernels) as pool:
         served = [pool.submit(serve) for _ in range(kernels)]
         try:
@@ -160,6 +167,7 @@ def _make(
                 future.result()
         finally:
             _empty(waiting)  # nor after an interruption
+    return held
 
 
 def _next(waiting: SimpleQueue[_Task]) -> _Task | None:
