@@ -27,7 +27,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 READY := $(VENV)/.ready
 
-.PHONY: help report data results test check bench simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results test check fuzz bench simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ check: $(READY) ## everything: style, types, all the tests
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
 	@$(PYTEST)
+
+fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
+	@FUZZ=$(or $(FUZZ),5000) $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2
 
 bench: data ## time the stages and print ratios
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "wildboottest==0.3.2"

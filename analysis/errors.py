@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST = 2_000  # characters of a part of a message
+
 
 class EvaluationError(Exception):
     """Base of every error this package raises on purpose."""
@@ -32,10 +34,16 @@ class DataError(EvaluationError):
 
     def __str__(self) -> str:
         place = [str(self.file)]
-        place += [f"sheet {self.sheet!r}"] if self.sheet else []
+        place += [f"sheet {_short(self.sheet)!r}"] if self.sheet else []
         place += [f"row {self.row}"] if self.row else []
-        place += [f"column {self.column!r}"] if self.column else []
-        return f"{', '.join(place)}\n  found:    {self.found}\n  expected: {self.expected}\n  to do:    {self.action}"
+        place += [f"column {_short(self.column)!r}"] if self.column else []
+        found, expected = _short(self.found), _short(self.expected)
+        return f"{', '.join(place)}\n  found:    {found}\n  expected: {expected}\n  to do:    {self.action}"
+
+
+def _short(text: str) -> str:
+    """A cell may hold a book; the message shows how it begins."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
 class StudyError(DataError):

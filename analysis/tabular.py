@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import DataError
+from analysis.rows import read_rows
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -15,16 +16,13 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        The file is not there, is empty or is not such a table.
+        The file is not there or is not such a table.
+    MachineError
+        It cannot be read.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as problem:
-        raise DataError(
-            path, "no such file", f"a table with the columns {', '.join(columns)}", "Restore the file."
-        ) from problem
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as problem:
-        raise DataError(path, str(problem).strip(), "a UTF-8 CSV table", "Correct or restore the file.") from problem
+    header, lines = read_rows(path, f"a table with the columns {', '.join(columns)}")
+    # Row n of the file has the index n - 2, so that a message about a row can name its line.
+    table = pd.DataFrame(list(lines.values()), columns=header, index=[line - 2 for line in lines], dtype=str)
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise DataError(

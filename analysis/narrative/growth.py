@@ -37,12 +37,12 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Whether the growth of each model differs from the rest's by more than chance allows."""
     labels = results.protocol.cohort_labels
     gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
-    parts = [f"{signed(gap.value)} in {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
+    parts = [f"{signed(gap.value)} for {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
-    ending = "These differences cannot be told apart from chance."
+    ending = f"{'Neither' if len(gaps) == 2 else 'None'} can be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
-    return f"Measured against growth in the rest of England, ours is {listed(parts)}. {ending}"
+    return f"Against growth in the rest of England that is {listed(parts)}. {ending}"
 
 
 def gaps_sentence(results: Results, outcome: str) -> str:

@@ -231,7 +231,7 @@ def bends_summary(results: Results, outcome: str) -> str:
     years, models = results.protocol.years_before, results.protocol.model_ids
     bent = [results.protocol.cohort_labels[model] for model in models if bends_sentence(results, outcome, model)]
     text = f"It leans on a trend of {counted(years)} years"
-    return f"{text}, and the path of {listed(bent)} was no straight line in these either." if bent else f"{text}."
+    return f"{text}, over which the path of {listed(bent)} was no straight line." if bent else f"{text}."
 
 
 def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:

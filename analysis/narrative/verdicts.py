@@ -110,18 +110,28 @@ def _supported(results: Results, found: pd.Series) -> str:
 
 
 def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
-    """How often a true change is found: by simulation where that was made, else the smallest one by the width of the interval."""
+    """How often a true change is missed: by simulation where that was made, else the smallest one by the width of the interval."""
     simulated = simulated_power(results, outcome, cohort)[-QUOTED:]
     if simulated:
-        (size, share), *others = ((f"{abs(effect):g}%", f"{share:.0%}") for effect, share in simulated)
+        (size, share), *others = ((f"{abs(effect):g}%", f"{1 - share:.0%}") for effect, share in simulated)
         way = "fall" if simulated[0][0] < 0 else "rise"
         more = "".join(f", one of {size} in {share}" for size, share in others)
-        return f"In simulations with these sites a true {way} of {size} is found in {share} of cases{more}."
+        return f"In simulations with these sites a true {way} of {size} is missed in {share} of cases{more}."
     fall, rise = results.detectable(outcome, cohort)
     if math.isinf(rise):
         return "No change of any size could have been found with confidence."
     missed = round(1 / (1 - results.protocol.inference.power))
     return f"By the width of this interval, a true fall of {fall:.1f}%, or rise of {rise:.1f}%, would be missed one time in {counted(missed)}."
+
+
+def width_caution(results: Results, outcome: str) -> str:
+    """For the summary: why the simulations miss more than the intervals beside them suggest; nothing where there are none."""
+    simulated = any(simulated_power(results, outcome, model) for model in results.protocol.model_ids)
+    return (
+        "With so few sites the width of an interval is itself a matter of chance, so that the simulations are the better guide."
+        if simulated
+        else ""
+    )
 
 
 def rule_sentence(results: Results) -> str:
@@ -155,8 +165,8 @@ def compared_sentence(results: Results) -> str:
     whole = panel[panel.covered_share == 1].drop_duplicates("site")
     parts = [f"{counted(int((whole.model == m).sum()))} {protocol.cohort_labels[m]}" for m in protocol.model_ids]
     return (
-        f"It compares the {listed(parts)} sites whose whole area took part with the {protocol.cohort_labels[REST]}, {counted(protocol.years_before)} years before "
-        f"the start in {protocol.study.programme_start:%B %Y} with {counted(len(protocol.programme_years))} after it."
+        f"It compares the {listed(parts)} sites whose whole area took part with the {protocol.cohort_labels[REST]}: how each changed from the "
+        f"{counted(protocol.years_before)} years before {protocol.study.programme_start:%B %Y} to the {counted(len(protocol.programme_years))} after."
     )
 
 

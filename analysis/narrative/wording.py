@@ -49,9 +49,13 @@ def p_text(p_value: float) -> str:
 
 
 def above_or_below(value: float) -> str:
-    """Size and position: 1.2% below, 0.3% above, or no different (0.0%) from."""
+    """Size and position: 1.2% below, 0.3% above, or by our estimate no different (0.0%) from."""
     size = f"{abs(value):.1f}%"
-    return f"no different ({size}) from" if size == "0.0%" else f"{size} {'below' if value < 0 else 'above'}"
+    return (
+        f"by our estimate no different ({size}) from"
+        if size == "0.0%"
+        else f"{size} {'below' if value < 0 else 'above'}"
+    )
 
 
 def certainty(estimate: Estimate) -> str:

@@ -6,7 +6,6 @@ taken as Friday the 14th, since every other return of that year came out on a Fr
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from analysis.errors import DataError, MachineError, StudyError
 from analysis.files import sha256
+from analysis.rows import read_rows
 
 COLUMNS = (
     "source", "period", "file", "url", "sha256", "bytes", "publisher", "title", "published", "revised", "licence",
@@ -50,14 +50,11 @@ def read_manifest(path: Path) -> list[Pin]:
         The file or a column is missing; a period, hash, size, date or file path is malformed; a file is listed twice;
         a monthly source has a month twice. The message names the row.
     """
-    if not path.is_file():
-        raise DataError(path, "no such file", "the manifest of the official files", "restore it from the repository")
-    with open(path, encoding="utf-8", newline="") as handle:
-        reader = csv.DictReader(handle)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
-        if missing:
-            raise DataError(path, f"no column {', '.join(missing)}", ", ".join(COLUMNS), "restore the header", row=1)
-        pins = [_pin(path, number, row) for number, row in enumerate(reader, start=2)]
+    header, lines = read_rows(path, "the manifest of the official files", "restore it from the repository")
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise DataError(path, f"no column {', '.join(missing)}", ", ".join(COLUMNS), "restore the header", row=1)
+    pins = [_pin(path, line, dict(zip(header, cells, strict=True))) for line, cells in lines.items()]
     _refuse_twice(path, "file", [pin.file for pin in pins])
     _refuse_twice(path, "period", [f"{pin.source} {pin.month:%Y-%m}" if pin.month else None for pin in pins])
     return pins
@@ -148,14 +145,12 @@ def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
         except ValueError as error:
             raise refuse(column, "a date as YYYY-MM-DD, or nothing") from error
 
-    if None in row or None in row.values():
-        raise DataError(path, "a row of another length", f"{len(COLUMNS)} cells", "correct the manifest", row=number)
     monthly = row["source"] in MONTHLY_SOURCES
     if (monthly or row["period"]) and not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", row["period"]):
         raise refuse("period", "a month as YYYY-MM")
     if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
         raise refuse("sha256", "64 hexadecimal digits in lower case")
-    if not row["bytes"].isdigit():
+    if not re.fullmatch(r"[0-9]{1,15}", row["bytes"]):
         raise refuse("bytes", "the file's size in bytes")
     # A path stays inside its folder on any system: no root, no drive, no step up.
     if not re.fullmatch(r"[^/\\:\x00-\x1f]+(/[^/\\:\x00-\x1f]+)*", row["file"]) or {".", ".."} & set(

@@ -14,6 +14,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from analysis.errors import DataError
+from analysis.rows import read_rows
 from analysis.sources.workbook import Sheet, clean
 
 FETCH_AGAIN = "fetch the file again; if it is published so, ask the publisher and leave the file out"
@@ -116,12 +117,8 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     DataError
         The file is missing, not a CSV in UTF-8, or lacks a column.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        problem = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(path, clean(str(problem)), "a CSV file in UTF-8", FETCH_AGAIN) from error
-    table.columns = [clean(header) for header in table.columns]
+    header, lines = read_rows(path, "a CSV file in UTF-8", FETCH_AGAIN)
+    table = pd.DataFrame(list(lines.values()), columns=[clean(name) for name in header], dtype=str)
     missing = [header for header in columns if header not in table.columns]
     if missing:
         raise DataError(

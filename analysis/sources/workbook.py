@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP_SIGNATURE = b"PK\x03\x04"
 FREE_SECTOR = 0xFFFFFFFF
+SECTOR_SHIFTS = (9, 12)  # sectors of 512 or 4,096 bytes; the format knows no other
 FETCH_AGAIN = "fetch the file again from its publisher, or remove it so that the next run does"
 
 
@@ -130,7 +132,8 @@ class Workbook:
                 action="check that it is the right publication; if its publisher renamed the sheet, change its reader",
                 sheet=name,
             )
-        return Sheet(self.file, name, self.calamine.get_sheet_by_name(name).to_python(skip_empty_area=False))
+        with _parsing(self.file):
+            return Sheet(self.file, name, self.calamine.get_sheet_by_name(name).to_python(skip_empty_area=False))
 
 
 def open_workbook(path: Path) -> Workbook:
@@ -144,8 +147,15 @@ def open_workbook(path: Path) -> Workbook:
     problem = _not_a_workbook(path)
     if problem:
         raise DataError(file=path, found=problem, expected="a whole Excel workbook", action=FETCH_AGAIN)
-    try:
+    with _parsing(path):
         return Workbook(path, CalamineWorkbook.from_path(path))
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """The parser's errors as this project's."""
+    try:
+        yield
     except PasswordError as error:
         raise _protected(path) from error
     except CalamineError as error:
@@ -204,6 +214,8 @@ def _not_a_workbook(path: Path) -> str | None:
     if data.startswith(OLE_SIGNATURE):
         if "EncryptedPackage".encode("utf-16-le") in data:
             raise _protected(path)
+        if _damaged_header(data):
+            return "a damaged workbook (its header describes what the file cannot hold)"
         missing = _ole_length(data) - len(data)
         short = f"at least {missing:,} more are missing" if missing > 0 else None
     elif data.startswith(ZIP_SIGNATURE):
@@ -213,6 +225,21 @@ def _not_a_workbook(path: Path) -> str | None:
     else:
         return f"a file that begins {data[:16]!r}, which no Excel workbook does"
     return f"a file cut short: {len(data):,} bytes, {short}" if short else None
+
+
+def _damaged_header(data: bytes) -> bool:
+    """Whether a compound file's header contradicts the format or the file's length; see [MS-CFB] 2.2.
+
+    The parser takes the counts in it at their word and asks for as much memory, until the system ends the whole run.
+    """
+    if len(data) < 512:
+        return False
+    order, shift, mini_shift = struct.unpack_from("<HHH", data, 28)
+    if (order, mini_shift) != (0xFFFE, 6) or shift not in SECTOR_SHIFTS:
+        return True
+    directory, table, mini_table, further_tables = (struct.unpack_from("<I", data, at)[0] for at in (40, 44, 64, 72))
+    (cutoff,) = struct.unpack_from("<I", data, 56)
+    return cutoff != 4096 or max(directory, table, mini_table, further_tables) > len(data) >> shift
 
 
 def _ole_length(data: bytes) -> int:

@@ -252,7 +252,7 @@ def test_the_growth_figures_title_depends_on_the_gaps(undrawn, world, told, outc
     assert "cannot be told apart" in titles[0] and "more than chance" not in titles[0]
     assert "more than chance" in titles[1] and second in titles[1] and protocol.model_ids[0] not in titles[1]
     endings = [growth.gap_sentence(told(w), published_rule, outcome) for w in (world, clear)]
-    assert "cannot be told apart" in endings[0] and f"for {second}." in endings[1]
+    assert "Neither can be told apart from chance." in endings[0] and f"for {second}." in endings[1]
 
 
 def test_published_growth_is_what_the_table_of_published_results_holds(world, told, published_rule, protocol):
