@@ -21,6 +21,9 @@ WORKERS ?=
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export MIRROR BUILD DATA RENDERER WORKERS SOURCE_DATE_EPOCH
 
+# Text is UTF-8 in files, names and on the screen, whatever the locale says.
+export PYTHONUTF8 := 1
+
 VENV := .venv
 RUN := $(VENV)/bin/python -m analysis
 PYTEST := $(VENV)/bin/python -m pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -38,6 +39,9 @@ def main(arguments: list[str]) -> int:
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a screen that cannot show a dash is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return _run(choice, Workspace.from_environment())
     except EvaluationError as problem:

@@ -111,6 +111,8 @@ def only_one_run(build: Path) -> Iterator[None]:
             f"{build}: another run is writing into this folder. Wait for it to end, or build elsewhere with BUILD=…"
         ) from problem
     try:
+        for left in build.rglob(".*.tmp*"):  # by a run that was killed while it wrote
+            left.unlink(missing_ok=True)
         yield
     finally:
         handle.close()

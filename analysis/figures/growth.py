@@ -65,8 +65,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     return Figure(
         svg=draw(plot, 2.0),
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
-        caption=f"{_title(results, outcome, rule_id)} Growth per head, comparing {rule.label}. Diamonds: emergency admissions, in "
-        "NHS England's Next Steps of March 2017.",
+        caption=f"{_title(results, outcome, rule_id)} {headed(rule.label)}. Diamonds: emergency admissions.",
         data=data[["cohort", "source", "growth", "low", "high"]],
     )
 

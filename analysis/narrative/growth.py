@@ -23,7 +23,7 @@ def published_sentence(results: Results, rule_id: str) -> str:
     rule, labels = results.protocol.growth_rule(rule_id), results.protocol.cohort_labels
     values = published_growth(results, rule.published or "")
     parts = [f"{plain(value)} in {_the(labels[c], c)}" for c, value in values.items()]
-    return f"NHS England reported growth in emergency admissions per head of {listed(parts)}."
+    return f"For emergency admissions per head NHS England reported growth of {listed(parts)}."
 
 
 def published_growth(results: Results, prefix: str) -> dict[str, float]:

@@ -121,7 +121,7 @@ def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
     if math.isinf(rise):
         return "No change of any size could have been found with confidence."
     missed = round(1 / (1 - results.protocol.inference.power))
-    return f"By the width of this interval, a true fall of {fall:.1f}%, or rise of {rise:.1f}%, would be missed one time in {counted(missed)}."
+    return f"By this interval's width, a true fall of {fall:.1f}% or rise of {rise:.1f}% would be missed one time in {counted(missed)}."
 
 
 def width_caution(results: Results, outcome: str) -> str:

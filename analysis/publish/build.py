@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from analysis.errors import UsageError
+from analysis.errors import MachineError, UsageError
 from analysis.files import write_table, write_text
 from analysis.narrative.places import sites
 from analysis.narrative.site import slug
@@ -48,6 +48,8 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     ------
     UsageError
         There is no report of that name, or the stages before did not run.
+    MachineError
+        A file cannot be written.
     ReportError
         A document is at fault; it names the source, the cell and the line.
     """
@@ -186,8 +188,14 @@ def _move_all(source: Path, target: Path, whole: bool) -> None:
     """Move every file below ``source`` to the same place below ``target``; if it is the ``whole`` edition, nothing else stays there."""
     places = {file: target / file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()}
     for file, place in places.items():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(file, place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
+        except OSError as problem:
+            raise MachineError(
+                f"{place}: cannot be written ({problem.strerror}). What was not put in its place yet is as it was. "
+                "Check the folder's permissions and run again."
+            ) from problem
     for old in target.rglob("*") if whole else ():
         if old.is_file() and old not in places.values():
             old.unlink()

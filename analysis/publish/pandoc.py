@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from analysis.publish.notebook import ReportError
 READER = "markdown"  # the language that documents are assembled in
 FILTER_NOISE = re.compile(r"Error running filter \S+:\s*|\S*\.lua:\d+: |stack traceback:.*", re.DOTALL)
 LONGEST = 300  # seconds
+UTF8 = {"LC_ALL": "C.UTF-8"}  # it reads the names of files in the locale's alphabet
 
 
 def pandoc(*arguments: str, source_name: str | Path, text: str | None = None, folder: Path | None = None) -> str:
@@ -28,7 +30,15 @@ def pandoc(*arguments: str, source_name: str | Path, text: str | None = None, fo
     """
     command = [pypandoc.get_pandoc_path(), *arguments]
     try:
-        done = subprocess.run(command, cwd=folder, input=text, capture_output=True, encoding="utf-8", timeout=LONGEST)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONGEST,
+            env=os.environ | UTF8,
+        )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise MachineError(f"{source_name}: pandoc did not run: {problem}") from problem
     if done.returncode:

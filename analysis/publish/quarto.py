@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from analysis.files import atomic_path
 from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
 from analysis.publish.embedded import dejavu
 from analysis.publish.notebook import NUMBERED, ReportError, front_matter
+from analysis.publish.pandoc import UTF8
 
 OLDEST = (1, 9)  # the first with `pdf-standard` for Typst and a text for equations
 UNRESOLVED = re.compile(rf"\?@({NUMBERED}[\w-]+)")
@@ -148,7 +150,9 @@ def _copy(source: Path, folder: Path) -> str:
 def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None:
     command = [str(program), "render", "report.ipynb", "--no-execute", "--to", form]
     try:
-        done = subprocess.run(command, cwd=stage, capture_output=True, encoding="utf-8", timeout=600)
+        done = subprocess.run(
+            command, cwd=stage, capture_output=True, encoding="utf-8", timeout=600, env=os.environ | UTF8
+        )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise MachineError(f"{source_name}: Quarto did not finish: {problem}") from problem
     if done.returncode:

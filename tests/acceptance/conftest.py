@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scratch_project import Project, Warm, fingerprint
+from scratch_project import Project, Warm, fingerprint, make
+from synthetic import quicker
 
 # A shell's background job ignores Ctrl-C, and so would every run that a test starts from one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,3 +38,46 @@ def project(copied_project: Project, warm: Warm) -> Iterator[Project]:
     yield copied_project
     copied_project.restore()
     assert fingerprint(build) == before, "the earlier outputs are no longer whole"
+
+
+LISTEN = """
+import os, sys
+def _hear(event, arguments):
+    if event == "import":
+        line = f"import {arguments[0]}"
+    elif event == "open" and isinstance(arguments[0], str) and arguments[1] == "r" and not _taking_a_digest():
+        line = f"open {os.path.realpath(arguments[0])}"
+    else:
+        return
+    os.write(_log, (line + chr(10)).encode())
+def _taking_a_digest():
+    frame = sys._getframe(2)
+    while frame and frame.f_code.co_name != "digest":
+        frame = frame.f_back
+    return frame
+_log = os.open(os.environ["HEARD"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+sys.addaudithook(_hear)
+"""
+
+
+@pytest.fixture(scope="session")
+def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard."""
+    folder = tmp_path_factory.mktemp("made")
+    project = Project.copy(repository, folder / "none", folder)
+    (project.root / "Makefile").write_bytes((repository / "Makefile").read_bytes())
+    (project.root / ".venv").mkdir()
+    (project.root / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
+    (project.root / ".venv/.ready").touch()
+    rules = project.root / "analysis/protocol.toml"
+    rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "listen").mkdir()
+    (folder / "listen/sitecustomize.py").write_text(LISTEN)
+    for stage in ("data", "results", "report"):
+        heard = {
+            "HEARD": str(folder / f"{stage}.heard"),
+            "PYTHONPATH": f"{folder / 'listen'}{os.pathsep}{project.root}",
+        }
+        run = make(project, stage, **heard)
+        assert run.code == 0, run.err
+    return project

@@ -262,3 +262,11 @@ def real_return(path: Path) -> MarWorkbook:
         england=list(rows[header + 1][6:]),
         notes=[],
     )
+
+
+def make(project: Project, *arguments: str, **more: str) -> Run:
+    """The real Makefile's targets, on the snapshot and with this Python."""
+    environment = project.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0") | more
+    command = ["make", *arguments, f"RUN={sys.executable} -m analysis"]
+    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=600)
+    return Run(done.returncode, done.stdout, done.stderr)

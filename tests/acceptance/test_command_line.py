@@ -104,6 +104,10 @@ def test_a_mirror_that_was_asked_for_and_is_not_there(project: Project, warm: Wa
 # --- Exit code 3: the machine stands in the way
 
 
+@pytest.mark.fault(
+    "two runs at once",
+    "the second is refused with a sentence; the first ends as ever",
+)
 @pytest.mark.slow
 def test_a_second_run_while_one_is_going(
     project: Project, warm: Warm, silent_site: socket.socket, tmp_path: Path
@@ -125,6 +129,10 @@ def test_a_second_run_while_one_is_going(
     assert dataset(Path(build)) == "mar"
 
 
+@pytest.mark.fault(
+    "files that may not grow while the panel is made",
+    "exit code 3 and a sentence; the earlier panel stays whole",
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [5_000, 300_000], ids=["no file", "not the panel"])
 def test_files_that_may_not_grow(size: int, project: Project, warm: Warm, snapshot_build: Path, tmp_path: Path) -> None:
@@ -146,6 +154,10 @@ def small_disk(warm: Warm, earlier: Path, free: int, build: Path) -> Path:
     return Path(shutil.copytree(earlier, warm.sees(build), dirs_exist_ok=True))
 
 
+@pytest.mark.fault(
+    "a full disk while the panel is made",
+    "exit code 3 and a sentence; the earlier panel stays whole",
+)
 @needs_own_mounts
 @pytest.mark.parametrize(
     "free",
@@ -162,6 +174,10 @@ def test_a_full_disk(free: int, project: Project, warm: Warm, snapshot_build: Pa
     assert fingerprint(seen) == fingerprint(snapshot_build)
 
 
+@pytest.mark.fault(
+    "a build folder on a read-only disk",
+    "exit code 3 and a sentence",
+)
 @needs_own_mounts
 def test_a_build_folder_that_may_not_be_written(project: Project, tmp_path: Path) -> None:
     script = 'mount --bind build build && mount -o remount,ro,bind build && exec "$@"'
@@ -171,6 +187,10 @@ def test_a_build_folder_that_may_not_be_written(project: Project, tmp_path: Path
     assert "build" in run.err and "cannot be written" in run.err
 
 
+@pytest.mark.fault(
+    "a build folder of another user, as an unprivileged one",
+    "exit code 3 and a sentence",
+)
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
 def test_a_build_folder_without_permission(project: Project, warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir(mode=0o500)
@@ -182,6 +202,10 @@ def test_a_build_folder_without_permission(project: Project, warm: Warm, tmp_pat
 # --- Where the data come from
 
 
+@pytest.mark.fault(
+    "no files at hand and no network",
+    "the embedded snapshot, and every report says so",
+)
 @pytest.mark.parametrize("mirror", ["absent", "empty"])
 def test_no_mirror_and_no_network(mirror: str, project: Project, warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
@@ -201,6 +225,10 @@ def test_no_mirror_and_no_network_though_the_files_were_demanded(project: Projec
     assert "www.england.nhs.uk cannot be reached" in run.err
 
 
+@pytest.mark.fault(
+    "a network that does not answer",
+    "the embedded snapshot after some seconds",
+)
 @pytest.mark.slow
 def test_a_network_that_does_not_answer(
     project: Project, warm: Warm, silent_site: socket.socket, tmp_path: Path
@@ -213,6 +241,10 @@ def test_a_network_that_does_not_answer(
     assert dataset(tmp_path / "build") == "snapshot"
 
 
+@pytest.mark.fault(
+    "a network that answers every address with a page of its own",
+    "the embedded snapshot, and every report says so",
+)
 @pytest.mark.parametrize("status", [403, 503])
 def test_a_network_that_answers_with_a_block_page(status: int, project: Project, warm: Warm, tmp_path: Path) -> None:
     """Filters of locked-down networks answer every address with a page of their own: the files cannot be had."""
@@ -329,6 +361,10 @@ def end(process: subprocess.Popen[str]) -> str:
     return process.communicate(timeout=30)[1]
 
 
+@pytest.mark.fault(
+    "`kill -9`, `kill` and Ctrl-C while models are fitted",
+    "the earlier estimates stay whole; no worker lives on; the next run gives the same bytes",
+)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the workers in /proc")
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -358,6 +394,10 @@ def test_a_run_that_is_killed(
         assert "Stopped. Earlier outputs are untouched." in said and "Traceback" not in said, said
 
 
+@pytest.mark.fault(
+    "a worker ended by the system for want of memory",
+    "exit code 3 and a sentence; the earlier estimates stay whole",
+)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the workers in /proc")
 def test_a_worker_that_is_killed(quick_project: Project, quick_results: Path, tmp_path: Path) -> None:
@@ -375,6 +415,10 @@ def test_a_worker_that_is_killed(quick_project: Project, quick_results: Path, tm
     assert fingerprint(build) == before
 
 
+@pytest.mark.fault(
+    "a disk that fills up while estimates are written",
+    "exit code 3 and a sentence; the earlier estimates stay whole",
+)
 @pytest.mark.slow
 @needs_own_mounts
 def test_a_disk_that_fills_up_during_results(

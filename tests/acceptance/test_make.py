@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from scratch_project import Project, Run, fingerprint
-from synthetic import quicker
+from scratch_project import Project, fingerprint, make
 
 from analysis.lineage import Manifest, code
 
 pytestmark = pytest.mark.slow
-
-LISTEN = """
-import os, sys
-def _hear(event, arguments):
-    if event == "import":
-        line = f"import {arguments[0]}"
-    elif event == "open" and isinstance(arguments[0], str) and arguments[1] == "r" and not _taking_a_digest():
-        line = f"open {os.path.realpath(arguments[0])}"
-    else:
-        return
-    os.write(_log, (line + chr(10)).encode())
-def _taking_a_digest():
-    frame = sys._getframe(2)
-    while frame and frame.f_code.co_name != "digest":
-        frame = frame.f_back
-    return frame
-_log = os.open(os.environ["HEARD"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-sys.addaudithook(_hear)
-"""
-
-
-@pytest.fixture(scope="module")
-def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard."""
-    folder = tmp_path_factory.mktemp("made")
-    project = Project.copy(repository, folder / "none", folder)
-    (project.root / "Makefile").write_bytes((repository / "Makefile").read_bytes())
-    (project.root / ".venv").mkdir()
-    (project.root / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
-    (project.root / ".venv/.ready").touch()
-    rules = project.root / "analysis/protocol.toml"
-    rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
-    (folder / "listen").mkdir()
-    (folder / "listen/sitecustomize.py").write_text(LISTEN)
-    for stage in ("data", "results", "report"):
-        heard = {
-            "HEARD": str(folder / f"{stage}.heard"),
-            "PYTHONPATH": f"{folder / 'listen'}{os.pathsep}{project.root}",
-        }
-        run = make(project, stage, **heard)
-        assert run.code == 0, run.err
-    return project
 
 
 @pytest.fixture
 def made(study: Project) -> Project:
     assert make(study, "report").code == 0
     return study
-
-
-def make(project: Project, *arguments: str, **more: str) -> Run:
-    environment = project.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0") | more
-    command = ["make", *arguments, f"RUN={sys.executable} -m analysis"]
-    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=600)
-    return Run(done.returncode, done.stdout, done.stderr)
 
 
 def change(project: Project, name: str, old: str, new: str) -> None:

@@ -81,6 +81,7 @@ def one_sentence(folder: str) -> None:
     show("set-up", clock(lambda: make(copy, ".venv/.ready", **mirror)), 90)
     make(copy, "report", **mirror)
     show("make report, nothing changed", clock(lambda: make(copy, "report", **mirror)), 1.5)
+    show("make verify", clock(lambda: make(copy, "verify", **mirror)), 5)
     index = copy / "build/reports/index.html"
     before = index.stat().st_mtime_ns
     source = copy / "reports/evaluation.qmd"

@@ -371,7 +371,7 @@ def test_the_verdict_quotes_the_simulated_power_of_its_cohort(kept, world, told,
     more = tuple(row if row[3] != -8.0 else (*row[:4], 0.6, row[5]) for row in kept.simulated)
     assert "one of 8% in 40%" in verdicts.detectable_sentence(told(replace(kept, simulated=more)), outcome, first)
     for plain, about in ((results, "elective_admissions"), (told(world), outcome)):
-        assert "By the width of this interval" in verdicts.detectable_sentence(plain, about, first)
+        assert "By this interval's width" in verdicts.detectable_sentence(plain, about, first)
     assert "By the width of the intervals" in prose.detectable(told(world), outcome)
     assert error_rates.width_sentence(told(world), outcome) == ""
 

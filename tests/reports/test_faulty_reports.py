@@ -99,6 +99,10 @@ def facts_of(results: Results, site: str) -> pd.Series:
     return facts(results, results.protocol.primary_outcomes[0].id, site)
 
 
+@pytest.mark.fault(
+    "a fault in one report",
+    "named with cell and line; the earlier edition stays whole",
+)
 @pytest.mark.parametrize(
     ("text", "words"),
     [

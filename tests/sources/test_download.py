@@ -59,6 +59,10 @@ def test_a_whole_file(site: Site, pin: Pin, tmp_path: Path) -> None:
     assert len(site.requests) == 1
 
 
+@pytest.mark.fault(
+    "a connection that breaks",
+    "the rest is asked for, from where it broke",
+)
 def test_a_dropped_connection_is_resumed_where_it_broke(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = ["drop", "drop"]
     fetch(pin, tmp_path)
@@ -66,6 +70,10 @@ def test_a_dropped_connection_is_resumed_where_it_broke(site: Site, pin: Pin, tm
     assert [asked for _, asked in site.requests] == [None, "bytes=51200-", "bytes=76800-"]
 
 
+@pytest.mark.fault(
+    "a run that ends in the middle of a download",
+    "the next run asks for the rest",
+)
 def test_an_interrupted_run_is_resumed_by_the_next(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = ["drop"]
     with pytest.raises(MachineError, match="the next run resumes"):
@@ -82,6 +90,10 @@ def test_a_site_without_byte_ranges(site: Site, pin: Pin, tmp_path: Path) -> Non
     assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
+@pytest.mark.fault(
+    "a beginning of other bytes, left by an earlier run",
+    "thrown away; the file is asked for anew",
+)
 def test_a_beginning_from_another_issue_is_thrown_away(site: Site, pin: Pin, tmp_path: Path) -> None:
     part = tmp_path / f"{NAME}.part"
     part.parent.mkdir()
@@ -91,12 +103,20 @@ def test_a_beginning_from_another_issue_is_thrown_away(site: Site, pin: Pin, tmp
     assert [asked for _, asked in site.requests] == ["bytes=1000-", None]
 
 
+@pytest.mark.fault(
+    "a site that answers 503, 429 or 500, then 200",
+    "asked again, ever later",
+)
 def test_a_busy_site_is_asked_again(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [503, 429, 500]
     fetch(pin, tmp_path)
     assert len(site.requests) == 4
 
 
+@pytest.mark.fault(
+    "a site that stays busy",
+    "exit code 3 after four attempts, with the address",
+)
 def test_a_site_that_stays_busy(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [503] * 9
     with pytest.raises(MachineError, match=r"4 attempts.*503") as failure:
@@ -106,6 +126,10 @@ def test_a_site_that_stays_busy(site: Site, pin: Pin, tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.fault(
+    "a site that stalls in the middle of a file",
+    "the rest is asked for",
+)
 def test_a_site_that_stalls_is_asked_for_the_rest(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [1.0]
     download(pin, tmp_path, backoff=0.01, timeout=0.2)
@@ -120,6 +144,10 @@ def test_a_file_that_moved_on_its_site_is_followed(site: Site, pin: Pin, tmp_pat
     assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
+@pytest.mark.fault(
+    "a site that redirects in a loop",
+    "refused with its address; nothing stays",
+)
 def test_a_site_that_leads_in_circles(site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = ["to /MAR-Apr-17.xls"] * 99
     with pytest.raises(DataError, match="from one address to the next without end"):
@@ -127,6 +155,10 @@ def test_a_site_that_leads_in_circles(site: Site, pin: Pin, tmp_path: Path) -> N
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.fault(
+    "a site that redirects to another, or to clear text",
+    "refused before anything is asked there",
+)
 @pytest.mark.parametrize("elsewhere", ["http://www.england.nhs.uk/file.xls", "https://example.org/file.xls"])
 def test_a_site_that_leads_elsewhere(elsewhere: str, site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [f"to {elsewhere}"]
@@ -135,6 +167,10 @@ def test_a_site_that_leads_elsewhere(elsewhere: str, site: Site, pin: Pin, tmp_p
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.fault(
+    "a site that no longer has the file",
+    "refused with its address; nothing stays",
+)
 @pytest.mark.parametrize("status", [404, 403, 410])
 def test_a_file_that_is_not_there_is_not_asked_for_again(status: int, site: Site, pin: Pin, tmp_path: Path) -> None:
     site.faults = [status]
@@ -145,6 +181,10 @@ def test_a_file_that_is_not_there_is_not_asked_for_again(status: int, site: Site
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.fault(
+    "other bytes than pinned: a log-in page with status 200, one byte changed, longer, without end",
+    "refused with both SHA-256; nothing stays",
+)
 @pytest.mark.parametrize(
     "wrong",
     [b"<html>Log in to the network</html>", CONTENT[:-1] + b"!", CONTENT + b"more", CONTENT[1:] + b"!" * 99_999],

@@ -88,6 +88,15 @@ def test_times_and_the_order_of_keys_are_no_change(work):
     work.protocol_file.write_text(rules, encoding="utf-8")
 
 
+def test_another_commit_is_a_change_of_every_report_and_an_uncommitted_edit_is_not(work, monkeypatch):
+    def reports(head: str, clean: bool) -> dict[str, Step]:
+        monkeypatch.setattr(steps, "commit", lambda root: (head, clean))
+        return steps.report_steps(work, Manifest.read(work.build))
+
+    assert reports("abc", True) == reports("abc", False)
+    assert all(step != reports("abc", True)[name] for name, step in reports("def", True).items())
+
+
 def test_published_files_count_wherever_they_are(work, tmp_path):
     file = "dtoc/April_13.xls"
     absent = steps.data_step(replace(work, data="auto", mirror_asked=tmp_path))
@@ -184,6 +193,10 @@ def test_what_a_step_makes_no_longer_leaves_the_build(made):
     assert not made.outputs and not made.steps and not (made.build / "one.csv").exists()
 
 
+@pytest.mark.fault(
+    "a spoilt `manifest.json`",
+    "everything is made again",
+)
 @pytest.mark.parametrize("content", ["", "[]", "{", "\xff"])
 def test_a_manifest_that_cannot_be_read_says_nothing(made, content):
     (made.build / "manifest.json").write_text(content, encoding="latin-1")

@@ -1,0 +1,131 @@
+"""Faults of the machine in a whole build of a shortened study: nothing is lost, and the next run gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scratch_project import OWN_MOUNTS, Project, fingerprint, make
+
+pytestmark = pytest.mark.slow
+needs_own_mounts = pytest.mark.skipif(not OWN_MOUNTS, reason="needs the right to mount")
+
+
+@pytest.fixture
+def made(study: Project) -> Project:
+    assert make(study, "report").code == 0
+    return study
+
+
+def start(project: Project, *arguments: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    environment = project.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0")
+    return subprocess.Popen(
+        project.command(*arguments), cwd=project.root, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
+    )  # fmt: skip
+
+
+def whole(project: Project) -> dict[str, str]:
+    """The files of the build, those that the next run clears away left out."""
+    files = fingerprint(project.root / "build")
+    return {name: number for name, number in files.items() if not name.startswith("staged/") and ".tmp" not in name}
+
+
+@pytest.mark.fault(
+    "`kill -9` while reports are made",
+    "the earlier edition stays whole; no kernel lives on; the next run gives the same bytes",
+)
+def test_a_kill_while_reports_are_made(made: Project) -> None:
+    before = whole(made)
+    process = start(made, "reports")
+    staged, deadline = made.root / "build/staged", time.monotonic() + 120
+    while not list(staged.glob("*.pdf")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert whole(made) == before
+    while (living := kernels(made)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not living, "a kernel that lives on writes into the next run's edition"
+    assert make(made, "report").code == 0
+    assert start(made, "reports").wait(timeout=200) == 0
+    assert fingerprint(made.root / "build") == before
+
+
+@pytest.mark.fault(
+    "`kill -9` at any moment while the panel is made",
+    "nothing is half written; the next run gives the same bytes and clears away what was left",
+)
+def test_kills_while_the_panel_is_made(made: Project) -> None:
+    before = fingerprint(made.root / "build")
+    for moment in (0.6, 0.8, 1.0, 1.2, 1.4):
+        process = start(made, "data")
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        assert whole(made) == before
+    assert make(made, "report").code == 0
+    assert fingerprint(made.root / "build") == before
+
+
+@pytest.mark.fault(
+    "files that may not grow while reports are made", "exit code 3 and a sentence; the earlier edition stays whole"
+)
+def test_no_room_for_the_reports(made: Project) -> None:
+    before = fingerprint(made.root / "build")
+    process = start(made, "reports", before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)))
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 3, said
+    assert "no room left to write it" in said and "Traceback" not in said
+    assert fingerprint(made.root / "build") == before
+
+
+@pytest.mark.fault(
+    "a folder of reports that may not be written", "exit code 3 and a sentence; the earlier edition stays whole"
+)
+@needs_own_mounts
+def test_a_folder_of_reports_that_may_not_be_written(made: Project) -> None:
+    before = fingerprint(made.root / "build")
+    folder = made.root / "build/reports"
+    script = f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}' && exec \"$0\" \"$@\""
+    environment = made.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0")
+    command = ["unshare", "-m", "sh", "-c", script, *made.command("reports", "reconciliation")]
+    done = subprocess.run(command, cwd=made.root, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert fingerprint(made.root / "build") == before
+
+
+@pytest.mark.fault(
+    "a path with blanks and letters beyond ASCII, the C locale, no HOME that can be written, another user's time zone",
+    "the same bytes",
+)
+def test_a_strange_place(made: Project, tmp_path: Path) -> None:
+    strange = tmp_path / "une étude – 研究 (2)"
+    shutil.copytree(made.root, strange, symlinks=True)
+    shutil.rmtree(strange / "build")
+    project = Project(strange, made.files, made.real_files, made.originals)
+    place = {"LC_ALL": "C", "LANG": "de_DE.UTF-8", "HOME": "/proc/nowhere", "TZ": "Asia/Tokyo", "PYTHONUTF8": "0"}
+    run = make(project, "report", "WORKERS=1", **place)
+    assert run.code == 0, run.err
+    assert fingerprint(strange / "build") == fingerprint(made.root / "build")
+
+
+def kernels(project: Project) -> list[int]:
+    """Processes that run a kernel for this project."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, place = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"ipykernel" in command and str(project.root).encode() in place:
+            found.append(int(folder.name))
+    return found
