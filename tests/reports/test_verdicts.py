@@ -55,7 +55,7 @@ def test_wider_intervals_are_inconclusive_and_say_what_could_have_been_seen(supp
     wide = told(supported.with_numbers({("did", outcome): Number(sign * 0.06, 0.09)}))
     word, text = said(wide, outcome, first)
     fall, rise = wide.detectable(outcome, first)
-    assert word == "inconclusive" and f"a true fall of {fall:.1f}%, or rise of {rise:.1f}%" in text
+    assert word == "inconclusive" and f"a true fall of {fall:.1f}% or rise of {rise:.1f}%" in text
     assert "support" not in text and "Only" not in text
 
 

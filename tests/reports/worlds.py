@@ -619,7 +619,7 @@ def _simulation(world: World) -> pd.DataFrame:
 def directions(text: str) -> list[int]:
     """−1 or +1 for each word of direction and each signed number, in order; intervals that hold zero are left out."""
     text = re.sub(rf"{MINUS}\d[\d.,]*%? to \+?\d[\d.,]*%?", "", text)
-    text = re.sub(r"[Aa] true fall of [\d.]+%(, or rise of [\d.]+%)?", "", text)
+    text = re.sub(r"[Aa] true fall of [\d.]+%(,? or rise of [\d.]+%)?", "", text)
     below, above = (
         rf"{MINUS}\d|\b(?:below|lower|fell|fall|falls|reduction)\b",
         r"\+\d|\b(?:above|higher|rose|rise|rises|grew|increase)\b",
