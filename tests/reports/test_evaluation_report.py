@@ -181,7 +181,7 @@ def test_the_summary_is_one_page_of_the_pdf(built):
 
 def test_the_verdicts_are_those_of_the_estimates(built):
     outcome = built.results.protocol.primary_outcomes[0].id
-    text = visible(built.section("sec-summary"))
+    text = visible(built.section("sec-summary")).replace("’", "'")
     assert visible(verdicts.summary_answer(built.results)) in text
     for model in built.results.protocol.model_ids:
         assert visible(verdicts.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
