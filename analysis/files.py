@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,10 @@ from analysis.errors import MachineError
 
 if TYPE_CHECKING:  # it takes half a second to import, and most runs have nothing to write
     import pandas as pd
+
+
+FOLDERS = ("data", "results", "reports")  # of a build: what its steps make
+LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -83,6 +88,15 @@ def write_together(contents: dict[Path, pd.DataFrame | str]) -> None:
                 content.to_csv(path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n")
 
 
+def _clear_leftovers(build: Path) -> None:
+    """Remove what a killed run was writing; nothing but names that ``atomic_path`` gives, in the folders of a build."""
+    found = [*build.glob(".*"), *(path for name in FOLDERS for path in (build / name).rglob(".*"))]
+    for left in found:
+        if LEFTOVER.fullmatch(left.name):
+            with suppress(OSError):  # it is in nobody's way
+                left.unlink()
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -111,8 +125,7 @@ def only_one_run(build: Path) -> Iterator[None]:
             f"{build}: another run is writing into this folder. Wait for it to end, or build elsewhere with BUILD=…"
         ) from problem
     try:
-        for left in build.rglob(".*.tmp*"):  # by a run that was killed while it wrote
-            left.unlink(missing_ok=True)
+        _clear_leftovers(build)
         yield
     finally:
         handle.close()

@@ -46,9 +46,17 @@ class Manifest:
 
     @classmethod
     def read(cls, build: Path) -> Manifest:
-        """What is written down of a build; nothing, where nothing can be read."""
+        """What is written down of a build; nothing, where it cannot be read or is not what ``save`` writes."""
         content, reasons = _json(build / "manifest.json"), _json(build / ".why.json")
-        return cls(build, content.get("steps", {}), content.get("outputs", {}), reasons)
+        try:
+            steps = {str(step): dict(made_from) for step, made_from in content["steps"].items()}
+            outputs = {
+                _inside(file): {"sha256": str(entry["sha256"]), "step": str(entry["step"])}
+                for file, entry in content["outputs"].items()
+            }
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return cls(build)
+        return cls(build, steps, outputs, {step: why for step, why in reasons.items() if isinstance(why, list)})
 
     def of(self, step: str) -> list[str]:
         """The files that a step made."""
@@ -99,7 +107,10 @@ class Manifest:
     def save(self) -> None:
         """Write it all down."""
         for file in self.dropped - set(self.outputs):
-            (self.build / file).unlink(missing_ok=True)
+            try:
+                (self.build / file).unlink(missing_ok=True)
+            except OSError as error:
+                raise MachineError(f"{self.build / file}: cannot be removed ({error.strerror}).") from error
         content = {"steps": dict(sorted(self.steps.items())), "outputs": dict(sorted(self.outputs.items()))}
         write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", self.build / "manifest.json")
         write_text(json.dumps(self.reasons, indent=1, ensure_ascii=False) + "\n", self.build / ".why.json")
@@ -153,6 +164,13 @@ def _imported(text: str) -> list[str]:
     for source, listed, whole in IMPORT.findall(text):
         names += [whole] if whole else [source, *(f"{source}.{name}" for name in re.findall(r"\w+", listed))]
     return names
+
+
+def _inside(file: str) -> str:
+    """A path that stays in its folder, since what is no longer made is removed."""
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise ValueError(file)
+    return file
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from analysis import steps
 from analysis.errors import UsageError
+from analysis.files import FOLDERS
 from analysis.lineage import Manifest, Step
 from analysis.workspace import Workspace
-
-FOLDERS = ("data", "results", "reports")  # of a build, which hold nothing but what the steps make
 
 
 def why(work: Workspace, target: str | None = None) -> str:

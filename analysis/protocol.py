@@ -345,7 +345,7 @@ class Protocol(_Table):
         return [outcome for outcome in self.outcomes if outcome.role == "primary"]
 
     def only(self, tables: Iterable[str]) -> Protocol:
-        """The same with every other table withheld: a step that looks at one fails, so that none is forgotten in ``steps.py``."""
+        """The same with every other table withheld: a step that looks at one fails, so that none is forgotten in ``slices.py``."""
         return self.model_copy(update={name: _Withheld() for name in set(type(self).model_fields) - set(tables)})
 
     def outcome(self, id: str) -> Outcome:
@@ -362,10 +362,12 @@ class _Withheld:
     """In the place of a table that a step did not say it needs."""
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"{name}: of a table of the protocol that analysis/steps.py does not give this step")
+        raise AttributeError(f"{name}: of a table of the protocol that analysis/slices.py does not give this step")
 
-    def __iter__(self) -> Any:
-        raise TypeError("a table of the protocol that analysis/steps.py does not give this step")
+    def _refuse(self, *_: object) -> Any:
+        raise TypeError("a table of the protocol that analysis/slices.py does not give this step")
+
+    __iter__ = __len__ = __bool__ = __contains__ = __getitem__ = _refuse
 
 
 def _by_id(items: Iterable[Any], id: str) -> Any:

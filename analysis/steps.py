@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
     # Whether the tree is clean does not count: what a report was made from is as in the commit unless it is listed as changed.
     head, _ = commit(work.root)
     shared = {
-        "RENDERER": work.renderer,
+        "RENDERER": f"{work.renderer}, {'with' if shutil.which('quarto') else 'without'} Quarto on the path",
         "commit": head,
         "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
     }

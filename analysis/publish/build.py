@@ -187,18 +187,18 @@ def _empty(waiting: SimpleQueue[_Task]) -> None:
 def _move_all(source: Path, target: Path, whole: bool) -> None:
     """Move every file below ``source`` to the same place below ``target``; if it is the ``whole`` edition, nothing else stays there."""
     places = {file: target / file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()}
-    for file, place in places.items():
-        try:
+    try:
+        for file, place in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, place)
-        except OSError as problem:
-            raise MachineError(
-                f"{place}: cannot be written ({problem.strerror}). What was not put in its place yet is as it was. "
-                "Check the folder's permissions and run again."
-            ) from problem
-    for old in target.rglob("*") if whole else ():
-        if old.is_file() and old not in places.values():
-            old.unlink()
+        for old in target.rglob("*") if whole else ():
+            if old.is_file() and old not in places.values():
+                old.unlink()
+    except OSError as problem:
+        raise MachineError(
+            f"{target}: cannot be written ({problem.strerror}). What was not put in its place yet is as it was. "
+            "Check the folder's permissions and run again."
+        ) from problem
 
 
 def _shown(path: Path) -> str:

@@ -81,3 +81,10 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
         run = make(project, stage, **heard)
         assert run.code == 0, run.err
     return project
+
+
+@pytest.fixture
+def made(study: Project) -> Project:
+    """The study with all of it made, whatever the test before left."""
+    assert make(study, "report").code == 0
+    return study

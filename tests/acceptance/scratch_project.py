@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from sources.mar_workbook import MarWorkbook
 
 from analysis.sources.mar import MEASURES, SHEET
@@ -35,6 +36,9 @@ OWN_MOUNTS = (
     shutil.which("unshare") is not None
     and subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
 )
+
+ON_SNAPSHOT = {"DATA": "snapshot", "RENDERER": "embedded", "SOURCE_DATE_EPOCH": "0"}
+needs_own_mounts = pytest.mark.skipif(not OWN_MOUNTS, reason="this user may not mount in a namespace of its own")
 
 FORKS = """
 import json, os, sys, traceback
@@ -266,7 +270,7 @@ def real_return(path: Path) -> MarWorkbook:
 
 def make(project: Project, *arguments: str, **more: str) -> Run:
     """The real Makefile's targets, on the snapshot and with this Python."""
-    environment = project.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0") | more
+    environment = project.environment(**ON_SNAPSHOT) | more
     command = ["make", *arguments, f"RUN={sys.executable} -m analysis"]
     done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=600)
     return Run(done.returncode, done.stdout, done.stderr)

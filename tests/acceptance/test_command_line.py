@@ -16,13 +16,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scratch_project import OWN_MOUNTS, Project, Run, Warm, fingerprint
+from scratch_project import Project, Run, Warm, fingerprint, needs_own_mounts
 from sources.local_site import serving
 
 PROTOCOL = "analysis/protocol.toml"
 LEDGER, PANEL = "results/quality_ledger.csv", "data/panel.parquet"
 NOWHERE = "/nonexistent/folder"  # a mirror that is not there
-needs_own_mounts = pytest.mark.skipif(not OWN_MOUNTS, reason="this user may not mount in a namespace of its own")
 
 
 def assert_plain(run: Run) -> None:
@@ -188,15 +187,28 @@ def test_a_build_folder_that_may_not_be_written(project: Project, tmp_path: Path
 
 
 @pytest.mark.fault(
-    "a build folder of another user, as an unprivileged one",
-    "exit code 3 and a sentence",
+    "a build folder without the permission to write, for a user whom permissions bind",
+    "exit code 3 and a sentence; the earlier panel stays whole",
 )
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_a_build_folder_without_permission(project: Project, warm: Warm, tmp_path: Path) -> None:
-    (tmp_path / "build").mkdir(mode=0o500)
-    run = warm.run("data", BUILD=str(tmp_path / "build"))
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root is bound by setpriv alone")
+def test_a_build_folder_without_permission(project: Project, snapshot_build: Path, tmp_path: Path) -> None:
+    build = Path(shutil.copytree(snapshot_build, tmp_path / "build"))
+    places = [build, build / "data", build / "results"]
+    for place in places:
+        place.chmod(0o500)
+    bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    run = project.run_command([*bound, *project.command("data")], BUILD=str(build))
+    for place in places:
+        place.chmod(0o700)
     assert run.code == 3
     assert_plain(run)
+    assert "cannot be written" in run.err
+    assert fingerprint(build) == fingerprint(snapshot_build)
+
+
+def test_a_screen_that_cannot_show_every_letter(project: Project) -> None:
+    run = project.run("doctor", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert run.code == 0 and "Python" in run.out and run.err == ""
 
 
 # --- Where the data come from

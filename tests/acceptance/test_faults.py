@@ -6,30 +6,13 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scratch_project import OWN_MOUNTS, Project, fingerprint, make
+from scratch_project import ON_SNAPSHOT, Project, fingerprint, make, needs_own_mounts
 
 pytestmark = pytest.mark.slow
-needs_own_mounts = pytest.mark.skipif(not OWN_MOUNTS, reason="needs the right to mount")
-
-
-@pytest.fixture
-def made(study: Project) -> Project:
-    assert make(study, "report").code == 0
-    return study
-
-
-def start(project: Project, *arguments: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    environment = project.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0")
-    return subprocess.Popen(
-        project.command(*arguments), cwd=project.root, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=before,
-    )  # fmt: skip
 
 
 def whole(project: Project) -> dict[str, str]:
@@ -44,7 +27,7 @@ def whole(project: Project) -> dict[str, str]:
 )
 def test_a_kill_while_reports_are_made(made: Project) -> None:
     before = whole(made)
-    process = start(made, "reports")
+    process = made.start("reports", **ON_SNAPSHOT)
     staged, deadline = made.root / "build/staged", time.monotonic() + 120
     while not list(staged.glob("*.pdf")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -55,22 +38,29 @@ def test_a_kill_while_reports_are_made(made: Project) -> None:
         time.sleep(0.5)
     assert not living, "a kernel that lives on writes into the next run's edition"
     assert make(made, "report").code == 0
-    assert start(made, "reports").wait(timeout=200) == 0
+    assert made.start("reports", **ON_SNAPSHOT).wait(timeout=200) == 0
     assert fingerprint(made.root / "build") == before
 
 
 @pytest.mark.fault(
-    "`kill -9` at any moment while the panel is made",
+    "`kill -9` at one moment or another while the panel is made",
     "nothing is half written; the next run gives the same bytes and clears away what was left",
 )
 def test_kills_while_the_panel_is_made(made: Project) -> None:
     before = fingerprint(made.root / "build")
-    for moment in (0.6, 0.8, 1.0, 1.2, 1.4):
-        process = start(made, "data")
-        time.sleep(moment)
-        os.kill(process.pid, signal.SIGKILL)
+    started = time.monotonic()
+    assert made.start("data", **ON_SNAPSHOT).wait(timeout=60) == 0
+    usual, killed = time.monotonic() - started, 0
+    for share in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95):
+        process = made.start("data", **ON_SNAPSHOT)
+        time.sleep(share * usual)
+        process.kill()
         process.communicate(timeout=30)
+        killed += process.returncode == -signal.SIGKILL
         assert whole(made) == before
+    assert killed >= 3
+    (made.root / "build/data/.panel.1.tmp.parquet").write_bytes(b"half")
+    assert made.start("data", **ON_SNAPSHOT).wait(timeout=60) == 0
     assert make(made, "report").code == 0
     assert fingerprint(made.root / "build") == before
 
@@ -80,7 +70,8 @@ def test_kills_while_the_panel_is_made(made: Project) -> None:
 )
 def test_no_room_for_the_reports(made: Project) -> None:
     before = fingerprint(made.root / "build")
-    process = start(made, "reports", before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)))
+    process = made.start("reports", **ON_SNAPSHOT)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (150_000, 150_000))
     _, said = process.communicate(timeout=200)
     assert process.returncode == 3, said
     assert "no room left to write it" in said and "Traceback" not in said
@@ -95,11 +86,10 @@ def test_a_folder_of_reports_that_may_not_be_written(made: Project) -> None:
     before = fingerprint(made.root / "build")
     folder = made.root / "build/reports"
     script = f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}' && exec \"$0\" \"$@\""
-    environment = made.environment(DATA="snapshot", RENDERER="embedded", SOURCE_DATE_EPOCH="0")
     command = ["unshare", "-m", "sh", "-c", script, *made.command("reports", "reconciliation")]
-    done = subprocess.run(command, cwd=made.root, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 3, done.stderr
-    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    run = made.run_command(command, **ON_SNAPSHOT)
+    assert run.code == 3, run.err
+    assert "cannot be written" in run.err and "Traceback" not in run.err
     assert fingerprint(made.root / "build") == before
 
 

@@ -7,24 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from scratch_project import Project, fingerprint, make
+from scratch_project import fingerprint, make
 
 from analysis.lineage import Manifest, code
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def made(study: Project) -> Project:
-    assert make(study, "report").code == 0
-    return study
-
-
-def change(project: Project, name: str, old: str, new: str) -> None:
-    path = project.root / name
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -71,7 +58,7 @@ def test_nothing_runs_again_without_a_change(made):
 def test_a_changed_report_is_made_alone_and_why_tells(made):
     build = made.root / "build"
     before = fingerprint(build)
-    change(made, "reports/reconciliation.qmd", "Others have published", "Others too have published")
+    made.edit("reports/reconciliation.qmd", "Others have published", "Others too have published")
     assert "reports/reconciliation: will run, since\n  reports/reconciliation.qmd has changed" in make(made, "why").out
     run = make(made, "report")
     assert "since reports/reconciliation.qmd has changed" in run.out and "Results" not in run.out
@@ -85,7 +72,7 @@ def test_a_changed_report_is_made_alone_and_why_tells(made):
         "    reports/reconciliation.qmd has changed",
         "",
     ]
-    change(made, "reports/reconciliation.qmd", "Others too have published", "Others have published")
+    made.edit("reports/reconciliation.qmd", "Others too have published", "Others have published")
     assert make(made, "report").code == 0
     assert fingerprint(build) == before
 

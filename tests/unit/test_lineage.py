@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from acceptance.scratch_project import PARTS
 
 from analysis import steps
 from analysis.lineage import Manifest, Step, code
 from analysis.slices import DATA_RULES, RESULTS_RULES
 from analysis.workspace import Workspace
-
-PARTS = ("analysis", "data_raw", "reports", "requirements.lock", "_quarto.yml")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +119,8 @@ def test_a_step_cannot_look_at_a_table_that_it_does_not_name(protocol):
     assert mine.months.equals(protocol.months) and mine.model_ids == protocol.model_ids
     with pytest.raises(TypeError, match="does not give this step"):
         list(mine.growth)
+    with pytest.raises(TypeError, match="does not give this step"):
+        _ = bool(mine.deviations)
     with pytest.raises(AttributeError, match="does not give this step"):
         _ = mine.inference.power
     with pytest.raises(AttributeError, match="does not give this step"):
@@ -197,7 +198,18 @@ def test_what_a_step_makes_no_longer_leaves_the_build(made):
     "a spoilt `manifest.json`",
     "everything is made again",
 )
-@pytest.mark.parametrize("content", ["", "[]", "{", "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        "\xff",
+        '{"steps": [], "outputs": {}}',
+        '{"steps": {"step": {"input": "a"}}, "outputs": {"one.csv": 1}}',
+        '{"steps": {"step": {"input": "a"}}, "outputs": {"../one.csv": {"sha256": "", "step": "step"}}}',
+    ],
+)
 def test_a_manifest_that_cannot_be_read_says_nothing(made, content):
     (made.build / "manifest.json").write_text(content, encoding="latin-1")
     assert Manifest.read(made.build).changes(Step("step", {"input": "a"})) == ["it was not made here yet"]
