@@ -6,6 +6,7 @@
 #   RENDERER=auto|quarto|embedded     what renders (auto: Quarto where it is installed)
 #   WORKERS=number                    how many processes work side by side (default: one a core); never changes a result
 #   BUILD=folder                      where everything is written (default build)
+#   FROM=folder                       of make refresh: where new and revised files are (default MIRROR, else NHS England's pages)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +31,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 READY := $(VENV)/.ready
 
-.PHONY: help report data results test check fuzz bench simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results refresh edition headlines test check fuzz bench simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +47,16 @@ results: data ## fit every model on the panel
 
 data: $(READY) ## read, check and clean the published files into the panel
 	@$(RUN) data --if-changed
+
+refresh: $(READY) ## take in new and revised months, rebuild, and report what moved and why: make refresh FROM=folder
+	@$(RUN) refresh $(if $(FROM),--from "$(FROM)")
+	@$(MAKE) report
+
+edition: results ## record the headlines of this build in reports/editions.csv
+	@$(RUN) edition
+
+headlines: results ## fail if a headline changed since the last edition and no entry of CHANGELOG.md acknowledges it
+	@$(RUN) headlines
 
 why: $(READY) ## say what would run again, or last did, and what triggered it: make why TARGET=results
 	@$(RUN) why $(TARGET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 import time
@@ -11,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from analysis import steps
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
-from analysis.lineage import Manifest, Step
+from analysis.lineage import Manifest, Step, digest
 from analysis.workspace import Workspace
 
 
@@ -32,6 +34,12 @@ def main(arguments: list[str]) -> int:
     why = stages.add_parser("why", help="say what would run again, or ran last, and what triggered it")
     why.add_argument("target", nargs="?", help="a step, a report or a file that one of them makes; all by default")
     stages.add_parser("verify", help="check every file of a build against its manifest")
+    refresh = stages.add_parser("refresh", help="new files → the manifest, the results, what moved and why")
+    refresh.add_argument(
+        "--from", dest="folder", type=Path, help="the folder with new files (the mirror, else the publisher's pages)"
+    )
+    stages.add_parser("edition", help="record the build's headlines in reports/editions.csv")
+    stages.add_parser("headlines", help="fail where a headline changed without an entry in the changelog")
     simulation = stages.add_parser("simulation", help="simulated error rates → reports/simulation.csv")
     simulation.add_argument("--draws", type=int, default=5000, help="panels for each case (5000)")
     of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
@@ -70,6 +78,12 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
         text, right = verify(work)
         print(text)
         return 0 if right else 1
+    if choice.stage == "headlines":
+        from analysis.stages.refresh import check_headlines
+
+        text, right = check_headlines(work, _dataset(work))
+        print(text)
+        return 0 if right else 1
     with only_one_run(work.build):
         _write(choice, work)
     return 0
@@ -77,24 +91,17 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
 
 def _write(choice: argparse.Namespace, work: Workspace) -> None:
     if choice.stage == "data":
-
-        def data() -> list[Path]:
-            from analysis.stages.data import build_data
-
-            return build_data(work, _say)
-
-        title = "Data: reading, checking and cleaning the published files"
-        _make(work, steps.data_step(work), choice.if_changed, title, data)
+        _data(work, choice.if_changed)
     elif choice.stage == "results":
-
-        def results() -> list[Path]:
-            from analysis.stages.results import build_results
-
-            return build_results(work, _progress, work.workers)
-
-        _make(work, steps.results_step(work), choice.if_changed, "Results: models and inference", results)
+        _results(work, choice.if_changed)
     elif choice.stage == "reports":
         _reports(work, choice)
+    elif choice.stage == "refresh":
+        _refresh(work, choice.folder)
+    elif choice.stage == "edition":
+        from analysis.stages.refresh import record_edition
+
+        _say(f"edition {record_edition(work, _dataset(work))} is in reports/{work.editions.name}")
     elif choice.stage == "snapshot":
         from analysis.stages.snapshot import write_snapshot
 
@@ -111,6 +118,65 @@ def _write(choice: argparse.Namespace, work: Workspace) -> None:
                 simulations.run_its_simulation(work, _progress, work.workers, choice.draws)
 
 
+def _data(work: Workspace, if_changed: bool) -> None:
+    def data() -> list[Path]:
+        from analysis.stages.data import build_data
+
+        return build_data(work, _say)
+
+    title = "Data: reading, checking and cleaning the published files"
+    _make(work, steps.data_step(work), if_changed, title, data)
+
+
+def _results(work: Workspace, if_changed: bool) -> None:
+    def results() -> list[Path]:
+        from analysis.stages.results import build_results
+
+        return build_results(work, _progress, work.workers)
+
+    _make(work, steps.results_step(work), if_changed, "Results: models and inference", results)
+
+
+def _refresh(work: Workspace, folder: Path | None) -> None:
+    """The last edition as it stands, what came in, the new edition, and what moved between the two."""
+    from analysis.refresh.archive import Archive, record
+    from analysis.refresh.editions import last_name
+    from analysis.stages.refresh import explain, record_edition, take_in
+
+    if work.data == "snapshot":
+        raise UsageError("DATA=snapshot: a refresh works on the published files. Leave DATA away, or say DATA=mar.")
+    work = replace(work, data="mar")
+    last = Archive(work.last_edition)
+    if not last.there:
+        _data(work, if_changed=True)
+        _results(work, if_changed=True)
+        last = record(work, last_name(work.editions, _dataset(work)), work.last_edition)
+    with _timed("Refresh: looking for new and revised files"):
+        if not take_in(work, folder or work.mirror, _say):
+            _say("there is none")
+    _data(work, if_changed=True)
+    _results(work, if_changed=True)
+    with _timed(f"Refresh: what moved since edition {last.name}, and why"):
+        with TemporaryDirectory(dir=work.build, prefix=".refresh-") as place:
+            files = explain(work, last, Path(place), _progress, _say)
+        if files is None:
+            _say("nothing differs")
+            return
+        made = Manifest.read(work.build)
+        made.note(
+            Step(steps.REFRESH, {str(work.estimates.relative_to(work.build)): digest(work.estimates)}),
+            files,
+            ["it was asked for"],
+        )
+        made.save()
+        _say(f"edition {record_edition(work, _dataset(work))} is in reports/{work.editions.name}")
+
+
+def _dataset(work: Workspace) -> str:
+    work.require(work.data_provenance, work.table("verdicts"))
+    return str(json.loads(work.data_provenance.read_text(encoding="utf-8"))["dataset"])
+
+
 def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callable[[], list[Path]]) -> None:
     """Run a step, if it has to run, and write down what it was made from and what it made."""
     made = Manifest.read(work.build)
@@ -123,6 +189,8 @@ def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callab
     if step.name == steps.DATA:  # what it downloaded is at hand now
         step = replace(step, made_from={**steps.data_step(work).made_from, **step.made_from})
     made.note(step, files, reasons or ["it was asked for"])
+    if step.name == steps.RESULTS:
+        made.forget({steps.REFRESH})  # it is of other results
     made.save()
 
 

@@ -17,7 +17,7 @@ from analysis.cleaning.covariates import COVARIATES, SIMILAR, similar_units, uni
 from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
 from analysis.cleaning.local_authorities import local_authority_rows
 from analysis.cleaning.national import first_national_month, national_table, read_national
-from analysis.cleaning.panel import Cleaned, clean, england, outcomes_from, tidy
+from analysis.cleaning.panel import Cleaned, Held, clean, england, outcomes_from, tidy
 from analysis.cleaning.snapshot import NATIONAL_FILE, POPULATION, read_population, read_snapshot
 from analysis.errors import StudyError
 from analysis.protocol import Protocol
@@ -83,8 +83,13 @@ def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = Fa
     return files | acquire(further, work.data_raw, work.mirror, cache)
 
 
-def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> tuple[Cleaned, Reference]:
-    """The cleaned panel of CCGs, and of local authorities where their files are there, and the tables it rests on."""
+def clean_published(
+    work: Workspace, protocol: Protocol, files: dict[Pin, Path], held: Held | None = None
+) -> tuple[Cleaned, Reference]:
+    """The cleaned panel of CCGs, and of local authorities where their files are there, and the tables it rests on.
+
+    ``held`` stands in for the data-quality rule in the months of an earlier edition.
+    """
     reference = _published_reference(work, protocol, files) or _embedded_reference(work, protocol)
     geography = reference.geography
     cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
@@ -101,6 +106,7 @@ def clean_published(work: Workspace, protocol: Protocol, files: dict[Pin, Path])
         attributes=attributes,
         notes=assemble.notes_by_month(mar),
         protocol=protocol,
+        held=held,
     )
     ae = [read_ae(path) for pin, path in files.items() if pin.source == "ae"]
     cleaned = replace(cleaned, national=national_table(returns, ae[0] if ae else None, cleaned.ledger, protocol))
@@ -146,6 +152,11 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
     shifts = pd.DataFrame(columns=["outcome", "unit", "unit_name", "month", "ratio"])
     made_from = json.loads((work.snapshot / work.data_provenance.name).read_text(encoding="utf-8"))
     return Cleaned(panel, ledger, shifts, read_national(work.snapshot / NATIONAL_FILE)), reference, made_from
+
+
+def study_geography(work: Workspace, protocol: Protocol) -> Geography:
+    """The commissioners of the study, from the embedded tables, which name every unit."""
+    return _embedded_reference(work, protocol).geography
 
 
 def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> Reference | None:

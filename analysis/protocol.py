@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from analysis.errors import StudyError
 from analysis.workspace import PROTOCOL_FILE
@@ -50,6 +50,17 @@ class Study(_Table):
     outside_panel: list[str]
     conf_level: Share
     seed: int
+    data_to: Month | None = None  # the last month in hand, where the study has more to come
+    _planned_end: pd.Timestamp | None = PrivateAttr(None)
+
+    @property
+    def planned_end(self) -> pd.Timestamp:
+        """The last month that the study is to have; ``end`` is the last that this edition has."""
+        return self._planned_end or self.end
+
+    @property
+    def interim(self) -> bool:
+        return self.end < self.planned_end
 
     @property
     def level(self) -> float:
@@ -60,7 +71,15 @@ class Study(_Table):
     def _in_order(self) -> Study:
         if not self.start < self.programme_start <= self.end:
             raise ValueError("start, programme_start and end must follow one another")
+        if self.data_to and not self.programme_start <= self.data_to <= self.end:
+            raise ValueError("data_to must lie between programme_start and end")
         return self
+
+    def up_to(self, month: pd.Timestamp) -> Study:
+        """The same study, ending earlier."""
+        shorter = self.model_copy(update={"end": month})
+        shorter._planned_end = self.planned_end
+        return shorter
 
 
 class Model(_Table):
@@ -344,6 +363,35 @@ class Protocol(_Table):
     def primary_outcomes(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.role == "primary"]
 
+    def up_to(self, month: pd.Timestamp) -> Protocol:
+        """The protocol of an interim edition, with data to ``month``: what its window does not hold yet is left out.
+
+        A programme year in which the data end is cut there, and its label says so.
+
+        Raises
+        ------
+        ValueError
+            No comparison of growth is left.
+        """
+        growth = [rule for rule in self.growth if max(rule.window[1], rule.baseline[1]) <= month]
+        if not growth:
+            raise ValueError("an interim edition has to hold the months of at least one of [[growth]]")
+        years = [
+            year
+            if year.end <= month
+            else year.model_copy(update={"end": month, "label": f"{year.label} to {month:%B}"})
+            for year in self.programme_years
+            if year.start <= month
+        ]
+        study = self.study.up_to(month)
+        after = len(pd.date_range(study.programme_start, month, freq="MS"))
+        its = {
+            "effect_months": [months for months in self.its.effect_months if months <= after] or [after],
+            "known_breaks": [known for known in self.its.known_breaks if known.month <= month],
+        }
+        update = {"study": study, "growth": growth, "programme_years": years, "its": self.its.model_copy(update=its)}
+        return self.model_copy(update=update)
+
     def only(self, tables: Iterable[str]) -> Protocol:
         """The same with every other table withheld: a step that looks at one fails, so that none is forgotten in ``slices.py``."""
         return self.model_copy(update={name: _Withheld() for name in set(type(self).model_fields) - set(tables)})
@@ -383,7 +431,15 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         The file is not TOML, or has an unknown key, an impossible date, or rules that contradict each other.
     """
     try:
-        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        try:
+            return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
+        except ValueError as problem:
+            found, action = (
+                f"{protocol.study.data_to:%Y-%m}",
+                "Put the files of later months beside these, or take data_to out.",
+            )
+            raise StudyError(path, found, str(problem), action, column="study.data_to") from problem
     except tomllib.TOMLDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
     except OSError as problem:

@@ -14,6 +14,7 @@ from analysis.cleaning.national import read_national
 from analysis.errors import DataError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
 from analysis.protocol import Outcome, Protocol, load_protocol
+from analysis.refresh.editions import read_editions
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
 
@@ -109,14 +110,25 @@ class Results:
         return pd.read_csv(self.work.not_run)
 
     @cached_property
+    def editions(self) -> pd.DataFrame:
+        """The headlines of every edition that was recorded, the oldest first."""
+        return read_editions(self.work.editions)
+
+    def refreshed(self, name: str) -> pd.DataFrame:
+        """A table of what moved since the last edition; without rows and columns where no refresh made one."""
+        file = self.work.refresh(name)
+        return pd.read_csv(file, keep_default_na=False, na_values=[""]) if file.is_file() else pd.DataFrame()
+
+    @cached_property
     def simulation(self) -> pd.DataFrame | None:
-        """Error rates of the inference methods, with the seed and commit that made them; None where they were not made."""
-        return _signed_table(self.work.simulation)
+        """Error rates of the inference methods, with the seed and commit that made them; None where they were not made, as for
+        the shorter window of an interim edition."""
+        return None if self.protocol.study.interim else _signed_table(self.work.simulation)
 
     @cached_property
     def its_simulation(self) -> pd.DataFrame | None:
         """The same of the methods for interrupted time series."""
-        return _signed_table(self.work.its_simulation)
+        return None if self.protocol.study.interim else _signed_table(self.work.its_simulation)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from analysis.sources.manifest import locate, read_manifest
 from analysis.workspace import Workspace
 
 DATA, RESULTS, REPORTS = "data", "results", "reports"
+REFRESH = "refresh"  # what moved since the last edition: made when it is asked for alone
 INDEX = "index"  # lists what the others hold, and so comes last
 BRIEF, SITES = "brief", "sites"  # one source, a document for each site
 
@@ -51,7 +52,7 @@ def results_step(work: Workspace) -> Step:
 
 def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
     """Name of each source of reports → its step; ``made`` says which tables the steps before made."""
-    tables = {file: work.build / file for step in (DATA, RESULTS) for file in made.of(step)}
+    tables = {file: work.build / file for step in (DATA, RESULTS, REFRESH) for file in made.of(step)}
     folders = [*work.data_raw.glob("*.csv"), *(work.root / "reports").glob("*.csv")]
     files = [work.root / "_quarto.yml", work.root / "reports/references.bib", *sorted(folders)]
     files += sorted(file for file in (work.root / "analysis/publish").glob("*.*") if file.suffix != ".py")

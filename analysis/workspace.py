@@ -27,6 +27,7 @@ class Workspace:
     renderer: Renderer = "auto"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     protocol_file: Path = PROTOCOL_FILE
+    tables: Path | None = None  # where the manifest and the tables of places are, if not in ``data_raw``
 
     @property
     def data_raw(self) -> Path:
@@ -49,19 +50,22 @@ class Workspace:
 
     @property
     def manifest(self) -> Path:
-        return self.data_raw / "manifest.csv"
+        return self._table("manifest.csv")
 
     @property
     def cohorts(self) -> Path:
-        return self.data_raw / "vanguard_ccgs.csv"
+        return self._table("vanguard_ccgs.csv")
 
     @property
     def ccg_changes(self) -> Path:
-        return self.data_raw / "ccg_changes.csv"
+        return self._table("ccg_changes.csv")
 
     @property
     def district_county(self) -> Path:
-        return self.data_raw / "district_county.csv"
+        return self._table("district_county.csv")
+
+    def _table(self, name: str) -> Path:
+        return (self.tables or self.data_raw) / name
 
     @property
     def downloads(self) -> Path:
@@ -122,6 +126,24 @@ class Workspace:
     def its_simulation(self) -> Path:
         """The same of the methods for interrupted time series."""
         return self.root / "reports" / "its_simulation.csv"
+
+    @property
+    def editions(self) -> Path:
+        """The table of editions: committed, so that every build can be held against the last."""
+        return self.root / "reports" / "editions.csv"
+
+    @property
+    def changelog(self) -> Path:
+        return self.root / "CHANGELOG.md"
+
+    @property
+    def last_edition(self) -> Path:
+        """What the last recorded edition was made from, and what it found."""
+        return self.build / "editions" / "last"
+
+    def refresh(self, name: str) -> Path:
+        """A table of what moved since the last edition."""
+        return self.build / "refresh" / f"{name}.csv"
 
     @property
     def guidelines(self) -> Path:

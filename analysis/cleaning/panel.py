@@ -53,12 +53,25 @@ class Cleaned:
     national: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What an earlier edition's rule said of the months ``until`` its end: its quality ledger, which stands in for a new look."""
+
+    ledger: pd.DataFrame
+    until: pd.Timestamp
+
+    def over(self, found: pd.DataFrame) -> pd.DataFrame:
+        """What is ``found`` of later months, and what was said of earlier ones."""
+        return pd.concat([self.ledger[list(found.columns)], found[found.month > self.until]], ignore_index=True)
+
+
 def clean(
     counts: pd.DataFrame,
     population: pd.DataFrame,
     attributes: pd.DataFrame,
     notes: dict[pd.Timestamp, str],
     protocol: Protocol,
+    held: Held | None = None,
 ) -> Cleaned:
     """Build the panel of CCG units and of England, for the outcomes of the Monthly Activity Return.
 
@@ -72,6 +85,8 @@ def clean(
         [unit, unit_name, model, site, covered_share, other_programmes], one row per unit.
     notes
         Month → what the file's own Notes sheet says of missing or doubtful returns.
+    held
+        What stands in for the data-quality rule in the months of an earlier edition, where its part in a change is to be told.
 
     Raises
     ------
@@ -91,6 +106,7 @@ def clean(
         flagged.append(found.assign(outcome=outcome.id))
         shifts.append(quality.lasting_shifts(table, found, protocol.quality).assign(outcome=outcome.id))
     ledger = pd.concat(flagged, ignore_index=True)
+    ledger = held.over(ledger) if held else ledger
     names = attributes[["unit", "unit_name"]]
     rows = (
         counts.rename(columns={"value": "value_published"})

@@ -134,8 +134,10 @@ def morciano_sentence(results: Results, outcome: str) -> str:
 
     pooled, last = results.protocol.pooled_cohort, results.protocol.programme_years[-1]
     whole, late = results.effect(outcome, pooled), results.effect(outcome, pooled, f"att_{last.id}")
+    ours = f"pooled estimates for non-elective admissions are {signed(whole.value)} ({span(whole)}) and {signed(late.value)} ({span(late)})."
+    if results.protocol.study.interim:  # it has no third year yet
+        ours = f"pooled estimate for non-elective admissions, so far, is {signed(whole.value)} ({span(whole)})."
     return (
         f"Morciano and others compared both models together with the rest [@morciano2020]. For emergency admissions they found "
-        f"{theirs('years1-3')} over the programme and {theirs('year3')} in its third year, their table read as log points. Our "
-        f"pooled estimates for non-elective admissions are {signed(whole.value)} ({span(whole)}) and {signed(late.value)} ({span(late)})."
+        f"{theirs('years1-3')} over the programme and {theirs('year3')} in its third year, their table read as log points. Our {ours}"
     )

@@ -15,14 +15,29 @@ from analysis.results import Results
 
 
 def dataset_callout(results: Results) -> Markdown:
-    """A callout at the top where the report was built on the snapshot; nothing where on the published files."""
+    """Callouts at the top: built on the snapshot, not on the published files; an interim edition. Nothing where neither holds."""
+    return Markdown("\n\n".join([*_of_snapshot(results), *_of_interim(results)]))
+
+
+def _of_snapshot(results: Results) -> list[str]:
     if results.dataset != "snapshot":
-        return Markdown("")
-    return Markdown(
+        return []
+    return [
         '::: {.callout-important title="Built on the embedded snapshot"}\n'
         f"{_reason(results)} The figures are real, summed to the {_site_count(results)} sites and, elsewhere, STP areas: "
         "fewer, larger units than CCGs.\n:::"
-    )
+    ]
+
+
+def _of_interim(results: Results) -> list[str]:
+    study = results.protocol.study
+    if not study.interim:
+        return []
+    return [
+        '::: {.callout-important title="Interim edition"}\n'
+        f"The data end in {study.end:%B %Y}; the study runs to {study.planned_end:%B %Y}. What later months will show is not in it, nor are comparisons that need them, "
+        "nor simulated error rates, which are of the whole study.\n:::"
+    ]
 
 
 def background(results: Results) -> str:

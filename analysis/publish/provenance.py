@@ -15,8 +15,10 @@ LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "plotnine")
 
 
 def edition(results: Results) -> str:
-    """One line for every page: the last month of data and the commit."""
-    return f"Data to {results.protocol.study.end:%B %Y} · commit {commit(results.work.root)[0]}"
+    """One line for every page: the last month of data, whether more are to come, and the commit."""
+    study = results.protocol.study
+    interim = f", interim (the study runs to {study.planned_end:%B %Y})" if study.interim else ""
+    return f"Data to {study.end:%B %Y}{interim} · commit {commit(results.work.root)[0]}"
 
 
 def edition_date() -> str:

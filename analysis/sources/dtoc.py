@@ -35,6 +35,7 @@ RESPONSIBLE = {
 # Three digits, or 00KB for an authority created in 2009; 9900, 9901 and 9902 are residents of Wales, Scotland, abroad.
 AUTHORITY_CODE = re.compile(r"\d{3}|00[A-Z]{2}|990[012]")
 ONS_CODE = re.compile(r"E\d{8}")
+SHEET = "LA - by type of care"
 DAYS = [*TYPE_OF_CARE.values(), *list(RESPONSIBLE.values())[:3]]
 
 SCHEMA = pa.DataFrameSchema(
@@ -78,9 +79,9 @@ def read_dtoc(path: Path, month: date) -> pd.DataFrame:
 def _read(path: Path, month: date) -> pd.DataFrame:
     """The table of ``read_dtoc`` before its schema is checked."""
     workbook = open_workbook(path)
-    care, names, care_rows = _read_sheet(workbook, "LA - by type of care", TYPE_OF_CARE, month)
+    care, names, care_rows = _read_sheet(workbook, SHEET, TYPE_OF_CARE, month)
     responsible, _, _ = _read_sheet(workbook, "LA - by responsible org", RESPONSIBLE, month)
-    sheet = _sheet(workbook, "LA - by type of care")
+    sheet = _sheet(workbook, SHEET)
     one_only = care.index.symmetric_difference(responsible.index)
     if len(one_only):
         raise sheet.error(

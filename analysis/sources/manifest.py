@@ -6,9 +6,11 @@ taken as Friday the 14th, since every other return of that year came out on a Fr
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ from analysis.rows import read_rows
 COLUMNS = (
     "source", "period", "file", "url", "sha256", "bytes", "publisher", "title", "published", "revised", "licence",
 )  # fmt: skip
+SUPERSEDED = (
+    "superseded"  # a further column, which a manifest may lack: the day on which a later issue of the file was pinned
+)
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 MONTHLY_SOURCES = frozenset({"mar", "dtoc"})
 
@@ -39,16 +44,17 @@ class Pin:
     published: date | None
     revised: date | None
     licence: str
+    superseded: date | None = None
 
 
-def read_manifest(path: Path) -> list[Pin]:
-    """Read and check the manifest, in its own order.
+def read_manifest(path: Path, superseded_too: bool = False) -> list[Pin]:
+    """Read and check the manifest, in its own order: the files in force, or those that a later issue superseded as well.
 
     Raises
     ------
     DataError
         The file or a column is missing; a period, hash, size, date or file path is malformed; a file is listed twice;
-        a monthly source has a month twice. The message names the row.
+        a monthly source has a month twice that is in force. The message names the row.
     """
     header, lines = read_rows(path, "the manifest of the official files", "restore it from the repository")
     missing = [column for column in COLUMNS if column not in header]
@@ -56,8 +62,22 @@ def read_manifest(path: Path) -> list[Pin]:
         raise DataError(path, f"no column {', '.join(missing)}", ", ".join(COLUMNS), "restore the header", row=1)
     pins = [_pin(path, line, dict(zip(header, cells, strict=True))) for line, cells in lines.items()]
     _refuse_twice(path, "file", [pin.file for pin in pins])
-    _refuse_twice(path, "period", [f"{pin.source} {pin.month:%Y-%m}" if pin.month else None for pin in pins])
-    return pins
+    in_force = [pin.month is not None and pin.superseded is None for pin in pins]
+    months = [f"{pin.source} {pin.month:%Y-%m}" if there else None for pin, there in zip(pins, in_force, strict=True)]
+    _refuse_twice(path, "period", months)
+    return [pin for pin in pins if superseded_too or pin.superseded is None]
+
+
+def manifest_text(pins: Iterable[Pin]) -> str:
+    """The manifest as it is written, which ``read_manifest`` reads back."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, SUPERSEDED])
+    for pin in pins:
+        cells = {field.name: getattr(pin, field.name) for field in fields(pin)}
+        cells["period"] = f"{pin.month:%Y-%m}" if pin.month else ""
+        writer.writerow(["" if cells[name] is None else cells[name] for name in (*COLUMNS, SUPERSEDED)])
+    return text.getvalue()
 
 
 def required_months(pins: Iterable[Pin], source: str, start: date, end: date) -> dict[date, Pin]:
@@ -115,7 +135,7 @@ def verify(path: Path, pin: Pin) -> Path:
             found=f"SHA-256 {found} ({path.stat().st_size:,} bytes)",
             expected=f"SHA-256 {pin.sha256} ({pin.bytes:,} bytes), as data_raw/manifest.csv pins {pin.file}",
             action="put the pinned file back or remove this one; if the publisher re-issued it and you want the "
-            "re-issue, change its row in data_raw/manifest.csv and read the refresh ledger afterwards",
+            "re-issue, put it beside the pinned one under another name and run `make refresh`, which pins both",
         )
     return path
 
@@ -141,7 +161,7 @@ def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
 
     def day(column: str) -> date | None:
         try:
-            return date.fromisoformat(row[column]) if row[column] else None
+            return date.fromisoformat(row[column]) if row.get(column) else None
         except ValueError as error:
             raise refuse(column, "a date as YYYY-MM-DD, or nothing") from error
 
@@ -171,6 +191,7 @@ def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
         published=day("published"),
         revised=day("revised"),
         licence=row["licence"],
+        superseded=day(SUPERSEDED),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from analysis.cleaning.panel import CCG, Cleaned
+from analysis.cleaning.panel import CCG, Cleaned, Held
 from analysis.errors import MachineError
 from analysis.files import write_together
 from analysis.inputs import Reference, clean_published, clean_snapshot, published_files
@@ -20,10 +20,13 @@ from analysis.workspace import Workspace
 Say = Callable[[str], None]
 
 
-def build_data(work: Workspace, say: Say) -> list[Path]:
-    """Write the panel, the tables of its units, the quality ledger and lasting shifts, and where the data came from; return these files."""
+def build_data(work: Workspace, say: Say, held: Held | None = None) -> list[Path]:
+    """Write the panel, the tables of its units, the quality ledger and lasting shifts, and where the data came from; return these files.
+
+    ``held`` stands in for the data-quality rule in the months of an earlier edition.
+    """
     protocol = load_protocol(work.protocol_file).only(DATA_RULES)
-    cleaned, reference, provenance = _published_or_snapshot(work, protocol, say)
+    cleaned, reference, provenance = _published_or_snapshot(work, protocol, say, held)
     made = {
         work.panel: cleaned.panel,
         work.units: reference.units,
@@ -37,7 +40,9 @@ def build_data(work: Workspace, say: Say) -> list[Path]:
     return list(made)
 
 
-def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tuple[Cleaned, Reference, dict[str, Any]]:
+def _published_or_snapshot(
+    work: Workspace, protocol: Protocol, say: Say, held: Held | None
+) -> tuple[Cleaned, Reference, dict[str, Any]]:
     reason = "DATA=snapshot was asked for."
     if work.data != "snapshot":
         try:
@@ -52,7 +57,7 @@ def _published_or_snapshot(work: Workspace, protocol: Protocol, say: Say) -> tup
             reason = str(unavailable)
             say(f"{reason} Using the embedded snapshot.")
         else:
-            cleaned, reference = clean_published(work, protocol, files)
+            cleaned, reference = clean_published(work, protocol, files, held)
             return cleaned, reference, {"dataset": "mar", "reason": "", **provenance_of(cleaned, files)}
     cleaned, reference, made_from = clean_snapshot(work, protocol)
     return cleaned, reference, {"dataset": "snapshot", "reason": reason, **made_from}

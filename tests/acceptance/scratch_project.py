@@ -27,7 +27,7 @@ from sources.mar_workbook import MarWorkbook
 from analysis.sources.mar import MEASURES, SHEET
 from analysis.sources.workbook import open_workbook
 
-PARTS = ("analysis", "data_raw", "reports", "requirements.lock", "_quarto.yml")
+PARTS = ("analysis", "data_raw", "reports", "requirements.lock", "_quarto.yml", "CHANGELOG.md")
 MUTABLE = ("analysis/protocol.toml", "data_raw/manifest.csv", "data_raw/vanguard_ccgs.csv", "data_raw/ccg_changes.csv")
 # A proxy at a port where nothing listens: no site can be reached, whatever network this machine has.
 NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")}

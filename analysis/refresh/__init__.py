@@ -1,0 +1,1 @@
+"""A new edition: what came in, what moved, and why."""

@@ -1,0 +1,155 @@
+"""New and revised monthly files in a folder: which months they are of, whether they are sound, and their rows of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from analysis.cleaning.geography import Geography
+from analysis.errors import DataError, StudyError
+from analysis.files import sha256
+from analysis.sources import dtoc, mar
+from analysis.sources.manifest import Pin
+from analysis.sources.workbook import day_in, month_in, open_workbook
+from analysis.workspace import PROTOCOL_FILE
+
+WORKBOOKS = (".xls", ".xlsx")
+SHEETS = {"mar": mar.SHEET, "dtoc": dtoc.SHEET}  # that tell a publication
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A sound monthly file that is not pinned yet: its row of the manifest, and where its bytes are."""
+
+    pin: Pin
+    path: Path
+
+
+def find_offers(
+    folder: Path, pins: Sequence[Pin], addresses: dict[str, str], say: Callable[[str], None]
+) -> list[Offer]:
+    """The monthly files below ``folder`` that no row of the manifest pins, by source and month.
+
+    Files are known by their content, not by their names. ``pins`` are all rows, superseded ones too; ``addresses`` gives the
+    address of files that were downloaded, by name. Workbooks of other publications are passed over, which ``say`` is told.
+
+    Raises
+    ------
+    DataError
+        A file is no readable workbook, is of a month that cannot be told, or is not sound; or two files are of one month.
+    """
+    held = {pin.sha256 for pin in pins}
+    offers: dict[tuple[str, date], Offer] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in WORKBOOKS and path.is_file()):
+        if sha256(path) in held:
+            continue
+        pin = _pin(path, pins, addresses.get(path.name, ""))
+        if pin is None:
+            say(f"{path.name} is neither a Monthly Activity Return nor delayed transfers of care: passed over")
+            continue
+        assert pin.month is not None
+        key = (pin.source, pin.month)
+        if key in offers:
+            raise DataError(
+                path,
+                f"a second new file of {pin.source} for {pin.month:%B %Y}, beside {offers[key].path.name}",
+                "one new file a month",
+                "Keep the one that the publisher lists now, and take the other out of the folder.",
+            )
+        offers[key] = Offer(pin, path)
+    return [offers[key] for key in sorted(offers)]
+
+
+def check_codes(offer: Offer, geography: Geography, outside: Collection[str]) -> None:
+    """Check that a return has the commissioners that its month should have.
+
+    Raises
+    ------
+    StudyError
+        It is of later boundaries than the study's: the message says which date to set.
+    DataError
+        A code is unknown, missing or extra; the message says what to add where.
+    """
+    month = offer.pin.month
+    if offer.pin.source != "mar" or month is None or month < mar.FIRST_CCG_MONTH:
+        return
+    due = geography.later[geography.later.effective <= pd.Timestamp(month)]
+    if len(due):
+        raise StudyError(
+            PROTOCOL_FILE,
+            f"boundaries before {due.effective.max():%-d %B %Y}, when {due.pred_name.iloc[-1]} merged into {due.succ_name.iloc[-1]}",
+            f"boundaries in force in {month:%B %Y}, the month of {offer.path.name}",
+            f"Set boundaries = {due.effective.max():%Y-%m-%d} in [study]: earlier months are then summed to the merged commissioners.",
+            column="study.boundaries",
+        )
+    found = mar.read_mar(offer.path, month)
+    mar.check_organisations(found, geography.in_force(month) | set(outside), offer.path)
+
+
+def with_offers(pins: Sequence[Pin], offers: Sequence[Offer], today: date) -> list[Pin]:
+    """The manifest's rows with the new ones after those of their source up to their month; a month's earlier file is kept, superseded."""
+    rows = list(pins)
+    for offer in offers:
+        new = offer.pin
+        same = [at for at, pin in enumerate(rows) if pin.source == new.source and pin.month == new.month]
+        for at in same:
+            if rows[at].superseded is None:
+                rows[at] = replace(rows[at], superseded=today)
+        before = [
+            at
+            for at, pin in enumerate(rows)
+            if pin.source == new.source and pin.month and new.month and pin.month <= new.month
+        ]
+        rows.insert(max(before, default=len(rows) - 1) + 1, new)
+    return rows
+
+
+def last_whole_month(pins: Sequence[Pin], sources: Collection[str], start: date, end: date) -> date:
+    """The last month up to ``end`` to which every source has a file for each month from ``start``."""
+    held = {(pin.source, pin.month) for pin in pins if pin.superseded is None}
+    month, last = start, start
+    while month <= end and all((source, month) in held for source in sources):
+        last = month
+        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return last
+
+
+def _pin(path: Path, pins: Sequence[Pin], url: str) -> Pin | None:
+    """The row of a file of one of the monthly publications; None of any other workbook."""
+    workbook = open_workbook(path)
+    named = {name.lower(): name for name in workbook.sheet_names}
+    source = next((source for source, sheet in SHEETS.items() if sheet.lower() in named), None)
+    if source is None:
+        return None
+    sheet = workbook.sheet(named[SHEETS[source].lower()])
+    if source == "mar" and "commissioner" not in str(sheet.title_value("Basis:") or "commissioner").lower():
+        return None  # the same return by provider
+    month = month_in(sheet.title_value("Period:"))
+    if month is None:
+        raise sheet.error(
+            found=f"Period: {sheet.title_value('Period:')!r} in the title block",
+            expected="a month, such as April 2017",
+            action="take the file out of the folder, or fetch it again",
+            column="Period:",
+        )
+    (mar.read_mar if source == "mar" else dtoc.read_dtoc)(path, month)  # raises where it is not sound
+    like = next(pin for pin in reversed(pins) if pin.source == source)
+    digest = sha256(path)
+    file = PurePosixPath(source, path.name)
+    if str(file) in {pin.file for pin in pins}:  # another issue under the same name
+        file = file.with_name(f"{path.stem}.{digest[:8]}{path.suffix}")
+    return replace(
+        like,
+        month=month,
+        file=str(file),
+        url=url,
+        sha256=digest,
+        bytes=path.stat().st_size,
+        published=day_in(sheet.title_value("Published:")),
+        revised=day_in(sheet.title_value("Revised:")),
+        superseded=None,
+    )

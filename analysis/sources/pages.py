@@ -1,0 +1,116 @@
+"""The publisher's pages: the workbooks that they link to, fetched into a folder where they are checked before anything is pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+
+from analysis.errors import DataError, MachineError
+from analysis.files import atomic_path
+from analysis.sources.fetch import HEADERS
+from analysis.sources.manifest import permitted
+
+WORKBOOKS = (".xls", ".xlsx")
+LARGEST = 50_000_000  # bytes of a monthly workbook; the largest published is under a million
+TIMEOUT = 30.0  # seconds without a byte
+
+
+def fetch_new(
+    pages: Collection[str], held: Collection[str], folder: Path, wanted: Callable[[str], bool]
+) -> dict[str, str]:
+    """Fetch every workbook that the pages, or pages below them, link to and whose address is not ``held``; name → address.
+
+    ``wanted`` says by its name whether a workbook is of interest. Only the pages' own sites are asked, over https.
+
+    Raises
+    ------
+    DataError
+        A page leads to another site, or not over https; a page is not there; a file is far too large.
+    MachineError
+        The network failed, or the disk cannot be written.
+    """
+    hosts = {urlsplit(page).hostname for page in pages}
+
+    def look(request: httpx.Request) -> None:
+        if request.url.host not in hosts or not permitted(str(request.url)):
+            raise DataError(
+                "data_raw/publication_pages.csv",
+                f"an address that leads to {request.url}",
+                f"one of {', '.join(sorted(host for host in hosts if host))}, over https",
+                "Correct the page's address.",
+                column="url",
+            )
+
+    found: dict[str, str] = {}
+    try:
+        with httpx.Client(
+            timeout=TIMEOUT, headers=HEADERS, follow_redirects=True, event_hooks={"request": [look]}
+        ) as client:
+            for address in _workbooks(client, pages, hosts):
+                name = unquote(PurePosixPath(urlsplit(address).path).name)
+                if address not in held and wanted(name):
+                    _receive(client, address, folder / name)
+                    found[name] = address
+    except (httpx.TransportError, httpx.TooManyRedirects) as problem:
+        raise MachineError(
+            f"{', '.join(pages)}: cannot be read ({problem or type(problem).__name__}). "
+            "Check the network, or put the new files into a folder and run `make refresh FROM=folder`."
+        ) from problem
+    return found
+
+
+def _workbooks(client: httpx.Client, pages: Collection[str], hosts: Collection[str | None]) -> list[str]:
+    """Addresses of workbooks on the pages and on those below them, each once, in the order in which they stand."""
+    found: dict[str, None] = {}
+    for page in pages:
+        links = _links(client, page)
+        below = [link for link in links if link.startswith(page) and link.rstrip("/") != page.rstrip("/")]
+        inner = [link for each in dict.fromkeys(below) if not _is_workbook(each) for link in _links(client, each)]
+        found |= {link: None for link in [*links, *inner] if _is_workbook(link) and urlsplit(link).hostname in hosts}
+    return list(found)
+
+
+def _links(client: httpx.Client, page: str) -> list[str]:
+    answer = client.get(page)
+    if answer.status_code >= 400:
+        raise DataError(
+            "data_raw/publication_pages.csv",
+            f"HTTP status {answer.status_code} from {answer.url}",
+            "a page of the publisher that lists the monthly files",
+            "Correct the page's address, or put the new files into a folder and run `make refresh FROM=folder`.",
+            column="url",
+        )
+    parser = _Links()
+    parser.feed(answer.text)
+    return [urljoin(str(answer.url), link).partition("#")[0] for link in parser.found]
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found += [value for name, value in attrs if name == "href" and value]
+
+
+def _is_workbook(address: str) -> bool:
+    return urlsplit(address).path.lower().endswith(WORKBOOKS)
+
+
+def _receive(client: httpx.Client, address: str, target: Path) -> None:
+    with client.stream("GET", address) as answer, atomic_path(target) as place, open(place, "wb") as handle:
+        size = 0
+        for block in answer.iter_raw():
+            size += len(block)
+            if answer.status_code >= 400 or size > LARGEST:
+                break
+            handle.write(block)
+        if answer.status_code >= 400 or size > LARGEST:
+            what = f"HTTP status {answer.status_code}" if answer.status_code >= 400 else f"over {LARGEST:,} bytes"
+            raise DataError(address, what, "a monthly workbook", "Open the page in a browser and look at the link.")

@@ -1,0 +1,191 @@
+"""New files → the manifest; two editions → what moved, and why; an edition recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import MachineError, UsageError
+from analysis.files import atomic_path, sha256, write_together
+from analysis.inputs import study_geography
+from analysis.lineage import commit
+from analysis.protocol import load_protocol
+from analysis.refresh.archive import Archive, record, with_study_key
+from analysis.refresh.causes import chain, changed_runs, differences
+from analysis.refresh.editions import headline_changes as changes_between
+from analysis.refresh.editions import headlines, last_edition, read_editions, unacknowledged, with_edition
+from analysis.refresh.ledger import refresh_ledger
+from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
+from analysis.sources.manifest import Pin, locate, manifest_text, read_manifest
+from analysis.sources.pages import fetch_new
+from analysis.stages.data import Say
+from analysis.stages.results import Progress
+from analysis.tabular import read_table
+from analysis.workspace import Workspace
+
+HEADLINE_TERM = "did/{outcome}/{cohort}/primary/att_percent/randomisation"
+
+
+def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
+    """Pin the new and revised monthly files of a folder, or of the publisher's pages, and move the window's end to where they reach.
+
+    Every file is checked before the first is pinned. A revised file is pinned beside the earlier one, which stays in the manifest
+    as superseded. The window never ends later than the protocol says.
+
+    Raises
+    ------
+    DataError, StudyError
+        A file is not sound, or its commissioners are not those of its month; nothing has been changed.
+    MachineError
+        The network or the disk failed.
+    UsageError
+        The folder is not there.
+    """
+    if folder is not None and not folder.is_dir():
+        raise UsageError(
+            f"{folder} is not a folder. `make refresh FROM=folder` takes the one that holds the new files."
+        )
+    protocol = load_protocol(work.protocol_file)
+    pins = read_manifest(work.manifest, superseded_too=True)
+    addresses: dict[str, str] = {}
+    if folder is None:
+        folder, addresses = _from_site(work, pins)
+    offers = find_offers(folder, pins, addresses, say)
+    geography = study_geography(work, protocol)
+    for offer in offers:
+        check_codes(offer, geography, protocol.study.outside_panel)
+    rows = with_offers(pins, offers, dt.date.today())
+    study = protocol.study
+    sources = {outcome.source for outcome in protocol.outcomes}
+    reached = last_whole_month(rows, sources, study.start.date(), study.planned_end.date())
+    end = max(study.end, pd.Timestamp(reached))
+    for offer in offers:
+        _keep(work, offer)
+        say(_described(offer, pins, study.planned_end))
+    if offers or end != study.end:
+        text = work.protocol_file.read_text(encoding="utf-8")
+        if end != study.end:
+            text = with_study_key(text, "data_to", f"{end:%Y-%m}" if end < study.planned_end else None)
+            say(f"the window now ends in {end:%B %Y}")
+        write_together({work.manifest: manifest_text(rows), work.protocol_file: text})
+    return offers
+
+
+def explain(work: Workspace, before: Archive, now: Path, progress: Progress, say: Say) -> list[Path] | None:
+    """Write what moved since the edition ``before`` and why; return these files, or None where nothing differs.
+
+    ``now`` is a folder for the present edition's archive and for the rebuilds between the two.
+    """
+    after = record(work, "", now / "edition")
+    causes = differences(before, after)
+    if not causes:
+        return None
+    links = chain(work, before, after, now / "between", progress, say)
+    ledger = refresh_ledger(links.editions, links.causes)
+    until = before.protocol.study.end
+    runs = changed_runs(before.ledger, after.ledger, until)
+    made: dict[Path, pd.DataFrame | str] = {
+        work.refresh("ledger"): ledger,
+        work.refresh("headlines"): _headlines(before, after, ledger),
+        work.refresh("masks"): runs,
+        work.refresh("files"): _files(before.pins, after.pins),
+        work.refresh("causes"): pd.DataFrame({"cause": links.causes}),
+    }
+    write_together(made)
+    return list(made)
+
+
+def record_edition(work: Workspace, dataset: str) -> str:
+    """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
+    protocol = load_protocol(work.protocol_file)
+    verdicts = pd.read_csv(work.table("verdicts"))
+    head, _ = commit(work.root)
+    today = dt.date.today().isoformat()
+    table = with_edition(read_editions(work.editions), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, head)
+    name = str(table.edition.iloc[-1])
+    record(work, name, work.last_edition)
+    write_together({work.editions: table})
+    return name
+
+
+def check_headlines(work: Workspace, dataset: str) -> tuple[str, bool]:
+    """Whether every headline that changed from one edition to the next, or since the last, is acknowledged in the changelog."""
+    protocol = load_protocol(work.protocol_file)
+    level = protocol.study.level
+    editions = read_editions(work.editions)
+    changelog = work.changelog.read_text(encoding="utf-8")
+    lines = unacknowledged(editions, changelog, level)
+    last = last_edition(editions, dataset)
+    if len(last):
+        name = last.edition.iloc[0]
+        verdicts = headlines(pd.read_csv(work.table("verdicts")))
+        lines += [
+            f"this build ({dataset}), `{headline}`: {', '.join(what)} since edition {name}, and no edition records it"
+            for headline, what in changes_between(last, verdicts, level).items()
+        ]
+    if not lines:
+        return f"No headline changed without an entry in {work.changelog.name}.", True
+    to_do = (
+        f"Find out why (`make refresh` records an edition and explains it), and acknowledge each in {work.changelog.name}, in an "
+        "entry that names the edition and the headline, such as: - Edition 2018-03: `outcome/cohort` …, since …"
+    )
+    return "\n".join([*lines, to_do]), False
+
+
+def _from_site(work: Workspace, pins: Sequence[Pin]) -> tuple[Path, dict[str, str]]:
+    """The folder into which the publisher's new files were fetched, and the address of each."""
+    pages = list(read_table(work.data_raw / "publication_pages.csv", ["source", "url"]).url)
+    folder = work.downloads / "offered"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    names = {Path(pin.file).name for pin in pins if not pin.url}  # their addresses were never written down
+    found = fetch_new(pages, {pin.url for pin in pins}, folder, lambda name: name not in names and "Prov" not in name)
+    return folder, found
+
+
+def _keep(work: Workspace, offer: Offer) -> None:
+    """Put a new file where the study looks for it, unless it is there."""
+    held = locate(offer.pin, [work.data_raw, work.mirror])
+    if held is not None and sha256(held) == offer.pin.sha256:
+        return
+    if held is not None and held.is_relative_to(work.data_raw):
+        raise MachineError(f"{held} is in the way of {offer.path}, which has other bytes. Move it away and run again.")
+    with atomic_path(work.data_raw / offer.pin.file) as place:
+        shutil.copyfile(offer.path, place)
+
+
+def _described(offer: Offer, pins: Iterable[Pin], end: pd.Timestamp) -> str:
+    pin = offer.pin
+    assert pin.month is not None
+    held = next((p for p in pins if p.source == pin.source and p.month == pin.month and p.superseded is None), None)
+    what = f"revised, beside {held.file}" if held else "new"
+    late = "; after the study's end, so pinned and not used" if pd.Timestamp(pin.month) > end else ""
+    return f"{pin.file} ({pin.source}, {pin.month:%B %Y}): {what}{late}"
+
+
+def _headlines(before: Archive, after: Archive, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Each headline in both editions, with what moved it."""
+    key = ["outcome", "cohort"]
+    both = headlines(before.verdicts).merge(
+        headlines(after.verdicts), on=key, how="outer", suffixes=("_before", "_after")
+    )
+    ids = [HEADLINE_TERM.format(outcome=row.outcome, cohort=row.cohort) for row in both.itertuples()]
+    parts = ledger.set_index("estimate_id").reindex(ids).reset_index(drop=True)
+    columns = ["moved", "moved_in_se", "cause", *[name for name in parts if name.startswith("by_")]]
+    return both.join(parts[columns])
+
+
+def _files(before: Sequence[Pin], after: Sequence[Pin]) -> pd.DataFrame:
+    """Files that one edition was made from and the other not [source, month, file, sha256, what]."""
+    old, new = ({pin.sha256: pin for pin in pins} for pins in (before, after))
+    rows = [(pin, "came") for digest, pin in new.items() if digest not in old]
+    rows += [(pin, "went") for digest, pin in old.items() if digest not in new]
+    table = pd.DataFrame(
+        [(pin.source, f"{pin.month:%Y-%m}" if pin.month else "", pin.file, pin.sha256, what) for pin, what in rows],
+        columns=["source", "month", "file", "sha256", "what"],
+    )
+    return table.sort_values(["source", "month", "what"], ignore_index=True)

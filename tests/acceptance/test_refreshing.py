@@ -1,0 +1,198 @@
+"""`make refresh` on the real files: what comes in, what is refused, and what two editions say moved."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scratch_project import Project, Refusal, Run, fingerprint, real_return
+from synthetic import quicker
+
+from analysis.refresh.ledger import CAUSES
+
+MONTHLY = ("mar", "dtoc")
+INPUTS = ("data_raw/manifest.csv", "analysis/protocol.toml", "CHANGELOG.md")
+
+
+def until(project: Project, month: str) -> list[dict[str, str]]:
+    """Cut the manifest and the window to a month; return the rows that were taken out."""
+    rows = project.pins()
+    later = [row for row in rows if row["source"] in MONTHLY and row["period"] > month]
+    project.write_pins([row for row in rows if row not in later])
+    project.edit(
+        "analysis/protocol.toml",
+        'end = "2018-03"\nprogramme_start',
+        f'end = "2018-03"\ndata_to = "{month}"\nprogramme_start',
+    )
+    return later
+
+
+def offered(project: Project, folder: Path, rows: Sequence[dict[str, str]]) -> Path:
+    """A folder with copies of these files, all in one place and under names of no meaning."""
+    folder.mkdir(parents=True)
+    for at, row in enumerate(rows):
+        shutil.copy(project.real_files / row["file"], folder / f"download{at}{Path(row['file']).suffix}")
+    return folder
+
+
+@pytest.fixture
+def early(repository: Path, published_folder: Path, tmp_path: Path) -> tuple[Project, list[dict[str, str]]]:
+    """A copy of the project as it was when data reached to December 2016, its study shortened, and the later rows of the manifest."""
+    project = Project.copy(repository, published_folder.resolve(), tmp_path)
+    (project.root / "CHANGELOG.md").write_text("# Changelog\n", encoding="utf-8")
+    (project.root / "reports/editions.csv").unlink(missing_ok=True)
+    rules = project.root / "analysis/protocol.toml"
+    rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    later = until(project, "2016-12")
+    return project, later
+
+
+def take_in(project: Project, folder: Path) -> Run:
+    """Only the first part of a refresh, which needs no results: new files → the manifest."""
+    program = (
+        "import sys; from pathlib import Path; from analysis.errors import EvaluationError\n"
+        "from analysis.stages.refresh import take_in; from analysis.workspace import Workspace\n"
+        "try: take_in(Workspace.from_environment(), Path(sys.argv[1]), print)\n"
+        "except EvaluationError as problem: sys.exit(f'\\n{type(problem).__name__}: {problem}')\n"
+    )
+    command = project.command()[:1]
+    return project.run_command([*command, "-c", program, str(folder)])
+
+
+def state(project: Project) -> dict[str, bytes]:
+    return {name: (project.root / name).read_bytes() for name in INPUTS} | {
+        name: b"" for name in fingerprint(project.root / "data_raw")
+    }
+
+
+def superseded(project: Project) -> list[str]:
+    return [row["file"] for row in project.pins() if row["superseded"]]
+
+
+def test_new_months_are_known_by_their_content_and_move_the_window(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, later = early
+    months = [row for row in later if row["period"] <= "2017-03"]
+    folder = offered(project, tmp_path / "new", months)
+    (folder / "read me.txt").write_text("not a workbook")
+    shutil.copy(project.real_files / project.pin_of("kh03")["file"], folder)
+    run = take_in(project, folder)
+    assert run.code == 0, run.err
+    assert "passed over" not in run.out, "what is pinned is not new"
+    assert "the window now ends in March 2017" in run.out
+    assert 'data_to = "2017-03"' in (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
+    pins = {row["sha256"]: row for row in project.pins()}
+    for row in months:
+        pin = pins[row["sha256"]]
+        assert {name: pin[name] for name in ("source", "period", "bytes", "published", "revised", "title")} == {
+            name: row[name] for name in ("source", "period", "bytes", "published", "revised", "title")
+        }
+        assert (project.root / "data_raw" / pin["file"]).is_file()
+    assert take_in(project, folder).out == "", "a second look finds nothing new"
+
+
+def test_the_window_waits_for_every_source(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    project, later = early
+    months = [
+        row for row in later if row["period"] <= "2017-03" and (row["source"], row["period"]) != ("dtoc", "2017-02")
+    ]
+    run = take_in(project, offered(project, tmp_path / "new", months))
+    assert "the window now ends in January 2017" in run.out, run.err
+
+
+def test_the_last_month_ends_the_interim(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    project, later = early
+    assert take_in(project, offered(project, tmp_path / "new", later)).code == 0
+    assert "data_to" not in (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
+
+
+def test_a_revised_month_is_pinned_beside_the_earlier(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, _ = early
+    pin = project.pin_of("mar", "2016-02")
+    book = real_return(project.files / pin["file"])
+    admissions = 6 + [header.strip() for header in book.header[6:]].index("Total Non-elective G&A Admissions (FFCEs)")
+    book.rows[0][admissions] = float(str(book.rows[0][admissions])) + 10
+    book.england[admissions - 6] = float(str(book.england[admissions - 6])) + 10
+    folder = tmp_path / "revised"
+    folder.mkdir()
+    book.write(folder / Path(pin["file"]).name)
+    run = take_in(project, folder)
+    assert run.code == 0, run.err
+    assert f"revised, beside {pin['file']}" in run.out
+    both = [row for row in project.pins() if row["period"] == "2016-02" and row["source"] == "mar"]
+    assert [row["superseded"] != "" for row in both] == [True, False]
+    assert both[1]["file"] == f"mar/{Path(pin['file']).stem}.{both[1]['sha256'][:8]}.xls"
+    assert (project.root / "data_raw" / both[1]["file"]).is_file()
+    assert project.run("data").code == 0
+
+
+@pytest.mark.parametrize("fault", ["page", "code", "boundaries", "twice", "period"])
+def test_a_file_that_is_not_sound_changes_nothing(
+    fault: str, early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, later = early
+    folder = offered(project, tmp_path / "new", later[:3])
+    book = real_return(project.real_files / next(row["file"] for row in later if row["source"] == "mar"))
+    if fault == "page":
+        (folder / "April.xls").write_text("<!DOCTYPE html><title>Log in</title>")
+    elif fault == "code":
+        book.rows[0][4] = "99Z"
+    elif fault == "boundaries":
+        book.period = "May 2018"
+    elif fault == "period":
+        book.period = "one month"
+    if fault != "page":
+        book.write(folder / "book.xls")
+    if fault == "twice":
+        book.notes = ["other bytes"]
+        book.write(folder / "book2.xls")
+    before = state(project)
+    run = take_in(project, folder)
+    refusal = Refusal.of(run)
+    assert run.code == 1
+    assert state(project) == before
+    words = {
+        "page": "web page", "code": "99Z", "boundaries": "boundaries before 1 April 2018", "twice": "second new file",
+        "period": "one month",
+    }  # fmt: skip
+    assert words[fault] in refusal.found, refusal
+    to_do = {"boundaries": "Set boundaries = 2018-04-01", "code": "table of CCG changes"}
+    assert to_do.get(fault, "") in refusal.to_do, refusal
+
+
+def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    run = take_in(early[0], tmp_path / "nowhere")
+    assert run.code == 1 and run.err.strip().startswith("UsageError") and "FROM=folder" in run.err
+
+
+@pytest.mark.slow
+def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    """To December 2016, to March 2017 with a month revised, to March 2018; few draws, all else as it is."""
+    project, later = early
+    for until_month in ("2017-03", "2018-03"):
+        months = [row for row in later if row["period"] <= until_month]
+        later = [row for row in later if row not in months]
+        run = project.run("refresh", "--from", str(offered(project, tmp_path / until_month, months)))
+        assert run.code == 0, run.err
+        build = project.root / "build/refresh"
+        causes = pd.read_csv(build / "causes.csv").cause.tolist()
+        assert causes == ["new_months", "rule"]
+        headlines = pd.read_csv(build / "headlines.csv")
+        assert len(headlines) == 2 and (headlines.moved.abs() > 0).all()
+        parts = headlines[[f"by_{cause}" for cause in CAUSES]].sum(axis=1)
+        assert parts.to_numpy() == pytest.approx((headlines.estimate_after - headlines.estimate_before).to_numpy())
+        assert (headlines.by_rule != 0).any(), "the pending months were judged"
+        ledger = pd.read_csv(build / "ledger.csv", keep_default_na=False)
+        assert (ledger[ledger.status == "moved"].cause != "").all()
+        assert len(pd.read_csv(build / "files.csv")) == len(months)
+        assert set(pd.read_csv(build / "masks.csv").was) >= {"pending"}
+    with open(project.root / "reports/editions.csv", encoding="utf-8", newline="") as handle:
+        assert list(dict.fromkeys(row["edition"] for row in csv.DictReader(handle))) == ["2017-03", "2018-03"]
+    assert project.run("refresh", "--from", str(project.files)).out.count("nothing differs") == 1

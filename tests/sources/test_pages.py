@@ -1,0 +1,64 @@
+"""Looking for new files on the publisher's pages, on a site of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sources.local_site import Site, serving
+
+from analysis.errors import DataError, MachineError
+from analysis.sources.pages import fetch_new
+
+PAGE = b'<p>Years: <a href="/mar/2017-18/">2017-18</a> <a href="/other/">elsewhere</a> <a href="https://example.org/x.xls">x</a></p>'
+YEAR = b'<a href="../files/April%2017.xls">April</a><A HREF="/mar/files/May.xlsx#top">May</A><a href="/mar/files/notes.pdf">notes</a>'
+
+
+@pytest.fixture
+def site() -> Site:
+    files = {"/mar/": PAGE, "/mar/2017-18/": YEAR, "/mar/files/April%2017.xls": b"april", "/mar/files/May.xlsx": b"may"}
+    with serving(files) as site:
+        yield site
+
+
+def every(name: str) -> bool:
+    return True
+
+
+def test_workbooks_of_a_page_and_of_those_below_it(site: Site, tmp_path: Path) -> None:
+    found = fetch_new([f"{site.url}/mar/"], [], tmp_path, every)
+    assert found == {
+        "April 17.xls": f"{site.url}/mar/files/April%2017.xls",
+        "May.xlsx": f"{site.url}/mar/files/May.xlsx",
+    }
+    assert (tmp_path / "April 17.xls").read_bytes() == b"april" and (tmp_path / "May.xlsx").read_bytes() == b"may"
+    assert not any("other" in path for path, _ in site.requests), "a page that is not below was asked for"
+
+
+def test_what_is_held_or_not_wanted_is_not_fetched(site: Site, tmp_path: Path) -> None:
+    held = [f"{site.url}/mar/files/May.xlsx"]
+    assert fetch_new([f"{site.url}/mar/"], held, tmp_path, lambda name: "April" not in name) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_that_is_not_there(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="HTTP status 404"):
+        fetch_new([f"{site.url}/gone/"], [], tmp_path, every)
+
+
+def test_a_link_that_leads_to_another_site(site: Site, tmp_path: Path) -> None:
+    site.files["/mar/"] = b'<a href="/mar/a.xls">a</a>'
+    site.faults = [0.0, "to https://example.org/a.xls"]
+    with pytest.raises(DataError, match="an address that leads to https://example"):
+        fetch_new([f"{site.url}/mar/"], [], tmp_path, every)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_without_encryption(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="over https"):
+        fetch_new(["http://www.example.org/"], [], tmp_path, every)
+
+
+def test_a_site_that_cannot_be_reached(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"make refresh FROM=folder"):
+        fetch_new(["http://127.0.0.1:9/"], [], tmp_path, every)
