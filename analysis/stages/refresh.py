@@ -103,9 +103,10 @@ def record_edition(work: Workspace, dataset: str) -> str:
     """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
     protocol = load_protocol(work.protocol_file)
     verdicts = pd.read_csv(work.table("verdicts"))
-    head, _ = commit(work.root)
+    head, clean = commit(work.root)
+    code = head if clean else f"{head}, with changes"
     today = dt.date.today().isoformat()
-    table = with_edition(read_editions(work.editions), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, head)
+    table = with_edition(read_editions(work.editions), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, code)
     name = str(table.edition.iloc[-1])
     record(work, name, work.last_edition)
     write_together({work.editions: table})
