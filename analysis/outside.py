@@ -25,10 +25,10 @@ CARRIED = re.compile("[\ue021-\ue07e]")
 MARKUP = re.compile(
     r"""^\(?\w{1,9}[.)](?=\s|$)|^%"""  # 1. or (a) or a percent sign at the beginning: an item of a list, a title
     r"""|[\\`*<>\[\]{}^~$@|"]"""
-    r"""|(?<!\w)_|_(?![\w+-])"""  # but not inside a word, as in att_year1 or quarter_+0
+    r"""|(?<![^\W_])_|_(?![\w+-])"""  # but not inside a word, as in att_year1 or quarter_+0
     r"""|\#(?!\w)"""  # a heading; a colour is none
     r"""|&(?=\#?\w+;)"""  # a character reference
-    r"""|(?<!\w)[-+:](?=\s|$)|:(?=[:/])"""  # an item of a list, a caption, a fence, an address
+    r"""|(?<!\S)[-+:](?=\s|$)|:(?=[:/])"""  # an item of a list, a caption, a fence, an address
     r"""|-(?=-)|(?<=-)-|\.(?=\.)|(?<=\.)\."""  # what becomes a dash, a rule or an ellipsis
 )
 BLANKS = re.compile(r"[ \t\n\r\v\f\x1c-\x1f\x85\u2028\u2029]+")
@@ -44,8 +44,8 @@ GUARD = "'"
 
 
 def mark(text: str) -> str:
-    """Text on one line, its markup carried; to mark it again changes nothing."""
-    return MARKUP.sub(lambda found: "".join(map(_carried, found[0])), printable(plain(text)))
+    """Text on one line, its markup carried."""
+    return MARKUP.sub(lambda found: "".join(map(_carried, found[0])), printable(text))
 
 
 def outside(content: Content) -> Content:
