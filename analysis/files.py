@@ -70,7 +70,7 @@ def write_together(contents: dict[Path, pd.DataFrame | str]) -> None:
     """Write several files, or none: all are complete before the first is moved into place; the first named is moved last.
 
     Tables are written as Parquet or CSV by the target's suffix (CSV in UTF-8 with ISO dates, 12 significant digits and Unix
-    line ends), text as UTF-8.
+    line ends, inert in a spreadsheet), text as UTF-8.
 
     Raises
     ------
@@ -85,7 +85,11 @@ def write_together(contents: dict[Path, pd.DataFrame | str]) -> None:
             elif target.suffix == ".parquet":
                 content.to_parquet(path, index=False, compression="zstd")
             else:
-                content.to_csv(path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n")
+                from analysis.outside import spreadsheet
+
+                spreadsheet(content).to_csv(
+                    path, index=False, float_format="%.12g", date_format="%Y-%m-%d", lineterminator="\n"
+                )
 
 
 def _clear_leftovers(build: Path) -> None:

@@ -20,6 +20,7 @@ from analysis.cleaning.national import first_national_month, national_table, rea
 from analysis.cleaning.panel import Cleaned, Held, clean, england, outcomes_from, tidy
 from analysis.cleaning.snapshot import NATIONAL_FILE, POPULATION, read_population, read_snapshot
 from analysis.errors import StudyError
+from analysis.outside import unguarded
 from analysis.protocol import Protocol
 from analysis.sources.acquire import acquire
 from analysis.sources.ae import read_ae
@@ -148,7 +149,7 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
             "Supply the published files (MIRROR=folder), or take the change back.",
             column="vanguard",
         )
-    ledger = pd.read_csv(work.snapshot / work.ledger.name, keep_default_na=False)
+    ledger = unguarded(pd.read_csv(work.snapshot / work.ledger.name, keep_default_na=False))
     shifts = pd.DataFrame(columns=["outcome", "unit", "unit_name", "month", "ratio"])
     made_from = json.loads((work.snapshot / work.data_provenance.name).read_text(encoding="utf-8"))
     return Cleaned(panel, ledger, shifts, read_national(work.snapshot / NATIONAL_FILE)), reference, made_from

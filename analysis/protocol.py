@@ -6,12 +6,13 @@ import datetime as dt
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from analysis.errors import StudyError
+from analysis.outside import printable
 from analysis.workspace import PROTOCOL_FILE
 
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
@@ -36,8 +37,20 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 
 
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]  # part of names of files, columns and anchors
+Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        for name, value in self:
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and printable(text) != text:
+                    raise ValueError(f"{name}: {text!r} holds a line break, or another character that cannot be seen")
+        return self
 
 
 class Study(_Table):
@@ -83,28 +96,28 @@ class Study(_Table):
 
 
 class Model(_Table):
-    id: str
+    id: Id
     label: str
     name: str
-    colour: str
+    colour: Colour
 
 
 class Pooled(_Table):
     label: str
-    colour: str
+    colour: Colour
     rest_label: str
-    rest_colour: str
+    rest_colour: Colour
 
 
 class ProgrammeYear(_Table):
-    id: str
+    id: Id
     label: str
     start: Month
     end: Month
 
 
 class Outcome(_Table):
-    id: str
+    id: Id
     label: str
     definition: str
     role: Literal["primary", "secondary", "negative_control"]
@@ -134,7 +147,7 @@ class Population(_Table):
 
 
 class Growth(_Table):
-    id: str
+    id: Id
     label: str
     window: Window
     baseline: Window
@@ -157,7 +170,7 @@ HEADLINE_ONLY = {"trends", "synthetic", "sites"}  # designs of the first specifi
 class Specification(_Table):
     """Which data a model sees and how it is fitted. What each choice means stands in ``protocol.toml``."""
 
-    id: str
+    id: Id
     label: str
     designs: list[Design] = ["did"]
     years: bool = False
@@ -206,7 +219,7 @@ class Inference(_Table):
     shortest_placebo: Count
     high_use_share: Share
     trends: Trends
-    evaluability: dict[str, Count]
+    evaluability: dict[Id, Count]
 
 
 class KnownBreak(_Table):
@@ -220,7 +233,7 @@ class KnownBreak(_Table):
 class NationalCheck(_Table):
     """A national series from another source, against which England's total of an outcome is held."""
 
-    id: str
+    id: Id
     label: str
     definition: str
     outcome: str

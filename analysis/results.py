@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.cleaning.cohorts import COHORT_COLUMNS
 from analysis.cleaning.national import read_national
 from analysis.errors import DataError
-from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
+from analysis.models.estimates import ID_PARTS, PERCENT, PERCENT_SUFFIX, fall_of_equal_size
+from analysis.outside import outside, unguarded
 from analysis.protocol import Outcome, Protocol, load_protocol
 from analysis.refresh.editions import read_editions
 from analysis.tabular import read_table
@@ -38,23 +40,26 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Results:
-    """A build's artefacts. Tables are as the data dictionary describes them."""
+    """A build's artefacts. Tables are as the data dictionary describes them, their texts marked as data (``analysis/outside.py``)."""
 
     work: Workspace
     protocol: Protocol
 
     @cached_property
     def panel(self) -> pd.DataFrame:
-        return pd.read_parquet(self.work.panel)
+        return outside(pd.read_parquet(self.work.panel))
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
-        return pd.read_parquet(self.work.estimates).set_index("estimate_id", drop=False)
+        table = outside(pd.read_parquet(self.work.estimates).drop(columns="estimate_id"))
+        # Of marked parts, as those who ask for an estimate have them.
+        table.insert(0, "estimate_id", table[ID_PARTS].agg("/".join, axis=1))
+        return table.set_index("estimate_id", drop=False)
 
     def series(self, name: str) -> pd.DataFrame:
         """A table that figures draw; without rows where nothing of the kind could be run."""
         file = self.work.series(name)
-        return pd.read_parquet(file) if file.is_file() else pd.DataFrame()
+        return outside(pd.read_parquet(file)) if file.is_file() else pd.DataFrame()
 
     @cached_property
     def curve(self) -> pd.DataFrame:
@@ -80,7 +85,7 @@ class Results:
 
     def _table(self, name: str) -> pd.DataFrame:
         text = {"departures": str, "reason": str, "control": str, "flags": str, "unit_names": str}
-        return pd.read_csv(self.work.table(name), dtype=text).fillna(dict.fromkeys(text, ""))
+        return _read(self.work.table(name), dtype=text).fillna(dict.fromkeys(text, ""))
 
     @cached_property
     def its_series(self) -> pd.DataFrame:
@@ -88,17 +93,17 @@ class Results:
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        return pd.read_csv(self.work.ledger, parse_dates=["month"], keep_default_na=False)
+        return _read(self.work.ledger, parse_dates=["month"], keep_default_na=False)
 
     @cached_property
     def shifts(self) -> pd.DataFrame:
         """Units with a lasting change of level."""
-        return pd.read_csv(self.work.shifts, parse_dates=["month"])
+        return _read(self.work.shifts, parse_dates=["month"])
 
     @cached_property
     def units(self) -> pd.DataFrame:
         """Covariates of the CCG units; without rows on the snapshot."""
-        return pd.read_csv(self.work.units)
+        return _read(self.work.units)
 
     @cached_property
     def national(self) -> pd.DataFrame:
@@ -107,7 +112,7 @@ class Results:
 
     @cached_property
     def not_run(self) -> pd.DataFrame:
-        return pd.read_csv(self.work.not_run)
+        return _read(self.work.not_run)
 
     @cached_property
     def editions(self) -> pd.DataFrame:
@@ -132,25 +137,36 @@ class Results:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        return dict(json.loads(self.work.data_provenance.read_text(encoding="utf-8")))
+        return outside(dict(json.loads(self.work.data_provenance.read_text(encoding="utf-8"))))
 
     @cached_property
     def contents(self) -> pd.DataFrame:
         """What figures and tables the reports hold: those in the making, or else those that stand."""
         made = self.work.staged_contents
-        return pd.read_csv(made if made.is_file() else self.work.contents, keep_default_na=False)
+        return _read(made if made.is_file() else self.work.contents, keep_default_na=False)
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        table = read_table(
-            self.work.data_raw / "published_results.csv", ["id", "cohort", "outcome", "value", "window", "source"]
-        )
+        table = self._facts("published_results.csv", ["id", "cohort", "outcome", "value", "window", "source"])
         numbers = ["value", "ci_low", "ci_high"]
         return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
+    @cached_property
+    def reconciliation(self) -> pd.DataFrame:
+        """What of ours stands beside each published result."""
+        return self._facts("reconciliation.csv", ["id", "design", "cohort", "term", "reason"])
+
+    @cached_property
+    def cohorts(self) -> pd.DataFrame:
+        """The cohort table: every site's commissioners."""
+        return outside(read_table(self.work.cohorts, COHORT_COLUMNS))
+
+    def _facts(self, name: str, columns: list[str]) -> pd.DataFrame:
+        return outside(read_table(self.work.data_raw / name, columns))
+
     def fact(self, beginning: str) -> int:
         """The fact of ``programme_facts.csv`` whose name begins so."""
-        table = read_table(self.work.data_raw / "programme_facts.csv", ["fact", "value", "source"])
+        table = self._facts("programme_facts.csv", ["fact", "value", "source"])
         (value,) = table.value[table.fact.str.startswith(beginning)]
         return int(value)
 
@@ -252,6 +268,11 @@ class Results:
         return fall_of_equal_size(rise), rise
 
 
+def _read(file: Path, **options: Any) -> pd.DataFrame:
+    """A CSV of the build."""
+    return outside(unguarded(pd.read_csv(file, **options)))
+
+
 def _signed_table(file: Path) -> pd.DataFrame | None:
     """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
     return pd.read_csv(file, dtype={"commit": str}) if file.is_file() else None
@@ -259,4 +280,4 @@ def _signed_table(file: Path) -> pd.DataFrame | None:
 
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
-    return Results(work, load_protocol(work.protocol_file))
+    return Results(work, outside(load_protocol(work.protocol_file)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import DataError
+from analysis.outside import printable
 from analysis.rows import read_rows
 
 
@@ -16,7 +17,7 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        The file is not there or is not such a table.
+        The file is not there or is not such a table, or a cell holds a line break or another character that cannot be seen.
     MachineError
         It cannot be read.
     """
@@ -33,4 +34,16 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
             row=1,
             column=missing[0],
         )
+    for name, column in table.items():
+        hidden = [text for text in column if text and not text.isprintable() and printable(text) != text]
+        if hidden:
+            where = column.index[column == hidden[0]][0]
+            raise DataError(
+                path,
+                repr(hidden[0]),
+                "text on one line, without control characters, marks of direction or private-use characters",
+                "Type the text anew.",
+                row=int(where) + 2,
+                column=str(name),
+            )
     return table

@@ -9,11 +9,13 @@ import pandas as pd
 
 from analysis.cleaning.geography import Geography
 from analysis.errors import StudyError
+from analysis.outside import slug
 from analysis.protocol import NO_MODEL
 from analysis.tabular import read_table
 
 COHORT_COLUMNS = ["vanguard", "model", "ccg_code", "ccg_name", "coverage", "covered_share"]
 COVERAGES = ("whole", "part")
+LONGEST_NAME = 120  # of a site's files, which may not be longer than 255 with what stands before and after it
 
 
 def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.DataFrame:
@@ -24,7 +26,8 @@ def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.Dat
     Raises
     ------
     StudyError
-        A CCG is not known, a coverage or a share makes no sense, or a CCG is wholly in two models of the study.
+        A CCG is not known, a coverage or a share makes no sense, a CCG is wholly in two models of the study, or a site's name
+        gives its files no name, or another site's.
     """
     table = read_table(path, COHORT_COLUMNS)
     table["covered_share"] = pd.to_numeric(table.covered_share.replace("", None), errors="coerce")
@@ -66,7 +69,22 @@ def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.Dat
             row=int(twice.index[0]) + 2,
             column="model",
         )
+    _check_file_names(path, table[table.model.isin(models)])
     return table
+
+
+def _check_file_names(path: Path, table: pd.DataFrame) -> None:
+    """Refuse a site whose files would have no name, too long a one, or another site's."""
+    taken: dict[str, str] = {}
+    for index, site in table.vanguard.drop_duplicates().items():
+        name = slug(site)
+        other = taken.get(name, site)
+        if other == site and 0 < len(name) <= LONGEST_NAME:
+            taken |= {name: site, f"{name}-growth": site}
+            continue
+        found = f"{site!r}, whose files would be called as those of {other!r}" if other != site else repr(site)
+        expected = f"names with letters a–z or digits, up to {LONGEST_NAME} in all, that differ in these between sites"
+        raise StudyError(path, found, expected, "Change the name.", row=int(str(index)) + 2, column="vanguard")
 
 
 def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str]) -> pd.DataFrame:

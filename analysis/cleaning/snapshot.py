@@ -11,7 +11,6 @@ different rates, the area's offset is their sum's growth, not each member's own.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pandas as pd
 
 from analysis.cleaning.panel import AREA, ATTRIBUTES, CCG, aggregate, england, outcomes_from, tidy
 from analysis.errors import StudyError
+from analysis.outside import slug, unguarded
 from analysis.protocol import NO_MODEL, Protocol
 from analysis.tabular import read_table
 
@@ -37,7 +37,7 @@ def summarise(panel: pd.DataFrame, stp_of: pd.DataFrame) -> dict[str, pd.DataFra
     attributes = ccgs[["unit", *ATTRIBUTES]].drop_duplicates("unit")
     members = attributes.merge(stp_of, on="unit", validate="1:1")
     treated = members.model != NO_MODEL
-    members["area"] = members.site.map(_slug, na_action="ignore").where(treated, members.stp_code)
+    members["area"] = members.site.map(slug, na_action="ignore").where(treated, members.stp_code)
     members["unit_name"] = members.site.where(treated, members.stp_name)
     grouped = members.groupby("area")
     areas = grouped[["unit_name", "model", "site"]].first().reset_index()
@@ -69,7 +69,7 @@ def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
         The protocol has an outcome of the return, or a month, that the snapshot does not hold.
     """
     series = read_table(folder / SERIES, SERIES_COLUMNS)
-    units = read_table(folder / UNITS, UNIT_COLUMNS)
+    units = unguarded(read_table(folder / UNITS, UNIT_COLUMNS))
     series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
     series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
     outcomes = [outcome.id for outcome in outcomes_from("mar", protocol)]
@@ -91,7 +91,7 @@ def read_population(folder: Path, protocol: Protocol) -> tuple[pd.Series, pd.Dat
     DataError, StudyError
         As for ``read_snapshot``.
     """
-    table = read_table(folder / POPULATION, ["unit", "unit_name"]).set_index("unit")
+    table = unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit")
     names = table.pop("unit_name")
     table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
     _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns))
@@ -115,7 +115,3 @@ def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any]) -> Non
             "Supply the published files (MIRROR=folder) and run `make snapshot`, or change the protocol back.",
             column=what,
         )
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

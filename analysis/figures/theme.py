@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,9 @@ def draw(plot: ggplot, height: float) -> str:
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
     }
-    with mpl.rc_context(options), io.StringIO() as text:
+    with mpl.rc_context(options), io.StringIO() as text, warnings.catch_warnings():
+        # Names carry what could be markup as private-use characters until the picture is written.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = (plot + theme(figure_size=(WIDTH, height))).draw()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         mpl.pyplot.close(figure)

@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.narrative.places import left_out_sentence
 from analysis.narrative.wording import counted, headed, listed_apart, signed, span
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
-from analysis.tabular import read_table
 
 AGREE, DIFFER, NOT_COMPARABLE = "agrees", "differs", "not comparable"
 INFERENCE = {"growth": "linearised", "did": HEADLINE_INFERENCE}
@@ -31,7 +30,7 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
         A published row has no entry that says what to set beside it.
     """
     published = results.published.set_index("id")
-    mapping = read_table(results.work.data_raw / "reconciliation.csv", ["id", "design", "cohort", "term", "reason"])
+    mapping = results.reconciliation
     rows = []
     for each in mapping.set_index("id").reindex(published.index, fill_value="").itertuples():
         theirs = published.loc[each.Index]

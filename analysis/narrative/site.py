@@ -24,13 +24,9 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
+from analysis.outside import slug as slug  # briefs ask for it here
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
-
-
-def slug(site: str) -> str:
-    """The name of a site's files."""
-    return re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-")
 
 
 def facts(results: Results, outcome: str, site: str) -> pd.Series:

@@ -15,8 +15,8 @@ from threading import Lock
 from analysis.errors import MachineError, UsageError
 from analysis.files import write_table, write_text
 from analysis.narrative.places import sites
-from analysis.narrative.site import slug
 from analysis.narrative.verdicts import headline
+from analysis.outside import plain, slug
 from analysis.publish.contents import contents, merged
 from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import Document, Renderer, choose, execute, renderer_versions, write
@@ -89,7 +89,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     finally:
         shutil.rmtree(work.staged, ignore_errors=True)
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
-    write_text(text + "\n", work.headline)
+    write_text(plain(text) + "\n", work.headline)
     made: dict[str, list[Path]] = {}
     for report, place in [*((task.report, task.place) for task in tasks), *([(INDEX, INDEX)] if INDEX in held else [])]:
         files = [

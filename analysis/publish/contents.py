@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from nbformat import NotebookNode
 
+from analysis.outside import unguarded
 from analysis.tabular import read_table
 
 COLUMNS = ["document", "identity", "title", "numbers", "picture"]
@@ -29,7 +30,7 @@ def merged(earlier: Path | None, rows: Sequence[dict[str, str]], made: Sequence[
     """The table of contents with new rows for the documents just ``made``, the others' as they were ``earlier``."""
     table = pd.DataFrame(rows, columns=COLUMNS, dtype=str)
     if earlier and earlier.is_file():
-        kept = read_table(earlier, COLUMNS)
+        kept = unguarded(read_table(earlier, COLUMNS))
         table = pd.concat([kept[~kept.document.isin(made)], table])
     return table.sort_values("document", kind="stable", ignore_index=True)
 

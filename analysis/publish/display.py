@@ -11,6 +11,7 @@ from IPython.display import Markdown
 
 from analysis.figures.theme import Figure
 from analysis.files import write_table, write_text
+from analysis.outside import references
 from analysis.publish.contents import KEY
 from analysis.results import Results
 from analysis.tables.table import Table
@@ -22,7 +23,7 @@ NUMBERS = "csv"  # folder of the downloads, beside the reports
 def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -> Markdown:
     """The figure as ``@fig-NAME``; its SVG and CSV will stand beside the reports, or beside those of a ``folder``."""
     picture = results.work.staged / folder / "figures" / f"{name}.svg"
-    write_text(figure.svg, picture)
+    write_text(references(figure.svg), picture)
     write_table(figure.data, results.work.staged / folder / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"

@@ -19,6 +19,7 @@ import typst
 from nbformat import NotebookNode
 
 from analysis.files import atomic_path
+from analysis.outside import references
 from analysis.publish.assemble import PROJECT_FILE, Format, ImageFolder, document_settings, to_markdown
 from analysis.publish.notebook import ReportError
 from analysis.publish.pandoc import READER, pandoc
@@ -84,9 +85,10 @@ def _pandoc(
 ) -> str:
     settings = {**document_settings(notebook, form), **metadata}
     source = stage / "document.md"
-    source.write_text(to_markdown(notebook, form, settings, ImageFolder(stage / "images", base, source_name)), "utf-8")
+    text = to_markdown(notebook, form, settings, ImageFolder(stage / "images", base, source_name))
+    source.write_text(references(text), "utf-8")
     described = stage / "metadata.json"
-    described.write_text(json.dumps(_document_metadata(settings), ensure_ascii=False), "utf-8")
+    described.write_text(references(json.dumps(_document_metadata(settings), ensure_ascii=False)), "utf-8")
     template = HERE / ("template.html" if form == "html" else "template.typ")
     return pandoc(
         "document.md",

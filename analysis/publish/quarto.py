@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 from analysis.errors import MachineError
 from analysis.files import atomic_path
+from analysis.outside import plain, references
 from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
 from analysis.publish.embedded import dejavu
 from analysis.publish.notebook import NUMBERED, ReportError, front_matter
@@ -118,25 +119,27 @@ def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | P
     images = ImageFolder(stage / "images", base, source_name)
     for cell in staged.cells:
         if cell.cell_type == "markdown":
-            cell.source = localise_images(cell.source, images)
+            cell.source = references(localise_images(cell.source, images))
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = localise_images(output.data["text/markdown"], images)
+                output.data["text/markdown"] = references(localise_images(output.data["text/markdown"], images))
     if staged.cells[0].cell_type != "raw":
         staged.cells.insert(0, nbformat.v4.new_raw_cell("", id="front-matter"))
-    settings = _with_data_set({**front_matter(notebook), **metadata})
+    settings = _with_data_set(front_matter(notebook), metadata)
     staged.cells[0].source = f"---\n{yaml.safe_dump(settings, allow_unicode=True)}---"
     nbformat.write(staged, stage / "report.ipynb")
 
 
-def _with_data_set(settings: dict[str, Any]) -> dict[str, Any]:
+def _with_data_set(own_settings: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
     """Name the data set at the head of the page, and of every page of the PDF."""
-    if "dataset-name" not in settings:
+    settings = own_settings | {key: references(str(value)) for key, value in metadata.items()}
+    if "dataset-name" not in metadata:
         return settings
-    name = "Data: " + settings["dataset-name"]
+    name = "Data: " + metadata["dataset-name"]
+    string = json.dumps(plain(name), ensure_ascii=False)
     heads = {
-        "html": {"include-before-body": [{"text": f"<p>{name}</p>\n"}]},
-        "typst": {"include-in-header": [{"text": f"#set page(header: text(8.5pt, {json.dumps(name)}))\n"}]},
+        "html": {"include-before-body": [{"text": f"<p>{references(name)}</p>\n"}]},
+        "typst": {"include-in-header": [{"text": f"#set page(header: text(8.5pt, {string}))\n"}]},
     }
     own = settings.get("format") or {}
     return {**settings, "format": {form: {**(own.get(form) or {}), **head} for form, head in heads.items()}}

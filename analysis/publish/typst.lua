@@ -40,6 +40,14 @@ local function is_short(block)
   return block.t ~= "Table" or #block.bodies[1].body <= 15 and #pandoc.utils.stringify(block) < 1500
 end
 
+-- A word that Typst takes for a heading or for an item of a list where it begins a cell, a link or a title, which pandoc's writer
+-- minds at the beginning of paragraphs only: = - + / and 1.
+local function no_marker(str)
+  local number, mark, more = str.text:match("^(%d*)([-+=/.])(.*)$")
+  if not mark or (mark == ".") ~= (number ~= "") or more:find("^[-+=/]*[%w%p]") and not more:find("^[-+=/]+$") then return nil end
+  return { pandoc.Str(number), pandoc.RawInline("typst", "\\" .. mark), pandoc.Str(more) }
+end
+
 return {
   { RawBlock = function(block)
       if block.format == "html" and block.text:find("<table") then
@@ -47,7 +55,8 @@ return {
       end
     end,
     Cite = function(cite) return cite.content end },  -- written already; a part of a document would cite again
-  { Table = widths,
+  { Str = no_marker,
+    Table = widths,
     Plain = function(plain)
       local image = plain.content[1]
       if #plain.content == 1 and image.t == "Image" then return raw("#" .. picture(image, "100%")) end

@@ -14,6 +14,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from analysis.errors import DataError
+from analysis.outside import printable
 from analysis.rows import read_rows
 from analysis.sources.workbook import Sheet, clean
 
@@ -129,7 +130,11 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
             row=1,
             column=missing[0],
         )
-    return table[list(columns)].rename(columns=dict(columns)).apply(lambda column: column.str.strip())
+    return table[list(columns)].rename(columns=dict(columns)).apply(_trimmed)
+
+
+def _trimmed(column: pd.Series) -> pd.Series:
+    return column.map({text: printable(text.strip()) for text in column.unique()})
 
 
 def validated(

@@ -18,6 +18,7 @@ from pathlib import Path
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from analysis.errors import DataError
+from analysis.outside import printable
 
 Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty cell is ""
 
@@ -168,8 +169,8 @@ def _parsing(path: Path) -> Iterator[None]:
 
 
 def clean(text: str) -> str:
-    """Trim, and turn each run of white space into one blank: headers carry trailing blanks and line breaks."""
-    return " ".join(text.split())
+    """Trim, turn each run of white space into one blank, and drop what cannot be seen: headers carry trailing blanks and line breaks."""
+    return printable(" ".join(text.split()))
 
 
 def month_in(cell: Cell) -> date | None:

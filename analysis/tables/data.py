@@ -11,7 +11,6 @@ from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
 from analysis.tables.table import NONE, Table
-from analysis.tabular import read_table
 
 
 def sites_table(results: Results) -> Table:
@@ -73,7 +72,7 @@ def baseline_table(results: Results, outcome: str) -> Table:
 
 def _commissioners(results: Results) -> pd.Series:
     """Site → the codes of its CCGs."""
-    table = read_table(results.work.cohorts, ["vanguard", "model", "ccg_code"])
+    table = results.cohorts
     ours = table[table.model.isin(results.protocol.model_ids)]
     return ours.groupby("vanguard").ccg_code.agg(", ".join)
 
