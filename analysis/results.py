@@ -117,12 +117,12 @@ class Results:
     @cached_property
     def editions(self) -> pd.DataFrame:
         """The headlines of every edition that was recorded, the oldest first."""
-        return read_editions(self.work.editions)
+        return outside(unguarded(read_editions(self.work.editions)))
 
     def refreshed(self, name: str) -> pd.DataFrame:
         """A table of what moved since the last edition; without rows and columns where no refresh made one."""
         file = self.work.refresh(name)
-        return pd.read_csv(file, keep_default_na=False, na_values=[""]) if file.is_file() else pd.DataFrame()
+        return _read(file, keep_default_na=False, na_values=[""]) if file.is_file() else pd.DataFrame()
 
     @cached_property
     def simulation(self) -> pd.DataFrame | None:

@@ -59,7 +59,7 @@ def last_name(path: Path, dataset: str) -> str:
 def headline_changes(before: pd.DataFrame, after: pd.DataFrame, level: float) -> dict[str, list[str]]:
     """Headline (outcome/cohort) → what of it changed: its sign, its significance at ``level``, its verdict, or that it came or went."""
     found: dict[str, list[str]] = {}
-    both = before.merge(after, on=HEADLINE, how="outer", suffixes=("_before", "_after"))
+    both = headlines(before).merge(headlines(after), on=HEADLINE, how="outer", suffixes=("_before", "_after"))
     for _, row in both.iterrows():
         changed = []
         if pd.isna(row.estimate_before) or pd.isna(row.estimate_after):

@@ -102,7 +102,8 @@ def masks_table(results: Results) -> Table:
         numeric=(),
         caption="Months that the data-quality rule judges otherwise than in the edition before",
         data=rows,
-        note="Pending: doubtful, in the last months of an edition, and kept. Too low or too high: masked.",
+        note="Pending: doubtful, in the last months of an edition, and kept. Too low or too high: masked. What was pending is masked once the old level is "
+        "back, and kept where it was at that level after all, or where the data do not yet show it back and the run began before the last months.",
     )
 
 
