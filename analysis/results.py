@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.cleaning.cohorts import COHORT_COLUMNS
 from analysis.cleaning.national import read_national
 from analysis.errors import DataError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
@@ -18,6 +18,20 @@ from analysis.tabular import read_table
 from analysis.workspace import Workspace
 
 PRIMARY = "primary"
+PUBLISHED = [
+    "id",
+    "cohort",
+    "outcome",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "window",
+    "baseline",
+    "scale",
+    "source",
+    "note",
+]
 HEADLINE_INFERENCE = "randomisation"
 
 
@@ -111,12 +125,17 @@ class Results:
     @cached_property
     def simulation(self) -> pd.DataFrame | None:
         """Error rates of the inference methods, with the seed and commit that made them; None where they were not made."""
-        return _signed_table(self.work.simulation)
+        return self._signed_table(self.protocol.report.simulation)
 
     @cached_property
     def its_simulation(self) -> pd.DataFrame | None:
         """The same of the methods for interrupted time series."""
-        return _signed_table(self.work.its_simulation)
+        return self._signed_table(self.protocol.report.its_simulation)
+
+    def _signed_table(self, name: str | None) -> pd.DataFrame | None:
+        """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
+        file = self.work.named(name) if name else None
+        return pd.read_csv(file, dtype={"commit": str}) if file and file.is_file() else None
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -130,17 +149,25 @@ class Results:
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        table = read_table(
-            self.work.data_raw / "published_results.csv", ["id", "cohort", "outcome", "value", "window", "source"]
-        )
+        """What others found of this programme, one row a figure; without rows where the protocol names no such table."""
+        columns = ["id", "cohort", "outcome", "value", "window", "source"]
+        name = self.protocol.report.published
+        table = read_table(self.work.named(name), columns) if name else pd.DataFrame(columns=PUBLISHED, dtype=str)
         numbers = ["value", "ci_low", "ci_high"]
         return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
-    def fact(self, beginning: str) -> int:
-        """The fact of ``programme_facts.csv`` whose name begins so."""
-        table = read_table(self.work.data_raw / "programme_facts.csv", ["fact", "value", "source"])
-        (value,) = table.value[table.fact.str.startswith(beginning)]
-        return int(value)
+    @cached_property
+    def cohort_table(self) -> pd.DataFrame:
+        """Who was in which model of which programme, as the protocol's table of cohorts says."""
+        return read_table(self.work.named(self.protocol.study.cohorts), COHORT_COLUMNS)
+
+    def facts(self, *beginnings: str) -> list[int] | None:
+        """The programme's facts whose names begin so; None where the protocol names no table of them."""
+        if self.protocol.report.facts is None:
+            return None
+        table = read_table(self.work.named(self.protocol.report.facts), ["fact", "value", "source"])
+        found = [table.value[table.fact.str.startswith(beginning)] for beginning in beginnings]
+        return [int(value) for (value,) in found]
 
     @property
     def dataset(self) -> str:
@@ -238,11 +265,6 @@ class Results:
         """
         rise = self.percent("power", outcome, cohort, term, inference, specification).value
         return fall_of_equal_size(rise), rise
-
-
-def _signed_table(file: Path) -> pd.DataFrame | None:
-    """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
-    return pd.read_csv(file, dtype={"commit": str}) if file.is_file() else None
 
 
 def load_results(work: Workspace | None = None) -> Results:

@@ -51,9 +51,9 @@ class Workspace:
     def manifest(self) -> Path:
         return self.data_raw / "manifest.csv"
 
-    @property
-    def cohorts(self) -> Path:
-        return self.data_raw / "vanguard_ccgs.csv"
+    def named(self, table: str) -> Path:
+        """A table that the protocol names, by a path that starts at the repository."""
+        return self.root / table
 
     @property
     def ccg_changes(self) -> Path:
@@ -114,16 +114,6 @@ class Workspace:
         return self.series("its_series")
 
     @property
-    def simulation(self) -> Path:
-        """Simulated error rates: committed, since they take far longer than everything else."""
-        return self.root / "reports" / "simulation.csv"
-
-    @property
-    def its_simulation(self) -> Path:
-        """The same of the methods for interrupted time series."""
-        return self.root / "reports" / "its_simulation.csv"
-
-    @property
     def guidelines(self) -> Path:
         """Where the reports meet the items of reporting guidelines."""
         return self.root / "reports" / "guidelines.csv"
@@ -161,7 +151,7 @@ class Workspace:
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """The workspace that BUILD, MIRROR, DATA, RENDERER and WORKERS describe.
+        """The workspace that BUILD, MIRROR, DATA, RENDERER, WORKERS and PROTOCOL describe.
 
         Raises
         ------
@@ -177,7 +167,16 @@ class Workspace:
             data=_choice("DATA", get_args(Data)),
             renderer=_choice("RENDERER", get_args(Renderer)),
             workers=_number("WORKERS", os.cpu_count() or 1),
+            protocol_file=_protocol(root),
         )
+
+
+def _protocol(root: Path) -> Path:
+    """The protocol asked for; the main study's own is looked for by whoever reads it."""
+    file = root / (os.environ.get("PROTOCOL") or PROTOCOL_FILE)
+    if file != PROTOCOL_FILE and not file.is_file():
+        raise UsageError(f"PROTOCOL={os.environ['PROTOCOL']}: there is no such file. Relative paths start at {root}.")
+    return file
 
 
 def _choice(name: str, allowed: tuple[str, ...]) -> Any:

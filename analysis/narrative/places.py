@@ -10,7 +10,6 @@ import pandas as pd
 from analysis.models.sites import ADHOC, DESIGN, KNAPP_HARTUNG, LEFT_OUT, REML, SMALLER, WHOLE
 from analysis.narrative.wording import counted, headed, in_sentence, interval, listed, p_text, signed, span
 from analysis.results import PRIMARY, Estimate, Results
-from analysis.tabular import read_table
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def part_sentence(results: Results, outcome: str) -> str:
 
 def left_out(results: Results, outcome: str, site: str) -> list[str]:
     """The commissioners of a site that its own estimate does not use."""
-    table = read_table(results.work.cohorts, ["vanguard", "ccg_code", "ccg_name"])
+    table = results.cohort_table
     names = table.ccg_name[table.vanguard == site]
     row = sites(results, outcome).set_index("site").loc[site]
     used = str(row.unit_names).casefold()

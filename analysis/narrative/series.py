@@ -32,7 +32,6 @@ from analysis.narrative.wording import (
 )
 from analysis.protocol import REST, KnownBreak
 from analysis.results import PRIMARY, Estimate, Results
-from analysis.tabular import read_table
 
 NEAR = 0.5  # percentage points within which two estimates are called close
 
@@ -236,7 +235,7 @@ def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak
     if models := protocol.treated_cohorts.get(cohort):
         units = set(panel.unit[panel.model.isin(models) & (panel.covered_share == 1)])
     else:
-        table = read_table(results.work.cohorts, ["vanguard", "ccg_code"])
+        table = results.cohort_table
         units = set(table.ccg_code[table.vanguard == cohort]) | set(panel.unit[panel.site == cohort])
     return [known for known in protocol.its.known_breaks if outcome in known.outcomes and known.unit in units]
 

@@ -143,13 +143,16 @@ def pairs_sentence(results: Results, outcome: str) -> str:
         apart += sum(one != other for one, other in combinations(said, 2))
     methods = table.method.nunique()
 
-    def published(end: str) -> int:
-        return results.fact(f"pairs of six methods for interrupted time series that disagree on significance, {end}")
-
+    known = "pairs of six methods for interrupted time series that disagree on significance"
+    found = results.facts(f"{known}, low", f"{known}, high")
+    published = (
+        f" In published series six methods disagreed in {found[0]} to {found[1]}% of pairs [@turner2021]."
+        if found
+        else ""
+    )
     return (
         f"Over every cohort, site and series, single-group and controlled, and three terms of each ({series:,} in all), two of the {counted(methods)} "
-        f"model-based methods disagree on whether there is a change in {share_text(apart / pairs)} of pairs. In published series six "
-        f"methods disagreed in {published('low')} to {published('high')}% of pairs [@turner2021]."
+        f"model-based methods disagree on whether there is a change in {share_text(apart / pairs)} of pairs.{published}"
     )
 
 
