@@ -225,6 +225,7 @@ class Its(_Table):
     diagnostic_lags: Count
     largest_size: Share
     size_up_to: Share
+    newey_west_first: bool = False  # a deviation took Newey–West errors' place
     known_breaks: list[KnownBreak] = []
     national_checks: list[NationalCheck] = []
 
@@ -251,6 +252,7 @@ class Report(_Table):
     published_before: str = ""  # who published what of it
     controlled_study: str = ""  # how the sentence about a published controlled study of all sites begins
     other_studies: str = ""
+    planned_care: str = "Planned care was not what the programme set out to change."
     at_the_same_time: str = ""  # what else began when the programme did
     limits: list[str] = []
 
@@ -359,12 +361,14 @@ class Protocol(_Table):
     @property
     def cohort_labels(self) -> dict[str, str]:
         labels = {model.id: model.label for model in self.models}
-        return {self.pooled_cohort: self.pooled.label} | labels | {REST: self.pooled.rest_label}
+        together = {self.pooled_cohort: self.pooled.label} if len(self.models) > 1 else {}
+        return labels | together | {REST: self.pooled.rest_label}
 
     @property
     def cohort_colours(self) -> dict[str, str]:
         colours = {model.id: model.colour for model in self.models}
-        return {self.pooled_cohort: self.pooled.colour} | colours | {REST: self.pooled.rest_colour}
+        together = {self.pooled_cohort: self.pooled.colour} if len(self.models) > 1 else {}
+        return colours | together | {REST: self.pooled.rest_colour}
 
     @property
     def years_before(self) -> int:

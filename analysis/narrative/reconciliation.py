@@ -129,8 +129,8 @@ def counts_sentence(results: Results, outcome: str) -> str:
     number = table.verdict.value_counts()
     agree, differ, apart = (int(number.get(name, 0)) for name in (AGREE, DIFFER, NOT_COMPARABLE))
     return (
-        f"Of {len(table)} published figures, {counted(agree)} {'agrees' if agree == 1 else 'agree'} with ours, {counted(differ)} "
-        f"{'differs' if differ == 1 else 'differ'}, and {counted(apart)} cannot be set beside a number from public data."
+        f"Of {len(table)} published figures, {counted(agree)} {'agrees' if agree == 1 else 'agree'} with ours, {counted(differ) if differ else 'none'} "
+        f"{'differs' if differ < 2 else 'differ'}, and {counted(apart)} cannot be set beside a number from public data."
     )
 
 
