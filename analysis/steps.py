@@ -54,8 +54,7 @@ def results_step(work: Workspace) -> Step:
 def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
     """Name of each source of reports → its step; ``made`` says which tables the steps before made."""
     tables = {file: work.build / file for step in (DATA, RESULTS) for file in made.of(step)}
-    files = [work.root / "_quarto.yml", work.root / "reports/references.bib", work.guidelines]
-    files += [work.manifest, work.ccg_changes]
+    files = [work.root / "_quarto.yml", work.root / "reports/references.bib", work.guidelines, work.ccg_changes]
     files += sorted(file for file in (work.root / "analysis/publish").glob("*.*") if file.suffix != ".py")
     # Whether the tree is clean does not count: what a report was made from is as in the commit unless it is listed as changed.
     head, _ = commit(work.root)
