@@ -7,6 +7,7 @@
 #   WORKERS=number                    how many processes work side by side (default: one a core); never changes a result
 #   BUILD=folder                      where everything is written (default build)
 #   FROM=folder                       of make refresh: where new and revised files are (default MIRROR, else NHS England's pages)
+#   PROTOCOL=file                     the study's rules, and by them its cohorts (default analysis/protocol.toml); relative to this folder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -15,12 +16,13 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 MIRROR ?= ../shared/data
 BUILD ?= build
+PROTOCOL ?= analysis/protocol.toml
 DATA ?= auto
 RENDERER ?= auto
 WORKERS ?=
 # The time printed on documents and written into PDFs is the commit's, so that two builds of it give the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export MIRROR BUILD DATA RENDERER WORKERS SOURCE_DATE_EPOCH
+export MIRROR BUILD PROTOCOL DATA RENDERER WORKERS SOURCE_DATE_EPOCH
 
 # Text is UTF-8 in files, names and on the screen, whatever the locale says.
 export PYTHONUTF8 := 1

@@ -101,7 +101,7 @@ def _write(choice: argparse.Namespace, work: Workspace) -> None:
     elif choice.stage == "edition":
         from analysis.stages.refresh import record_edition
 
-        _say(f"edition {record_edition(work, _dataset(work))} is in reports/{work.editions.name}")
+        _say(f"edition {record_edition(work, _dataset(work))} is recorded")
     elif choice.stage == "snapshot":
         from analysis.stages.snapshot import write_snapshot
 
@@ -141,7 +141,7 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     """The last edition as it stands, what came in, the new edition, and what moved between the two."""
     from analysis.refresh.archive import Archive, record
     from analysis.refresh.editions import last_name
-    from analysis.stages.refresh import explain, record_edition, take_in
+    from analysis.stages.refresh import editions_of, explain, record_edition, take_in
 
     if work.data == "snapshot":
         raise UsageError("DATA=snapshot: a refresh works on the published files. Leave DATA away, or say DATA=mar.")
@@ -150,7 +150,7 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     if not last.there:
         _data(work, if_changed=True)
         _results(work, if_changed=True)
-        last = record(work, last_name(work.editions, _dataset(work)), work.last_edition)
+        last = record(work, last_name(editions_of(work), _dataset(work)), work.last_edition)
     with _timed("Refresh: looking for new and revised files"):
         if not take_in(work, folder or work.mirror, _say):
             _say("there is none")
@@ -169,7 +169,7 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
             ["it was asked for"],
         )
         made.save()
-        _say(f"edition {record_edition(work, _dataset(work))} is in reports/{work.editions.name}")
+        _say(f"edition {record_edition(work, _dataset(work))} is recorded")
 
 
 def _dataset(work: Workspace) -> str:

@@ -93,7 +93,7 @@ def clean_published(
     """
     reference = _published_reference(work, protocol, files) or _embedded_reference(work, protocol)
     geography = reference.geography
-    cohorts = read_cohorts(work.cohorts, geography.known_codes, protocol.model_ids)
+    cohorts = read_cohorts(work.named(protocol.study.cohorts), geography.known_codes, protocol.model_ids)
     known = geography.known_codes | set(protocol.study.outside_panel)
     paths = _by_month(files, "mar")
     returns = read_all_mar(paths, known)
@@ -135,15 +135,23 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
     StudyError
         The protocol or the cohort table is not the one that the snapshot was made with.
     """
+    if not protocol.study.snapshot:
+        raise StudyError(
+            work.protocol_file,
+            "no embedded snapshot of this programme: that in data_raw/snapshot is of another one's sites",
+            "the published files",
+            "Supply the published files (MIRROR=folder).",
+            column="study.snapshot",
+        )
     panel = read_snapshot(work.snapshot, protocol)
     reference = _embedded_reference(work, protocol)
-    cohorts = read_cohorts(work.cohorts, reference.geography.known_codes, protocol.model_ids)
+    cohorts = read_cohorts(work.named(protocol.study.cohorts), reference.geography.known_codes, protocol.model_ids)
     ours = cohorts[cohorts.model.isin(protocol.model_ids)]
     wanted, held = set(zip(ours.model, ours.vanguard, strict=True)), set(zip(panel.model, panel.site, strict=True))
     changed = sorted(site for _, site in wanted - held)
     if changed:
         raise StudyError(
-            work.cohorts,
+            work.named(protocol.study.cohorts),
             f"site {changed[0]!r}, which the embedded snapshot does not hold",
             "the sites and models that the snapshot was made with",
             "Supply the published files (MIRROR=folder), or take the change back.",

@@ -21,6 +21,7 @@ Content = TypeVar("Content")
 
 PRIVATE = 0xE000  # a character is carried as the one so far above it
 CARRIED = re.compile("[\ue021-\ue07e]")
+CITATION = re.compile("\ue05b\ue040([A-Za-z][A-Za-z0-9]*)\ue05d")  # [@key], carried
 # Markup of Markdown, HTML, Typst, TeX, matplotlib's mathematics and Quarto's shortcodes; no name of a column, a term or a choice has any.
 MARKUP = re.compile(
     r"""^\(?\w{1,9}[.)](?=\s|$)|^%"""  # 1. or (a) or a percent sign at the beginning: an item of a list, a title
@@ -77,6 +78,11 @@ def plain(text: str) -> str:
 def references(text: str) -> str:
     """Carried characters as numeric references, which Markdown, HTML and XML read as the characters and never as markup."""
     return CARRIED.sub(lambda found: f"&#{ord(found[0]) - PRIVATE};", text)
+
+
+def cited(text: str) -> str:
+    """A marked text that may cite: [@key] is read as a citation, since a key is but a word."""
+    return CITATION.sub(r"[@\1]", text)
 
 
 def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:

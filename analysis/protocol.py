@@ -55,6 +55,8 @@ class _Table(BaseModel):
 
 class Study(_Table):
     title: str
+    cohorts: str  # the table of who was in which model of which programme; this path and those of [report] start at the repository
+    snapshot: bool = False  # data_raw/snapshot holds this programme's sites
     announced: dt.date
     start: Month
     end: Month
@@ -103,8 +105,10 @@ class Model(_Table):
 
 
 class Pooled(_Table):
-    label: str
-    colour: Colour
+    """All models together, where there are several, and everyone else."""
+
+    label: str = ""
+    colour: Colour = ""
     rest_label: str
     rest_colour: Colour
 
@@ -153,6 +157,7 @@ class Growth(_Table):
     baseline: Window
     baseline_in_programme: bool
     published: str | None = None
+    publication: str = ""  # how a sentence about these published figures begins
 
     @model_validator(mode="after")
     def _same_calendar_months(self) -> Growth:
@@ -252,6 +257,7 @@ class Its(_Table):
     diagnostic_lags: Count
     largest_size: Share
     size_up_to: Share
+    newey_west_first: bool = False  # a deviation took Newey–West errors' place
     known_breaks: list[KnownBreak] = []
     national_checks: list[NationalCheck] = []
 
@@ -265,7 +271,29 @@ class Report(_Table):
     agree_within: Annotated[float, Field(gt=0)]
     name: str
     mar: str
-    snapshot: str
+    snapshot: str = ""  # the embedded snapshot's name, where it holds this programme
+    # What is of this programme alone: tables, and what no table can say. What is left out, the reports do without.
+    published: str | None = None  # what others found
+    reconciliation: str | None = None  # what to set beside each of them
+    facts: str | None = None
+    simulation: str | None = None  # where `make simulation` writes
+    its_simulation: str | None = None
+    editions: str | None = None  # the headlines of every edition, where a refresh records them
+    subtitle: str = ""
+    fixed: str = ""  # when the rules were fixed, and what was known by then
+    introduction: str = ""
+    published_before: str = ""  # who published what of it
+    controlled_study: str = ""  # how the sentence about a published controlled study of all sites begins
+    other_studies: str = ""
+    planned_care: str = "Planned care was not what the programme set out to change."
+    at_the_same_time: str = ""  # what else began when the programme did
+    limits: list[str] = []
+
+    @model_validator(mode="after")
+    def _published_and_ours(self) -> Report:
+        if (self.published is None) != (self.reconciliation is None):
+            raise ValueError("published and reconciliation go together: what others found, and what to set beside it")
+        return self
 
 
 class Deviation(_Table):
@@ -292,6 +320,13 @@ class Protocol(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:
+        if not self.models:
+            raise ValueError("[[models]] names no model")
+        if len(self.models) > 1 and not (self.pooled.label and self.pooled.colour):
+            raise ValueError("with several models, [pooled] needs a label and a colour for all of them together")
+        published = [rule.id for rule in self.growth if rule.published]
+        if published and self.report.published is None:
+            raise ValueError(f"growth {published[0]} has published figures, but [report] names no table of them")
         for name in ("models", "programme_years", "outcomes", "growth", "specifications"):
             ids = [item.id for item in getattr(self, name)]
             if len(set(ids)) != len(ids):
@@ -353,18 +388,20 @@ class Protocol(_Table):
 
     @property
     def treated_cohorts(self) -> dict[str, list[str]]:
-        """Cohort name → the models whose wholly covered units it holds; each model, then all together."""
+        """Cohort name → the models whose wholly covered units it holds; each model, then all together, which one alone is already."""
         return {id: [id] for id in self.model_ids} | {self.pooled_cohort: self.model_ids}
 
     @property
     def cohort_labels(self) -> dict[str, str]:
         labels = {model.id: model.label for model in self.models}
-        return labels | {self.pooled_cohort: self.pooled.label, REST: self.pooled.rest_label}
+        together = {self.pooled_cohort: self.pooled.label} if len(self.models) > 1 else {}
+        return labels | together | {REST: self.pooled.rest_label}
 
     @property
     def cohort_colours(self) -> dict[str, str]:
         colours = {model.id: model.colour for model in self.models}
-        return colours | {self.pooled_cohort: self.pooled.colour, REST: self.pooled.rest_colour}
+        together = {self.pooled_cohort: self.pooled.colour} if len(self.models) > 1 else {}
+        return colours | together | {REST: self.pooled.rest_colour}
 
     @property
     def years_before(self) -> int:

@@ -14,13 +14,27 @@ from analysis.cleaning.cohorts import COHORT_COLUMNS
 from analysis.cleaning.national import read_national
 from analysis.errors import DataError
 from analysis.models.estimates import ID_PARTS, PERCENT, PERCENT_SUFFIX, fall_of_equal_size
-from analysis.outside import outside, unguarded
+from analysis.outside import cited, outside, plain, unguarded
 from analysis.protocol import Outcome, Protocol, load_protocol
 from analysis.refresh.editions import read_editions
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
 
 PRIMARY = "primary"
+PUBLISHED = [
+    "id",
+    "cohort",
+    "outcome",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "window",
+    "baseline",
+    "scale",
+    "source",
+    "note",
+]
 HEADLINE_INFERENCE = "randomisation"
 
 
@@ -117,7 +131,8 @@ class Results:
     @cached_property
     def editions(self) -> pd.DataFrame:
         """The headlines of every edition that was recorded, the oldest first."""
-        return outside(unguarded(read_editions(self.work.editions)))
+        name = self.protocol.report.editions
+        return outside(unguarded(read_editions(self._named(name) if name else None)))
 
     def refreshed(self, name: str) -> pd.DataFrame:
         """A table of what moved since the last edition; without rows and columns where no refresh made one."""
@@ -128,12 +143,26 @@ class Results:
     def simulation(self) -> pd.DataFrame | None:
         """Error rates of the inference methods, with the seed and commit that made them; None where they were not made, as for
         the shorter window of an interim edition."""
-        return None if self.protocol.study.interim else _signed_table(self.work.simulation)
+        return self._signed_table(self.protocol.report.simulation)
 
     @cached_property
     def its_simulation(self) -> pd.DataFrame | None:
         """The same of the methods for interrupted time series."""
-        return None if self.protocol.study.interim else _signed_table(self.work.its_simulation)
+        return self._signed_table(self.protocol.report.its_simulation)
+
+    def _signed_table(self, name: str | None) -> pd.DataFrame | None:
+        """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
+        file = self._named(name) if name else None
+        there = file is not None and file.is_file() and not self.protocol.study.interim
+        return pd.read_csv(file, dtype={"commit": str}) if there else None
+
+    def _named(self, table: str) -> Path:
+        """A table that the protocol names."""
+        return self.work.named(plain(table))
+
+    def facts_of(self, name: str, columns: list[str]) -> pd.DataFrame:
+        """A table of facts that the protocol names."""
+        return outside(read_table(self._named(name), columns))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -147,28 +176,25 @@ class Results:
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        table = self._facts("published_results.csv", ["id", "cohort", "outcome", "value", "window", "source"])
+        """What others found of this programme, one row a figure; without rows where the protocol names no such table."""
+        columns = ["id", "cohort", "outcome", "value", "window", "source"]
+        name = self.protocol.report.published
+        table = self.facts_of(name, columns) if name else pd.DataFrame(columns=PUBLISHED, dtype=str)
         numbers = ["value", "ci_low", "ci_high"]
         return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
     @cached_property
-    def reconciliation(self) -> pd.DataFrame:
-        """What of ours stands beside each published result."""
-        return self._facts("reconciliation.csv", ["id", "design", "cohort", "term", "reason"])
+    def cohort_table(self) -> pd.DataFrame:
+        """Who was in which model of which programme, as the protocol's table of cohorts says."""
+        return self.facts_of(self.protocol.study.cohorts, COHORT_COLUMNS)
 
-    @cached_property
-    def cohorts(self) -> pd.DataFrame:
-        """The cohort table: every site's commissioners."""
-        return outside(read_table(self.work.cohorts, COHORT_COLUMNS))
-
-    def _facts(self, name: str, columns: list[str]) -> pd.DataFrame:
-        return outside(read_table(self.work.data_raw / name, columns))
-
-    def fact(self, beginning: str) -> int:
-        """The fact of ``programme_facts.csv`` whose name begins so."""
-        table = self._facts("programme_facts.csv", ["fact", "value", "source"])
-        (value,) = table.value[table.fact.str.startswith(beginning)]
-        return int(value)
+    def facts(self, *beginnings: str) -> list[int] | None:
+        """The programme's facts whose names begin so; None where the protocol names no table of them."""
+        if self.protocol.report.facts is None:
+            return None
+        table = self.facts_of(self.protocol.report.facts, ["fact", "value", "source"])
+        found = [table.value[table.fact.str.startswith(beginning)] for beginning in beginnings]
+        return [int(value) for (value,) in found]
 
     @property
     def dataset(self) -> str:
@@ -273,11 +299,8 @@ def _read(file: Path, **options: Any) -> pd.DataFrame:
     return outside(unguarded(pd.read_csv(file, **options)))
 
 
-def _signed_table(file: Path) -> pd.DataFrame | None:
-    """A table with the commit that made it, which may be all digits, or digits with an e between them, and is text."""
-    return pd.read_csv(file, dtype={"commit": str}) if file.is_file() else None
-
-
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
-    return Results(work, outside(load_protocol(work.protocol_file)))
+    protocol = outside(load_protocol(work.protocol_file))
+    prose = {name: cited(text) for name, text in protocol.report if isinstance(text, str)}
+    return Results(work, protocol.model_copy(update={"report": protocol.report.model_copy(update=prose)}))

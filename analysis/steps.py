@@ -13,6 +13,7 @@ import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import DataError
 from analysis.lineage import Manifest, Step, code, commit, digest
@@ -23,17 +24,21 @@ from analysis.workspace import Workspace
 DATA, RESULTS, REPORTS = "data", "results", "reports"
 REFRESH = "refresh"  # what moved since the last edition: made when it is asked for alone
 INDEX = "index"  # lists what the others hold, and so comes last
+NAMED = {
+    "study": ["cohorts"],
+    "report": ["published", "reconciliation", "facts", "simulation", "its_simulation", "editions"],
+}
 BRIEF, SITES = "brief", "sites"  # one source, a document for each site
 
 
 def data_step(work: Workspace) -> Step:
     """Published files, where they are at hand, the tables of ``data_raw`` and the snapshot."""
-    tables = [work.manifest, work.cohorts, work.ccg_changes, work.district_county, *sorted(work.snapshot.glob("*"))]
+    tables = [work.manifest, work.ccg_changes, work.district_county, *sorted(work.snapshot.glob("*"))]
     return Step(
         DATA,
         {"DATA": work.data}
         | _digests({f"published {name}": path for name, path in _published(work).items()})
-        | _digests(_in_repository(work, tables))
+        | _digests(_in_repository(work, tables) | _named(work, {"study": ["cohorts"]}))
         | _rules(work, DATA_RULES)
         | _programs(work, code(work.root, ["analysis.stages.data"])),
     )
@@ -53,8 +58,7 @@ def results_step(work: Workspace) -> Step:
 def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
     """Name of each source of reports → its step; ``made`` says which tables the steps before made."""
     tables = {file: work.build / file for step in (DATA, RESULTS, REFRESH) for file in made.of(step)}
-    folders = [*work.data_raw.glob("*.csv"), *(work.root / "reports").glob("*.csv")]
-    files = [work.root / "_quarto.yml", work.root / "reports/references.bib", *sorted(folders)]
+    files = [work.root / "_quarto.yml", work.root / "reports/references.bib", work.guidelines, work.ccg_changes]
     files += sorted(file for file in (work.root / "analysis/publish").glob("*.*") if file.suffix != ".py")
     # Whether the tree is clean does not count: what a report was made from is as in the commit unless it is listed as changed.
     head, _ = commit(work.root)
@@ -63,7 +67,7 @@ def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
         "commit": head,
         "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
     }
-    shared |= _digests(tables) | _digests(_in_repository(work, files)) | _rules(work, None)
+    shared |= _digests(tables) | _digests(_in_repository(work, files) | _named(work, NAMED)) | _rules(work, None)
     found = {}
     for name, source in report_sources(work).items():
         text = source.read_text(encoding="utf-8")
@@ -96,13 +100,27 @@ def _published(work: Workspace) -> dict[str, Path]:
 
 def _rules(work: Workspace, tables: Iterable[str] | None) -> dict[str, str]:
     """The protocol's tables, all of them by default, each as a digest of its values: comments and order of keys do not count."""
-    try:
-        content = tomllib.loads(work.protocol_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    content = _protocol(work)
+    if content is None:
         return _digests({work.protocol_file.name: work.protocol_file})  # the step itself says what is wrong
     wanted = list(content) if tables is None else tables
     texts = {table: json.dumps(content.get(table), sort_keys=True, default=str) for table in wanted}
     return {f"protocol [{table}]": hashlib.sha256(text.encode()).hexdigest() for table, text in texts.items()}
+
+
+def _named(work: Workspace, keys: Mapping[str, Iterable[str]]) -> dict[str, Path]:
+    """The tables that the protocol names under these keys, as it names them."""
+    content = _protocol(work) or {}
+    names = [content[table].get(key) for table in keys if isinstance(content.get(table), dict) for key in keys[table]]
+    return {name: work.named(name) for name in names if isinstance(name, str)}
+
+
+def _protocol(work: Workspace) -> dict[str, Any] | None:
+    """The protocol as it is written; None where it cannot be read."""
+    try:
+        return tomllib.loads(work.protocol_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _programs(work: Workspace, parts: Mapping[str, Path]) -> dict[str, str]:

@@ -52,9 +52,10 @@ class Workspace:
     def manifest(self) -> Path:
         return self._table("manifest.csv")
 
-    @property
-    def cohorts(self) -> Path:
-        return self._table("vanguard_ccgs.csv")
+    def named(self, table: str) -> Path:
+        """A table that the protocol names, by a path that starts at the repository; or its like among ``tables``."""
+        other = self.tables / Path(table).name if self.tables else None
+        return other if other and other.is_file() else self.root / table
 
     @property
     def ccg_changes(self) -> Path:
@@ -118,20 +119,6 @@ class Workspace:
         return self.series("its_series")
 
     @property
-    def simulation(self) -> Path:
-        """Simulated error rates: committed, since they take far longer than everything else."""
-        return self.root / "reports" / "simulation.csv"
-
-    @property
-    def its_simulation(self) -> Path:
-        """The same of the methods for interrupted time series."""
-        return self.root / "reports" / "its_simulation.csv"
-
-    @property
-    def editions(self) -> Path:
-        """The table of editions: committed, so that every build can be held against the last."""
-        return self.root / "reports" / "editions.csv"
-
     @property
     def changelog(self) -> Path:
         return self.root / "CHANGELOG.md"
@@ -183,7 +170,7 @@ class Workspace:
 
     @classmethod
     def from_environment(cls) -> Workspace:
-        """The workspace that BUILD, MIRROR, DATA, RENDERER and WORKERS describe.
+        """The workspace that BUILD, MIRROR, DATA, RENDERER, WORKERS and PROTOCOL describe.
 
         Raises
         ------
@@ -199,7 +186,16 @@ class Workspace:
             data=_choice("DATA", get_args(Data)),
             renderer=_choice("RENDERER", get_args(Renderer)),
             workers=_number("WORKERS", os.cpu_count() or 1),
+            protocol_file=_protocol(root),
         )
+
+
+def _protocol(root: Path) -> Path:
+    """The protocol asked for; the main study's own is looked for by whoever reads it."""
+    file = root / (os.environ.get("PROTOCOL") or PROTOCOL_FILE)
+    if file != PROTOCOL_FILE and not file.is_file():
+        raise UsageError(f"PROTOCOL={os.environ['PROTOCOL']}: there is no such file. Relative paths start at {root}.")
+    return file
 
 
 def _choice(name: str, allowed: tuple[str, ...]) -> Any:

@@ -109,7 +109,7 @@ def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str])
         sites = sorted(set(zip(ours.model, ours.vanguard, strict=True)))
         if len(sites) > 1:
             raise StudyError(
-                "vanguard_ccgs.csv",
+                "the table of cohorts",
                 f"{unit} in part in {' and '.join(name for _, name in sites)}",
                 "a unit in one site of the study",
                 "Keep the site that covers most of its people, and note the other.",

@@ -29,7 +29,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     """Our growth in percent with its interval, and the published point, a row per cohort."""
     rule = results.protocol.growth_rule(rule_id)
     labels = results.protocol.cohort_labels
-    published = published_growth(results, rule.published or "")
+    published = published_growth(results, rule.published)
     ours = OURS.replace("95%", f"{results.protocol.study.conf_level:.0%}")
     rows = []
     for cohort in [*results.protocol.model_ids, REST]:
@@ -50,7 +50,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + geom_text(aes(label="label"), data=mine, nudge_y=0.42, size=7.5, color=INK)
         + geom_text(aes(label="label"), data=other, nudge_y=-0.44, size=7.5, color=INK)
         + scale_color_manual(values=results.protocol.cohort_colours, guide=None)
-        + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS])
+        + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS][: 1 + bool(published)])
         + scale_x_continuous(labels=with_minus)
         + scale_y_discrete(limits=order, expand=(0, 0.6))
         + labs(x="Growth per head, %", y="")
@@ -62,10 +62,12 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         for e in [results.percent("growth", outcome, c, f"growth_{rule_id}", "linearised")]
     ]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
+    beside = f" NHS England: {listed(theirs)}." if theirs else ""
+    diamonds = " Diamonds: emergency admissions." if theirs else ""
     return Figure(
         svg=draw(plot, 2.0),
-        alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}. NHS England: {listed(theirs)}.",
-        caption=f"{_title(results, outcome, rule_id)} {headed(rule.label)}. Diamonds: emergency admissions.",
+        alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}.{beside}",
+        caption=f"{_title(results, outcome, rule_id)} {headed(rule.label)}.{diamonds}",
         data=data[["cohort", "source", "growth", "low", "high"]],
     )
 

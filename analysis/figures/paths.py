@@ -50,10 +50,11 @@ def rate_figure(results: Results, outcome: str) -> Figure:
     ends = data.dropna(subset="smooth").groupby("label", observed=True).smooth.agg(["first", "last"])
     said = [f"{label} from {row['first']:.1f} to {row['last']:.1f}" for label, row in ends.iterrows()]
     name = protocol.outcome(outcome).label
+    groups = "both groups" if len(ends) == 2 else f"all {counted(len(ends))} groups"
     return Figure(
         svg=draw(plot, 2.5),
         alt=f"{name} per 1,000 people per 30 days, the mean over a year: {listed(said)}.",
-        caption=f"**{name} rose in all three groups.** Per 1,000 people per 30 days, missing returns masked; points are months, lines "
+        caption=f"**{name} rose in {groups}.** Per 1,000 people per 30 days, missing returns masked; points are months, lines "
         "the mean of the year around each month, the dotted line the programme's start."
         if (ends["last"] > ends["first"]).all()
         else f"**{name} did not move the same way everywhere.** Per 1,000 people per 30 days, missing returns masked; points "

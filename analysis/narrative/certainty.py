@@ -80,8 +80,24 @@ def holm_sentence(results: Results, outcome: str) -> str:
     protocol = results.protocol
     adjusted = {model: results.percent("did", outcome, model, "att", HOLM).p_value for model in protocol.model_ids}
     parts = [f"{p_text(p)} for {protocol.cohort_labels[model]}" for model, p in adjusted.items()]
-    tests = len(protocol.model_ids) * len(protocol.primary_outcomes)
+    tests = len(adjusted) * len(protocol.primary_outcomes)
+    if tests == 1:
+        return f"There is one test, so that the p-value that the verdict looks at needs no adjustment: {listed(parts)}."
     return f"Adjusted for {counted(tests)} tests, the p-values that the verdict looks at are {listed(parts)}."
+
+
+def unadjusted_sentence(results: Results) -> str:
+    """What the adjustment is over, and what is outside it."""
+    protocol = results.protocol
+    others = ["single years", "other outcomes"]
+    if len(protocol.models) > 1:
+        others.insert(0, f"the cohort of {'both' if len(protocol.models) == 2 else 'all'} models together")
+    if len(protocol.models) * len(protocol.primary_outcomes) == 1:
+        return f"{headed(', '.join(others))} and all other analyses are not adjusted."
+    return (
+        f"The adjustment [@holm1979] is over the models and the primary outcomes; {', '.join(others)} and all other analyses are outside it "
+        "and are not adjusted."
+    )
 
 
 # The months before the programme

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from analysis.models.event_study import PRE_PERIOD, SIMULTANEOUS
@@ -20,7 +18,7 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
-from analysis.results import Estimate, Results
+from analysis.results import Results
 
 
 def outcome_sentence(results: Results, outcome: str, cohort: str) -> str:
@@ -119,25 +117,4 @@ def quality_sentence(results: Results, outcome: str) -> str:
     return (
         f"Of {every:,} CCG-months, {len(rows)} ({len(rows) / every:.2%}) are masked, in {rows.unit.nunique()} CCGs, "
         f"{(rows.ratio > 1).sum()} of them because they are too high; the most in {longest}."
-    )
-
-
-def morciano_sentence(results: Results, outcome: str) -> str:
-    """The published controlled study of both models together, beside our pooled estimates."""
-    rows = results.published.set_index("id")
-
-    def theirs(period: str) -> str:
-        row = rows.loc[f"morciano2020-adm-pop-{period}"]
-        value, low, high = (100 * math.expm1(x) for x in (row.value, row.ci_low, row.ci_high))
-        found = Estimate(value, low, high, float("nan"))
-        return f"{signed(found.value)} ({span(found)})"
-
-    pooled, last = results.protocol.pooled_cohort, results.protocol.programme_years[-1]
-    whole, late = results.effect(outcome, pooled), results.effect(outcome, pooled, f"att_{last.id}")
-    ours = f"pooled estimates for non-elective admissions are {signed(whole.value)} ({span(whole)}) and {signed(late.value)} ({span(late)})."
-    if results.protocol.study.interim:  # it has no third year yet
-        ours = f"pooled estimate for non-elective admissions, so far, is {signed(whole.value)} ({span(whole)})."
-    return (
-        f"Morciano and others compared both models together with the rest [@morciano2020]. For emergency admissions they found "
-        f"{theirs('years1-3')} over the programme and {theirs('year3')} in its third year, their table read as log points. Our {ours}"
     )

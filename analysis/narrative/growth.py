@@ -19,15 +19,39 @@ def growth_sentence(results: Results, rule_id: str, outcome: str) -> str:
 
 
 def published_sentence(results: Results, rule_id: str) -> str:
-    """What NHS England reported on the same windows."""
+    """What NHS England reported on the same windows; nothing where it reported nothing."""
     rule, labels = results.protocol.growth_rule(rule_id), results.protocol.cohort_labels
-    values = published_growth(results, rule.published or "")
+    values = published_growth(results, rule.published)
+    if not values:
+        return ""
     parts = [f"{plain(value)} in {_the(labels[c], c)}" for c, value in values.items()]
     return f"For emergency admissions per head NHS England reported growth of {listed(parts)}."
 
 
-def published_growth(results: Results, prefix: str) -> dict[str, float]:
-    """Cohort → published growth in percent, for rows of published_results.csv whose id starts with ``prefix``."""
+def comparison_sentence(results: Results) -> str:
+    """Whose comparison the table of growth makes, on how many baselines."""
+    rules = results.protocol.growth
+    number = counted(len(rules))
+    if any(rule.published for rule in rules):
+        return f"NHS England compared one year with another. @tbl-growth does the same on {number} baselines."
+    return f"The simplest comparison is of one year with another. @tbl-growth makes it on {number} baselines."
+
+
+def in_programme_sentence(results: Results) -> str:
+    """How many of the comparisons start from months of the programme itself; nothing where none does."""
+    during = sum(rule.baseline_in_programme for rule in results.protocol.growth)
+    if not during:
+        return ""
+    some = "of them, marked in the table, "
+    if during == 1:
+        return f"One {some}contains months in which the programme was already running, so it measures part of a change against itself."
+    return f"{headed(counted(during))} {some}contain months in which the programme was already running, so they measure part of a change against itself."
+
+
+def published_growth(results: Results, prefix: str | None) -> dict[str, float]:
+    """Cohort → published growth in percent, for rows of the table of published results whose id starts with ``prefix``; none without one."""
+    if prefix is None:
+        return {}
     rows = results.published[results.published.id.str.startswith(f"{prefix}-")].set_index("cohort").value
     names = {model: model for model in results.protocol.model_ids} | {REST: results.protocol.pooled.rest_label}
     return {cohort: float(rows[name]) for cohort, name in names.items() if name in rows.index}
@@ -39,7 +63,8 @@ def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
     parts = [f"{signed(gap.value)} for {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
-    ending = f"{'Neither' if len(gaps) == 2 else 'None'} can be told apart from chance."
+    none = {1: "It cannot", 2: "Neither can"}.get(len(gaps), "None can")
+    ending = f"{none} be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
     return f"Against growth in the rest of England that is {listed(parts)}. {ending}"

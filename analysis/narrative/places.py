@@ -133,7 +133,7 @@ def part_sentence(results: Results, outcome: str) -> str:
 
 def left_out(results: Results, outcome: str, site: str) -> list[str]:
     """The commissioners of a site that its own estimate does not use."""
-    table = results.cohorts
+    table = results.cohort_table
     names = table.ccg_name[table.vanguard == site]
     row = sites(results, outcome).set_index("site").loc[site]
     used = str(row.unit_names).casefold()

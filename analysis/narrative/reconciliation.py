@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from analysis.narrative.places import left_out_sentence
-from analysis.narrative.wording import counted, headed, listed_apart, signed, span
+from analysis.narrative.wording import counted, headed, in_sentence, listed, listed_apart, ordinal, signed, span
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 
 AGREE, DIFFER, NOT_COMPARABLE = "agrees", "differs", "not comparable"
@@ -30,9 +30,8 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
         A published row has no entry that says what to set beside it.
     """
     published = results.published.set_index("id")
-    mapping = results.reconciliation
     rows = []
-    for each in mapping.set_index("id").reindex(published.index, fill_value="").itertuples():
+    for each in set_beside(results).set_index("id").reindex(published.index, fill_value="").itertuples():
         theirs = published.loc[each.Index]
         value, low, high = (_percent(theirs, column) for column in ("value", "ci_low", "ci_high"))
         ours = (
@@ -48,6 +47,45 @@ def reconciled(results: Results, outcome: str) -> pd.DataFrame:
         "low", "high", "verdict", "reason",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def set_beside(results: Results) -> pd.DataFrame:
+    """[id, design, cohort, term, reason]: what to set beside each published figure; without rows where none is listed."""
+    columns, name = ["id", "design", "cohort", "term", "reason"], results.protocol.report.reconciliation
+    return results.facts_of(name, columns) if name else pd.DataFrame(columns=columns, dtype=str)
+
+
+def tables_sentence(results: Results) -> str:
+    """Where the published figures stand; nothing where the protocol names no table of them."""
+    report = results.protocol.report
+    if report.published is None:
+        return ""
+    return f"The published figures stand in `{report.published}` with their sources, and what each is set beside in `{report.reconciliation}`."
+
+
+def controlled_sentence(results: Results, outcome: str) -> str:
+    """A published controlled study of all sites, beside our estimates; nothing where the protocol knows of none."""
+    protocol = results.protocol
+    pooled, last = protocol.pooled_cohort, protocol.programme_years[-1]
+    mapping = set_beside(results)
+    theirs = mapping[(mapping.design == "did") & (mapping.cohort == pooled)].set_index("term").id
+    terms = ("att", f"att_{last.id}")
+    if not protocol.report.controlled_study or not set(terms) <= set(theirs.index):
+        return ""
+    published = results.published.set_index("id")
+
+    def figure(term: str) -> str:
+        value, low, high = (_percent(published.loc[theirs[term]], column) for column in ("value", "ci_low", "ci_high"))
+        return f"{signed(value)} ({span(Estimate(value, low, high, math.nan))})"
+
+    read = ", their table read as log points" if LOG_POINTS in str(published.loc[theirs["att"], "scale"]) else ""
+    ours = [results.effect(outcome, pooled, term) for term in terms]
+    mine = [f"{signed(effect.value)} ({span(effect)})" for effect in ours]
+    return (
+        f"{protocol.report.controlled_study} For emergency admissions they found {figure(terms[0])} over the programme and {figure(terms[1])} in its "
+        f"{ordinal(len(protocol.programme_years))} year{read}. Our {'pooled ' if len(protocol.models) > 1 else ''}estimates for "
+        f"{in_sentence(protocol.outcome(outcome).label)} are {listed(mine)}."
+    )
 
 
 def _percent(row: pd.Series, column: str) -> float:
@@ -85,11 +123,13 @@ def beside_sentence(results: Results, outcome: str, cohort: str) -> str:
 def counts_sentence(results: Results, outcome: str) -> str:
     """How many published figures there are, and what became of them."""
     table = reconciled(results, outcome)
+    if table.empty:
+        return "No figure that others published of this programme is listed here, so that there is nothing to set beside ours."
     number = table.verdict.value_counts()
     agree, differ, apart = (int(number.get(name, 0)) for name in (AGREE, DIFFER, NOT_COMPARABLE))
     return (
-        f"Of {len(table)} published figures, {counted(agree)} {'agrees' if agree == 1 else 'agree'} with ours, {counted(differ)} "
-        f"{'differs' if differ == 1 else 'differ'}, and {counted(apart)} cannot be set beside a number from public data."
+        f"Of {len(table)} published figures, {counted(agree)} {'agrees' if agree == 1 else 'agree'} with ours, {counted(differ) if differ else 'none'} "
+        f"{'differs' if differ < 2 else 'differ'}, and {counted(apart)} cannot be set beside a number from public data."
     )
 
 
@@ -109,8 +149,10 @@ def differences_sentence(results: Results, outcome: str) -> str:
 
 def reasons_sentence(results: Results, outcome: str) -> str:
     """Why figures cannot be set beside ours, and how many for each reason."""
-    table = reconciled(results, outcome)
-    table = table[table.verdict == NOT_COMPARABLE]
+    every = reconciled(results, outcome)
+    table = every[every.verdict == NOT_COMPARABLE]
+    if every.empty:
+        return ""
     if table.empty:
         return "Every published figure could be set beside one of ours."
     parts = [f"{reason} ({counted(number)})" for reason, number in table.reason.value_counts(sort=False).items()]

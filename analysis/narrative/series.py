@@ -235,7 +235,7 @@ def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak
     if models := protocol.treated_cohorts.get(cohort):
         units = set(panel.unit[panel.model.isin(models) & (panel.covered_share == 1)])
     else:
-        table = results.cohorts
+        table = results.cohort_table
         units = set(table.ccg_code[table.vanguard == cohort]) | set(panel.unit[panel.site == cohort])
     return [known for known in protocol.its.known_breaks if outcome in known.outcomes and known.unit in units]
 

@@ -77,8 +77,8 @@ def disagreement_sentence(results: Results, outcome: str, cohort: str, kind: str
 
 
 def methods_summary(results: Results, outcome: str) -> str:
-    """For each model, how many of the model-based methods find a late departure, what pseudo-cohorts say, and what the rule first
-    written, Newey–West, would have said."""
+    """For each model, how many of the model-based methods find a late departure, what pseudo-cohorts say, and what Newey–West
+    errors, the rule first written in the main study, would have said."""
     table, parts, first = results.its_methods, [], []
     level = results.protocol.study.level
     for model in results.protocol.model_ids:
@@ -97,9 +97,12 @@ def methods_summary(results: Results, outcome: str) -> str:
         first.append(f"{signed(found.value)} for {label} ({span(found)}, {p_text(found.p_value)})")
     if not parts:
         return "No controlled series could be estimated by several methods."
+    rule = (
+        "The rule first written, Newey–West errors," if results.protocol.its.newey_west_first else "Newey–West errors"
+    )
     return (
         f"How sure one is depends on the method. Of the usual methods that have a test, a late departure is found {listed_apart(parts)}. "
-        f"The rule first written, Newey–West errors, would have said {listed(first)}{_how_often(results)}."
+        f"{rule} would have said {listed(first)}{_how_often(results)}."
     )
 
 
@@ -143,13 +146,16 @@ def pairs_sentence(results: Results, outcome: str) -> str:
         apart += sum(one != other for one, other in combinations(said, 2))
     methods = table.method.nunique()
 
-    def published(end: str) -> int:
-        return results.fact(f"pairs of six methods for interrupted time series that disagree on significance, {end}")
-
+    known = "pairs of six methods for interrupted time series that disagree on significance"
+    found = results.facts(f"{known}, low", f"{known}, high")
+    published = (
+        f" In published series six methods disagreed in {found[0]} to {found[1]}% of pairs [@turner2021]."
+        if found
+        else ""
+    )
     return (
         f"Over every cohort, site and series, single-group and controlled, and three terms of each ({series:,} in all), two of the {counted(methods)} "
-        f"model-based methods disagree on whether there is a change in {share_text(apart / pairs)} of pairs. In published series six "
-        f"methods disagreed in {published('low')} to {published('high')}% of pairs [@turner2021]."
+        f"model-based methods disagree on whether there is a change in {share_text(apart / pairs)} of pairs.{published}"
     )
 
 

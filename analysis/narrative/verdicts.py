@@ -137,8 +137,10 @@ def width_caution(results: Results, outcome: str) -> str:
 def rule_sentence(results: Results) -> str:
     """The protocol's rule in words."""
     level = f"{results.protocol.study.level:.0%}"
+    several = len(results.protocol.model_ids) * len(results.protocol.primary_outcomes) > 1
+    adjusted = ", adjusted by Holm's method," if several else ""
     return (
-        f"The protocol calls a reduction *supported* where its p-value, adjusted by Holm's method, is under {level}; the event study's mean effect still stands where trends "
+        f"The protocol calls a reduction *supported* where its p-value{adjusted} is under {level}; the event study's mean effect still stands where trends "
         f"part from quarter to quarter by {SMALLEST_BREAKDOWN:g} times as much as they did at most before the programme; at least {SMALLEST_SHARE:.0%} "
         f"of specifications share its sign; and no negative control moves with p under {level}. An increase is judged alike. Where the estimate is "
         "clear but the quarters before the programme differ, or the effect falls with smaller departures, *trends are in doubt*. Anything else is "

@@ -106,6 +106,23 @@ def counted(number: int) -> str:
     return SMALL[number] if number < len(SMALL) else f"{number:,}"
 
 
+def ordinal(number: int) -> str:
+    """Small ordinals in words."""
+    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    return words[number - 1] if number <= len(words) else f"{number}th"
+
+
+def outside(models: Sequence[object]) -> str:
+    """Which places are in none of the models."""
+    return {1: "outside the programme", 2: "of neither model"}.get(len(models), "of none of the models")
+
+
+def untouched(models: Sequence[object]) -> str:
+    """Where none of the models began."""
+    began = {1: "the programme did not begin", 2: "neither model began"}
+    return f"where {began.get(len(models), 'none of the models began')}"
+
+
 def share_text(share: float) -> str:
     """63%, all, none; what only rounds to all or none is almost all, or hardly any."""
     if share in (0, 1):

@@ -8,7 +8,7 @@ from analysis.cleaning.panel import ANALYSED
 from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.growth import published_growth
 from analysis.narrative.verdicts import QUOTED
-from analysis.narrative.wording import counted, headed, listed, plain
+from analysis.narrative.wording import counted, headed, listed, outside, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
@@ -41,17 +41,17 @@ def _of_interim(results: Results) -> list[str]:
 
 
 def background(results: Results) -> str:
-    """The programme in numbers, from the table of programme facts and its sources."""
-
-    def fact(beginning: str) -> str:
-        return f"{results.fact(beginning):,}"
-
-    study = results.protocol.study
+    """The programme in numbers, from the table of programme facts and its sources where the protocol names one."""
+    announced = f"{results.protocol.study.announced:%-d %B %Y}"
+    sites = f"{_site_count(results)} {listed(_labels(results))} sites that this report is about"
+    facts = results.facts("applications", "vanguards in all", "direct funding", "central support")
+    if facts is None:
+        return f"The {sites} were named on {announced}."
+    applied, named, direct, central = facts
     return (
-        f"{fact('applications')} groups applied to become vanguards; in the end there were {fact('vanguards in all')}. On "
-        f"{study.announced:%-d %B %Y} NHS England named the first of them, among them the {_site_count(results)} {listed(_labels(results))} sites "
-        f"that this report is about. Direct funding over three years came to £{fact('direct funding')} million, with "
-        f"£{fact('central support')} million more for central support."
+        f"{applied:,} groups applied to become vanguards; in the end there were {named:,}. On "
+        f"{announced} NHS England named the first of them, among them the {sites}. Direct funding over three years came to £{direct:,} million, with "
+        f"£{central:,} million more for central support."
     )
 
 
@@ -83,7 +83,7 @@ def units(results: Results) -> str:
     kind = kind.replace("April 2017", f"{results.protocol.study.boundaries:%B %Y}")
     return (
         f"The {len(rows)} units are {kind}: {listed(cohorts)} units covered as a whole, {partly} covered in part, and "
-        f"{(rows.model == NO_MODEL).sum()} of neither model. Merged CCGs are summed back through time; two that exchanged practices are "
+        f"{(rows.model == NO_MODEL).sum()} {outside(results.protocol.models)}. Merged CCGs are summed back through time; two that exchanged practices are "
         "one pooled unit. The direct commissioning of NHS England has no population of its own and is left out."
     )
 
@@ -100,13 +100,21 @@ def baselines(results: Results, outcome: str) -> str:
 
 
 def published_versions(results: Results, rule_id: str) -> str:
-    """What else NHS England published: the note on its first figures, and its later letter."""
-    prefix = results.protocol.growth_rule(rule_id).published or ""
-    note = results.published.note[results.published.id.str.startswith(prefix)].iloc[0]
-    letter = published_growth(results, "letter2017")
-    labels = results.protocol.cohort_labels
-    parts = [f"{plain(value)} for {f'the {labels[c]}' if c == REST else labels[c]}" for c, value in letter.items()]
-    return f"{note}. A letter of July 2017 gave growth to 2016/17, on 2015, of {listed(parts)}."
+    """What else NHS England published: the note on its first figures, and its later ones; nothing where it published none."""
+    labels, said = results.protocol.cohort_labels, []
+    for rule in results.protocol.growth:
+        if not rule.published:
+            continue
+        note = results.published.note[results.published.id.str.startswith(rule.published)].iloc[0]
+        if rule.id == rule_id:
+            said.append(f"{note}.")
+        elif rule.publication:
+            found = published_growth(results, rule.published)
+            parts = [
+                f"{plain(value)} for {f'the {labels[c]}' if c == REST else labels[c]}" for c, value in found.items()
+            ]
+            said.append(f"{rule.publication} {listed(parts)}.")
+    return " ".join(said)
 
 
 def detectable(results: Results, outcome: str) -> str:
@@ -126,12 +134,16 @@ def detectable(results: Results, outcome: str) -> str:
 
 
 def inference(results: Results) -> str:
-    primary = results.protocol.specification("primary")
+    primary, models = results.protocol.specification("primary"), len(results.protocol.models)
+    holm = (
+        f" p-values of the {counted(models)} models are adjusted by Holm's method for the verdict."
+        if models > 1
+        else ""
+    )
     return (
         f"Primary p-values and intervals compare the studentised estimate with {primary.draws:,} random assignments of as many sites "
         f"({min(s.draws for s in results.protocol.specifications):,} in the sensitivity analyses); the CCGs of a site move together, "
-        "and the interval holds every effect that the test does not reject. p-values of the two models are adjusted by Holm's method "
-        "for the verdict. The same assignments serve every outcome and data choice. The band of the event study and the test of its "
+        f"and the interval holds every effect that the test does not reject.{holm} The same assignments serve every outcome and data choice. The band of the event study and the test of its "
         f"quarters before the start compare with {results.protocol.inference.event_study_draws:,} assignments. The other methods stand in the appendix."
     )
 
@@ -155,7 +167,11 @@ def simulation_source(results: Results) -> str:
     """What the simulated error rates were made with."""
     table = results.simulation
     if table is None:
-        return "To make them: `make simulation`, then `make report`."
+        return (
+            "To make them: `make simulation`, then `make report`, with this protocol."
+            if results.protocol.report.simulation
+            else ""
+        )
     (seed,), (commit,) = table.seed.unique(), table.commit.unique()
     return (
         f"Up to {table.draws.max():,} panels a case, made by `make simulation` with seed {seed} from commit {commit}."
@@ -164,11 +180,7 @@ def simulation_source(results: Results) -> str:
 
 def counts(results: Results) -> dict[str, str]:
     """Numbers that the text of the report needs in words."""
-    rules = results.protocol.growth
-    during = sum(rule.baseline_in_programme for rule in rules)
     return {
-        "baselines": counted(len(rules)),
-        "in_programme": headed(counted(during)),
         "before": counted(results.protocol.years_before),
         "after": counted(len(results.protocol.programme_years)),
     }
@@ -182,12 +194,30 @@ def deviations(results: Results) -> str:
     return f"{headed(counted(number))} deviation{'s are' if number > 1 else ' is'} recorded, each with its date and reason."
 
 
+def protocol_history(results: Results) -> str:
+    """When the rules were fixed, and what was changed afterwards."""
+    changed = deviations(results)
+    if results.protocol.deviations:
+        changed = f"What was changed afterwards, some of it after estimates had been seen, is listed with its date and reason: {changed}"
+    return f"{results.protocol.report.fixed} {changed}".strip()
+
+
+def rules_file(results: Results) -> str:
+    """Where the study's rules stand."""
+    file, root = results.work.protocol_file, results.work.root
+    return f"`{file.relative_to(root) if file.is_relative_to(root) else file.name}`"
+
+
 def statement(results: Results) -> str:
+    """What the reports are not, and where everything in them comes from."""
+    report = results.protocol.report
+    tables = [f"`{name}`" for name in (report.published, report.facts) if name]
+    others = f"; other people's figures come from {listed(tables)}, with their sources" if tables else ""
+    simulated = results.simulation is not None or results.its_simulation is not None
+    errors = "; simulated error rates were made by the commits named beside them" if simulated else ""
     return (
         "This is not an official statistic and is not endorsed by the NHS. It holds public sector information licensed under "
-        "the Open Government Licence v3.0. Every estimate is computed from the listed files by this edition's code; simulated error rates were made by the "
-        "commits named beside them; other people's "
-        "figures come from the tables `published_results.csv` and `programme_facts.csv` in `data_raw/`, with their sources."
+        f"the Open Government Licence v3.0. Every estimate is computed from the listed files by this edition's code{errors}{others}."
     )
 
 

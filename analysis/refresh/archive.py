@@ -21,7 +21,8 @@ from analysis.slices import RESULTS_RULES
 from analysis.sources.manifest import Pin, read_manifest
 from analysis.workspace import Workspace
 
-TABLES = ("vanguard_ccgs.csv", "ccg_changes.csv", "district_county.csv")  # of places
+COHORTS = "cohorts.csv"
+TABLES = (COHORTS, "ccg_changes.csv", "district_county.csv")  # of places
 PROTOCOL, MANIFEST, CODE = "protocol.toml", "manifest.csv", "code.json"
 NOT_RULES = {"seed", "data_to"}  # keys of [study] that are causes of their own
 
@@ -78,9 +79,8 @@ class Archive:
 
 def inputs_of(work: Workspace) -> dict[str, Path]:
     """Name in an archive → the file, of everything but code that results are made from."""
-    places = {
-        name: path for name, path in zip(TABLES, (work.cohorts, work.ccg_changes, work.district_county), strict=True)
-    }
+    cohorts = work.named(load_protocol(work.protocol_file).study.cohorts)
+    places = dict(zip(TABLES, (cohorts, work.ccg_changes, work.district_county), strict=True))
     return {PROTOCOL: work.protocol_file, MANIFEST: work.manifest, **places}
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.cleaning.panel import Held
 from analysis.files import write_text
-from analysis.refresh.archive import MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
+from analysis.refresh.archive import COHORTS, MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
 from analysis.refresh.ledger import CAUSES
 from analysis.sources.manifest import Pin
 from analysis.stages.data import build_data
@@ -88,7 +88,8 @@ def _rebuild(
         return after if cause in done else before
 
     for name in TABLES:
-        write_text((of("tables").folder / name).read_text(encoding="utf-8"), folder / name)
+        place = Path(of("protocol").protocol.study.cohorts).name if name == COHORTS else name
+        write_text((of("tables").folder / name).read_text(encoding="utf-8"), folder / place)
     # The later manifest holds the later months too; the window keeps them out where they are not done.
     files = after if done & set(OF_DATA) else before
     write_text((files.folder / MANIFEST).read_text(encoding="utf-8"), folder / MANIFEST)

@@ -15,15 +15,15 @@ FIGURES = ["estimate", "ci_low", "ci_high", "p_value"]
 COLUMNS = ["edition", "dataset", "data_to", "recorded", "commit", *HEADLINE, "verdict", *FIGURES]
 
 
-def read_editions(path: Path) -> pd.DataFrame:
-    """Every edition recorded, the oldest first, one row a headline; without rows where there is no table.
+def read_editions(path: Path | None) -> pd.DataFrame:
+    """Every edition recorded, the oldest first, one row a headline; without rows where there is no table, or none is named.
 
     Raises
     ------
     DataError
         It is not such a table.
     """
-    if not path.is_file():
+    if path is None or not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
     table = read_table(path, COLUMNS)
     return table.assign(**{name: pd.to_numeric(table[name]) for name in FIGURES})
@@ -50,7 +50,7 @@ def last_edition(editions: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return rows[rows.edition == rows.edition.iloc[-1]] if len(rows) else rows
 
 
-def last_name(path: Path, dataset: str) -> str:
+def last_name(path: Path | None, dataset: str) -> str:
     """The name of the last edition of a data set; "unrecorded" where there is none."""
     rows = last_edition(read_editions(path), dataset)
     return str(rows.edition.iloc[0]) if len(rows) else "unrecorded"

@@ -48,11 +48,16 @@ def _published_or_snapshot(
         try:
             files = published_files(work, protocol)
         except SetUnavailable as unavailable:
-            if work.data == "mar":
+            if work.data == "mar" or not protocol.study.snapshot:
+                or_snapshot = (
+                    ", or run with DATA=snapshot"
+                    if protocol.study.snapshot
+                    else ": this programme has no embedded snapshot"
+                )
                 there = "" if work.mirror else ", which is not a folder"
                 raise MachineError(
                     f"{unavailable} They were looked for in data_raw/ and in MIRROR={work.mirror_asked}{there}. "
-                    "Put them there, or run with DATA=snapshot."
+                    f"Put them there{or_snapshot}."
                 ) from unavailable
             reason = str(unavailable)
             say(f"{reason} Using the embedded snapshot.")

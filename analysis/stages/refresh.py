@@ -102,22 +102,31 @@ def explain(work: Workspace, before: Archive, now: Path, progress: Progress, say
 def record_edition(work: Workspace, dataset: str) -> str:
     """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
     protocol = load_protocol(work.protocol_file)
+    path = editions_of(work)
+    if path is None:
+        raise UsageError(f"{work.protocol_file} names no table of editions: set editions in its [report].")
     verdicts = pd.read_csv(work.table("verdicts"))
     head, clean = commit(work.root)
     code = head if clean else f"{head}, with changes"
     today = dt.date.today().isoformat()
-    table = with_edition(read_editions(work.editions), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, code)
+    table = with_edition(read_editions(path), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, code)
     name = str(table.edition.iloc[-1])
     record(work, name, work.last_edition)
-    write_together({work.editions: table})
+    write_together({path: table})
     return name
+
+
+def editions_of(work: Workspace) -> Path | None:
+    """The table of editions that the protocol names."""
+    name = load_protocol(work.protocol_file).report.editions
+    return work.named(name) if name else None
 
 
 def check_headlines(work: Workspace, dataset: str) -> tuple[str, bool]:
     """Whether every headline that changed from one edition to the next, or since the last, is acknowledged in the changelog."""
     protocol = load_protocol(work.protocol_file)
     level = protocol.study.level
-    editions = read_editions(work.editions)
+    editions = read_editions(editions_of(work))
     changelog = work.changelog.read_text(encoding="utf-8")
     lines = unacknowledged(editions, changelog, level)
     last = last_edition(editions, dataset)

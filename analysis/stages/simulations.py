@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.inference.its_simulation import chunk_count as its_chunk_count
 from analysis.inference.its_simulation import simulate_its
@@ -18,19 +21,28 @@ def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int
     """Write the table of error rates, with the seed and the commit that made it, among the reports' sources."""
     work.require(work.panel, work.units)
     protocol = load_protocol(work.protocol_file)
+    target = _target(work, protocol.report.simulation, "simulation")
     panel, units = pd.read_parquet(work.panel), pd.read_csv(work.units)
     with progress(chunk_count(protocol, draws)) as tick:
         table = simulate(panel, units, protocol, draws, workers, tick)
-    write_together({work.simulation: _signed(table, work, protocol)})
+    write_together({target: _signed(table, work, protocol)})
 
 
 def run_its_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:
     """The same of the methods for interrupted time series."""
     work.require(work.panel)
     protocol = load_protocol(work.protocol_file)
+    target = _target(work, protocol.report.its_simulation, "its_simulation")
     with progress(its_chunk_count(protocol, draws)) as tick:
         table = simulate_its(pd.read_parquet(work.panel), protocol, draws, workers, tick)
-    write_together({work.its_simulation: _signed(table, work, protocol)})
+    write_together({target: _signed(table, work, protocol)})
+
+
+def _target(work: Workspace, table: str | None, key: str) -> Path:
+    """Where the protocol wants the table written."""
+    if table is None:
+        raise UsageError(f"{work.protocol_file} does not say where to: name a table as {key} under [report].")
+    return work.named(table)
 
 
 def _signed(table: pd.DataFrame, work: Workspace, protocol: Protocol) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.cleaning.snapshot import NATIONAL_FILE, summarise
+from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.inputs import clean_published, published_files
 from analysis.protocol import load_protocol
@@ -14,6 +15,10 @@ from analysis.workspace import Workspace
 def write_snapshot(work: Workspace, say: Say) -> None:
     """Write the embedded snapshot from the full published data."""
     protocol = load_protocol(work.protocol_file)
+    if not protocol.study.snapshot:
+        raise UsageError(
+            f"data_raw/snapshot is not of this programme: {work.protocol_file} does not say snapshot = true under [study]."
+        )
     files = published_files(work, protocol, for_snapshot=True)
     cleaned, reference = clean_published(work, protocol, files)
     if reference.stp_of is None:

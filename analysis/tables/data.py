@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.cleaning.panel import ANALYSED
 from analysis.files import sha256
 from analysis.narrative.baseline import baseline
-from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
+from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, counted, headed
 from analysis.protocol import NO_MODEL
 from analysis.results import Results
 from analysis.tables.table import NONE, Table
@@ -28,11 +28,13 @@ def sites_table(results: Results) -> Table:
         "whole" if known and share == 1 else f"{share:.0%}" if known else "part, share not known"
         for known, share in zip(sites.known, sites.share, strict=True)
     ]
-    labels = results.protocol.cohort_labels
+    labels, several = results.protocol.cohort_labels, len(results.protocol.models) > 1
+    of = f" of the {counted(len(results.protocol.models))} models" if several else ""
+    model = {"Model": sites.model.map(labels)} if several else {}
     cells = pd.DataFrame(
         {
             "Site": sites.site,
-            "Model": sites.model.map(labels),
+            **model,
             "CCGs": sites.site.map(_commissioners(results)),
             "Covered": coverage,
             "Population, thousands": [f"{people / 1000:,.0f}" for people in sites.population],
@@ -42,7 +44,7 @@ def sites_table(results: Results) -> Table:
     return Table(
         cells=cells,
         numeric=("Population, thousands",),
-        caption="Vanguard sites of the two models, their commissioners and the share of those commissioners' people covered",
+        caption=f"Vanguard sites{of}, their commissioners and the share of those commissioners' people covered",
         data=data,
         note="Only sites covered as a whole are in the treated group; the others are in neither group. Where the covered share of some of a site's CCGs is not known, its own estimate uses the others. Population: ONS mid-2015.",
     )
@@ -72,7 +74,7 @@ def baseline_table(results: Results, outcome: str) -> Table:
 
 def _commissioners(results: Results) -> pd.Series:
     """Site → the codes of its CCGs."""
-    table = results.cohorts
+    table = results.cohort_table
     ours = table[table.model.isin(results.protocol.model_ids)]
     return ours.groupby("vanguard").ccg_code.agg(", ".join)
 
@@ -115,14 +117,10 @@ def ledger_table(results: Results, outcome: str) -> Table:
 
 def sources_table(results: Results) -> Table:
     """Every published file that the panel was made from."""
-    tables = [
-        "vanguard_ccgs.csv",
-        "ccg_changes.csv",
-        "published_results.csv",
-        "reconciliation.csv",
-        "programme_facts.csv",
-    ]
-    own = [{"file": f"data_raw/{name}", "sha256": sha256(results.work.data_raw / name)} for name in tables]
+    study, report = results.protocol.study, results.protocol.report
+    named = [study.cohorts, str(results.work.ccg_changes.relative_to(results.work.root))]
+    named += [name for name in (report.published, report.reconciliation, report.facts) if name]
+    own = [{"file": name, "sha256": sha256(results.work.named(name))} for name in named]
     files = pd.DataFrame([*results.provenance["files"], *own]).fillna("")
     cells = pd.DataFrame(
         {

@@ -82,12 +82,14 @@ def briefs_table(results: Results, outcome: str, folder: str) -> Table:
                 ", ".join(f"[{word}]({folder}/{file})" for word, file in files.items()),
             ]
         )
+    cells = pd.DataFrame(rows, columns=["Site", "Model", "People", "Change, %", "Files"])
+    several = len(results.protocol.models) > 1
     return Table(
-        cells=pd.DataFrame(rows, columns=["Site", "Model", "People", "Change, %", "Files"]),
+        cells=cells if several else cells.drop(columns="Model"),
         numeric=("People", "Change, %"),
         caption=f"Every site, with its brief: {results.protocol.outcome(outcome).label.lower()} per head over the programme against the rest of England",
         data=table[["site", "model", "population", "estimate", "ci_low", "ci_high", "p_value", "reason"]],
-        note=f"Difference-in-differences, {results.protocol.study.conf_level:.0%} intervals from placebo places. By model and name: it is no league table, and a rank by size "
+        note=f"Difference-in-differences, {results.protocol.study.conf_level:.0%} intervals from placebo places. By {'model and ' if several else ''}name: it is no league table, and a rank by size "
         "would be little more than a draw of lots. People: those of the commissioners that the estimate uses. Files: the brief to print; the figure and its numbers; the estimates of every design; growth.",
-        widths=(32, 9, 11, 23, 25),
+        widths=(32, 9, 11, 23, 25) if several else (38, 12, 25, 25),
     )

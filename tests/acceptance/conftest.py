@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scratch_project import Project, Warm, fingerprint, make
+from scratch_project import Project, Warm, fingerprint, make, with_make
 from synthetic import quicker
 
 # A shell's background job ignores Ctrl-C, and so would every run that a test starts from one.
@@ -65,10 +65,7 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
     """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard."""
     folder = tmp_path_factory.mktemp("made")
     project = Project.copy(repository, folder / "none", folder)
-    (project.root / "Makefile").write_bytes((repository / "Makefile").read_bytes())
-    (project.root / ".venv").mkdir()
-    (project.root / "pyproject.toml").write_bytes((repository / "pyproject.toml").read_bytes())
-    (project.root / ".venv/.ready").touch()
+    with_make(project, repository)
     rules = project.root / "analysis/protocol.toml"
     rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
     (folder / "listen").mkdir()

@@ -31,7 +31,7 @@ PARTS = ("analysis", "data_raw", "reports", "requirements.lock", "_quarto.yml", 
 MUTABLE = ("analysis/protocol.toml", "data_raw/manifest.csv", "data_raw/vanguard_ccgs.csv", "data_raw/ccg_changes.csv")
 # A proxy at a port where nothing listens: no site can be reached, whatever network this machine has.
 NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")}
-CHOICES = ("BUILD", "MIRROR", "DATA", "RENDERER", "MAKELEVEL", "NO_PROXY", *NO_NETWORK)
+CHOICES = ("BUILD", "PROTOCOL", "MIRROR", "DATA", "RENDERER", "MAKELEVEL", "NO_PROXY", *NO_NETWORK)
 OWN_MOUNTS = (
     shutil.which("unshare") is not None
     and subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
@@ -266,6 +266,14 @@ def real_return(path: Path) -> MarWorkbook:
         england=list(rows[header + 1][6:]),
         notes=[],
     )
+
+
+def with_make(project: Project, repository: Path) -> None:
+    """The Makefile in the project, with nothing left to set up."""
+    for name in ("Makefile", "pyproject.toml"):
+        (project.root / name).write_bytes((repository / name).read_bytes())
+    (project.root / ".venv").mkdir()
+    (project.root / ".venv/.ready").touch()
 
 
 def make(project: Project, *arguments: str, **more: str) -> Run:

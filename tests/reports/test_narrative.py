@@ -20,7 +20,7 @@ from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
 from analysis.figures.paths import event_study_figure
 from analysis.figures.series import controlled_series_figure
-from analysis.narrative import choices, effects, growth, series, verdicts, wording
+from analysis.narrative import choices, effects, growth, reconciliation, series, verdicts, wording
 from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import REST, Protocol
 from analysis.publish import prose
@@ -48,7 +48,7 @@ SENTENCES: dict[str, Callable[[Results, str, str, str], str]] = {
     "sensitivity": lambda r, o, c, g: choices.sensitivity_sentence(r, o, c),
     "controls": lambda r, o, c, g: effects.controls_sentence(r, c),
     "headline": lambda r, o, c, g: "\n".join(verdicts.headline(r)),
-    "pooled": lambda r, o, c, g: effects.morciano_sentence(r, o).partition("Our pooled")[2],
+    "pooled": lambda r, o, c, g: reconciliation.controlled_sentence(r, o).partition("Our pooled")[2],
 }
 
 

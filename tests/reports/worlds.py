@@ -187,9 +187,9 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     write_text(json.dumps(provenance), work.data_provenance)
     write_table(_panel(world), work.panel)
     if world.simulated:
-        write_table(_simulation(world), work.simulation)
+        write_table(_simulation(world), work.named(str(world.protocol.report.simulation)))
     if world.its_simulated:
-        write_table(_its_simulation(world), work.its_simulation)
+        write_table(_its_simulation(world), work.named(str(world.protocol.report.its_simulation)))
     return Results(work, world.protocol)
 
 

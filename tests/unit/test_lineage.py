@@ -69,12 +69,22 @@ REPORTS = {f"reports/{name}" for name in ("evaluation", "appendix", "data-qualit
         ("analysis/protocol.toml", "power = 0.80", "power = 0.90", {"results", *REPORTS}),
         ("analysis/protocol.toml", "departure = 0.30", "departure = 0.35", {"data", "results", *REPORTS}),
         ("data_raw/programme_facts.csv", "vanguards", "Vanguards", REPORTS),
-        ("data_raw/district_county.csv", "county", "County", {"data", *REPORTS}),
+        ("data_raw/vanguard_ccgs.csv", "Calderdale", "Calder", {"data", *REPORTS}),
+        ("data_raw/district_county.csv", "county", "County", {"data"}),
+        ("data_raw/ehch/published_results.csv", "2020", "2021", set()),  # another study's
         ("requirements.lock", "pandas", "Pandas", {"data", "results", *REPORTS}),
     ],
 )
 def test_a_step_depends_on_what_it_uses_and_on_nothing_else(work, file, old, new, expected):
     assert changed(work, file, old, new) == expected
+
+
+def test_a_step_depends_on_the_tables_that_its_protocol_names(work):
+    other = replace(work, protocol_file=work.root / "data_raw/ehch/protocol.toml")
+    assert changed(other, "data_raw/ehch/published_results.csv", "2020", "2021") == REPORTS
+    assert changed(other, "data_raw/published_results.csv", "2020", "2021") == set()
+    ours, theirs = every_step(work), every_step(other)
+    assert {name for name, step in theirs.items() if step.made_from != ours[name].made_from} == set(ours)
 
 
 def test_times_and_the_order_of_keys_are_no_change(work):
