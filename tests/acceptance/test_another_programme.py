@@ -31,10 +31,8 @@ def project(repository: Path, published_folder: Path, tmp_path_factory: pytest.T
     for protocol in (EHCH, "analysis/protocol.toml"):
         path = project.root / protocol
         path.write_text(quicker(path.read_text(encoding="utf-8")), encoding="utf-8")
-    third = (
-        (project.root / "analysis/protocol.toml").read_text(encoding="utf-8").replace("[pooled]", f"{THIRD}[pooled]")
-    )
-    (project.root / "three.toml").write_text(third, encoding="utf-8")
+    main = (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
+    (project.root / "three.toml").write_text(shorter(main.replace("[pooled]", f"{THIRD}[pooled]")), encoding="utf-8")
     return project
 
 
@@ -55,6 +53,15 @@ def sources(project: Project) -> dict[str, str]:
         for name, digest in fingerprint(project.root).items()
         if not name.startswith(("elsewhere/", "three/", ".venv/")) and "__pycache__" not in name
     }
+
+
+def shorter(text: str) -> str:
+    """A protocol's text with the choices about data and the estimator alone."""
+    first, *choices = text.split("[[specifications]]")
+    last, curve, rest = choices[-1].partition("# The curve crosses")
+    kept = [each for each in [*choices[:-1], last] if '"growth"' in each or 'id = "log_rate"' in each]
+    crossed = re.sub(r"crossed = \[[^]]*\]", 'crossed = ["log_rate", "unmasked", "fixed_population"]', rest)
+    return "[[specifications]]".join([first, *kept]) + curve + crossed
 
 
 def text_of(path: Path) -> str:
