@@ -13,7 +13,7 @@ from scratch_project import Project, Run, fingerprint, make, with_make
 from synthetic import quicker
 
 from analysis.errors import StudyError
-from analysis.narrative.site import slug
+from analysis.outside import slug
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol, load_protocol
 
 EHCH = "data_raw/ehch/protocol.toml"

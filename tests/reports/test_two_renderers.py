@@ -26,7 +26,10 @@ REPORTS = REPOSITORY / "reports"
 ENDINGS = {"References", "Footnotes"}  # Quarto keeps them in an appendix of its own making
 SOURCES = {
     "sample": Path(__file__).with_name("sample.qmd"),
-    **{name: REPORTS / f"{name}.qmd" for name in ("evaluation", "appendix", "data-quality", "reconciliation", "index")},
+    **{
+        name: REPORTS / f"{name}.qmd"
+        for name in ("evaluation", "appendix", "data-quality", "reconciliation", "refresh", "index")
+    },
     "brief": REPORTS / "sites" / "brief.qmd",
 }
 

@@ -51,7 +51,10 @@ def changed(work: Workspace, file: str, old: str, new: str) -> set[str]:
         path.write_text(text, encoding="utf-8")
 
 
-REPORTS = {f"reports/{name}" for name in ("evaluation", "appendix", "data-quality", "reconciliation", "brief", "index")}
+REPORTS = {
+    f"reports/{name}"
+    for name in ("evaluation", "appendix", "data-quality", "reconciliation", "refresh", "brief", "index")
+}
 
 
 @pytest.mark.parametrize(
