@@ -50,6 +50,7 @@ FLOATS = {
         "tbl-runs-first-outpatients", "tbl-thresholds", "tbl-shifts", "tbl-whole", "fig-national", "tbl-files",
     ],
     "reconciliation": ["tbl-compared", "tbl-apart"],
+    "refresh": ["tbl-editions"],
     "index": ["tbl-briefs", "tbl-numbers"],
 }  # fmt: skip
 EVERY_FLOAT = [(page, identity) for page, identities in FLOATS.items() for identity in identities]
