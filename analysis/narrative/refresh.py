@@ -42,8 +42,8 @@ def editions_sentence(results: Results) -> str:
         return "No edition of this data set is recorded yet: `make edition` records one."
     many = rows.edition.nunique()
     return (
-        f"{counted(many).capitalize()} edition{'s' if many > 1 else ''} of this data set {'are' if many > 1 else 'is'} recorded. Each is named after its last month of data; "
-        "those of earlier months were made from the files as they are published now, which later revisions have changed."
+        f"{counted(many).capitalize()} edition{'s' if many > 1 else ''} of this data set {'are' if many > 1 else 'is'} recorded. Each is named after its last month of data, "
+        "and was made from the files as they were held on the day on which it was recorded: figures that had been revised by then are in it as revised."
     )
 
 
@@ -91,7 +91,7 @@ def method_sentence(results: Results) -> str:
     if len(causes) == 1:
         return f"Nothing but {causes[0]} differs between the two editions, and so it moved everything that moved."
     return (
-        f"Between the two editions differ, in this order, {listed(causes)}. The results were rebuilt with one of them changed after the other, all that "
+        f"What differs between the two editions is {listed(causes)}. The results were rebuilt with one of these changed after the other, in this order, and all that "
         "comes later held as it was, so that the parts add up; in another order they would be somewhat different."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.cleaning.quality import OK, PENDING, TOO_HIGH, TOO_LOW
+from analysis.models.estimates import PERCENT_SUFFIX
 from analysis.narrative.refresh import own_editions
 from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
 from analysis.refresh.ledger import CAUSES, GONE, MOVED, NEW, SAME
@@ -12,6 +13,7 @@ from analysis.results import Results
 from analysis.tables.table import NONE, Table, number, p_number, unbroken
 
 RULES = {OK: "kept", PENDING: "pending", TOO_LOW: "too low", TOO_HIGH: "too high"}
+CUMULATIVE = "cumulative"
 MOST = 20  # rows of the table of the largest movements
 
 
@@ -139,7 +141,8 @@ def moved_table(results: Results) -> Table:
 def largest_table(results: Results) -> Table:
     """The estimates that moved furthest in their own standard errors, each once."""
     ledger = results.refreshed("ledger")
-    moved = ledger[(ledger.status == MOVED) & ledger.moved_in_se.notna() & ~ledger.term.str.endswith("_percent")]
+    measured = ledger.moved_in_se.notna() & ~ledger.term.str.endswith(PERCENT_SUFFIX) & (ledger.term != CUMULATIVE)
+    moved = ledger[(ledger.status == MOVED) & measured]
     order = moved.moved_in_se.abs().sort_values(ascending=False, kind="stable").index
     rows = moved.loc[order].drop_duplicates(["design", "outcome", "cohort", "specification", "term"]).head(MOST)
     cells = pd.DataFrame(
@@ -157,6 +160,7 @@ def largest_table(results: Results) -> Table:
         numeric=("Standard errors",),
         caption="The estimates that moved furthest, in their own earlier standard errors",
         data=rows,
+        note="Sums over all months since the start, which grow with every month, are left out.",
     )
 
 

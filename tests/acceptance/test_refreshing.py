@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from reports.built import visible
 from scratch_project import Project, Refusal, Run, fingerprint, real_return
 from synthetic import quicker
 
+from analysis.narrative.wording import counted
 from analysis.refresh.ledger import CAUSES
 
 MONTHLY = ("mar", "dtoc")
@@ -193,6 +195,11 @@ def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[st
         assert (ledger[ledger.status == "moved"].cause != "").all()
         assert len(pd.read_csv(build / "files.csv")) == len(months)
         assert set(pd.read_csv(build / "masks.csv").was) >= {"pending"}
+        assert project.run("reports", "refresh", RENDERER="embedded").code == 0
+        page = visible((project.root / "build/reports/refresh.html").read_text(encoding="utf-8"))
+        assert page.count("by new months and") == 2 and "The verdict stays inconclusive." in page
+        assert f"{len(months)} files came in" in page or f"{counted(len(months)).capitalize()} files came in" in page
+        assert ("Interim edition" in page) == (until_month < "2018-03")
     with open(project.root / "reports/editions.csv", encoding="utf-8", newline="") as handle:
         assert list(dict.fromkeys(row["edition"] for row in csv.DictReader(handle))) == ["2017-03", "2018-03"]
     assert project.run("refresh", "--from", str(project.files)).out.count("nothing differs") == 1
