@@ -238,7 +238,7 @@ STUDY = {
         edit(PROTOCOL, "\nseed =", "\nsead ="), (PROTOCOL, "'study.sead'"), "key", "keys", "remove", "StudyError"
     ),
     "a date that does not exist": Case(
-        edit(PROTOCOL, "boundaries = 2017-04-01", "boundaries = 2017-02-30"), (PROTOCOL,), "[Ii]nvalid date.* line 11",
+        edit(PROTOCOL, "boundaries = 2017-04-01", "boundaries = 2017-02-30"), (PROTOCOL,), "[Ii]nvalid date.* line 13",
         ".", "line", "StudyError",
     ),
     "a month that does not exist": Case(
