@@ -11,7 +11,7 @@ What an ordinary name holds (a hyphen, an apostrophe, an ampersand, parentheses)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -80,9 +80,9 @@ def references(text: str) -> str:
     return CARRIED.sub(lambda found: f"&#{ord(found[0]) - PRIVATE};", text)
 
 
-def cited(text: str) -> str:
-    """A marked text that may cite: [@key] is read as a citation, since a key is but a word."""
-    return CITATION.sub(r"[@\1]", text)
+def cited(text: str, keys: Collection[str]) -> str:
+    """A marked text that may cite: [@key] of a known work is read as a citation."""
+    return CITATION.sub(lambda found: f"[@{found[1]}]" if found[1] in keys else found[0], text)
 
 
 def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:

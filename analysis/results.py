@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -302,5 +303,6 @@ def _read(file: Path, **options: Any) -> pd.DataFrame:
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
     protocol = outside(load_protocol(work.protocol_file))
-    prose = {name: cited(text) for name, text in protocol.report if isinstance(text, str)}
+    works = re.findall(r"(?m)^@\w+\{([^,\s]+),", work.references.read_text(encoding="utf-8"))
+    prose = {name: cited(text, works) for name, text in protocol.report if isinstance(text, str)}
     return Results(work, protocol.model_copy(update={"report": protocol.report.model_copy(update=prose)}))

@@ -119,6 +119,10 @@ class Workspace:
         return self.series("its_series")
 
     @property
+    def references(self) -> Path:
+        """The works that reports may cite."""
+        return self.root / "reports" / "references.bib"
+
     @property
     def changelog(self) -> Path:
         return self.root / "CHANGELOG.md"

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.cleaning.quality import OK, PENDING, TOO_HIGH, TOO_LOW
 from analysis.models.estimates import PERCENT_SUFFIX
+from analysis.models.its_terms import CUMULATIVE
 from analysis.narrative.refresh import own_editions
 from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
 from analysis.refresh.ledger import CAUSES, GONE, MOVED, NEW, SAME
@@ -13,7 +14,6 @@ from analysis.results import Results
 from analysis.tables.table import NONE, Table, number, p_number, unbroken
 
 RULES = {OK: "kept", PENDING: "pending", TOO_LOW: "too low", TOO_HIGH: "too high"}
-CUMULATIVE = "cumulative"
 MOST = 20  # rows of the table of the largest movements
 
 

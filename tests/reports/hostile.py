@@ -34,7 +34,8 @@ SITES = {  # what is called so instead
     "Lakeside Healthcare (Northamptonshire)": f"- {ATTRIBUTE} in the lake",
 }
 FREE_TEXT = {
-    "title", "label", "name", "rest_label", "definition", "plain", "unit", "source", "mar", "snapshot", "what", "why",
+    "title", "label", "name", "rest_label", "definition", "plain", "unit", "source", "mar", "snapshot", "what", "why", "subtitle",
+    "introduction", "published_before", "controlled_study", "other_studies", "planned_care", "at_the_same_time", "fixed", "limits",
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from analysis.cleaning.cohorts import read_cohorts
 from analysis.errors import DataError, StudyError
 from analysis.files import write_table
 from analysis.outside import FORMULA as BEGINS
-from analysis.outside import NUMBER, mark, outside, plain, printable, references, slug, unguarded
+from analysis.outside import NUMBER, cited, mark, outside, plain, printable, references, slug, unguarded
 from analysis.protocol import load_protocol
 from analysis.publish.pandoc import pandoc
 
@@ -126,7 +126,26 @@ def test_a_mark_is_undone_and_ordinary_names_have_none(repository):
     names = [name for name in [*cohorts.vanguard, *cohorts.ccg_name] if " - " not in name]
     assert [name for name in names if mark(name) != name] == []
     protocol = load_protocol()
-    assert outside(protocol) == protocol, "the reports' words are as they were"
+    report = {name: re.sub(r" \[@\w+\]", "", text) for name, text in protocol.report if isinstance(text, str)}
+    assert outside(report) == report, "the reports' words are as they were, but for what they cite"
+    rest = protocol.model_copy(update={"report": None})
+    assert outside(rest) == rest
+
+
+def test_a_known_work_is_cited_and_nothing_else_is_read_as_a_mark():
+    text = "They found it [@nao2018], **not** [@nobody], @nao2018 or [@nao2018; @nao2017]."
+    assert cited(mark(text), ["nao2018", "nao2017"]).count("[@nao2018]") == 1
+    assert plain(cited(mark(text), ["nao2018"])) == text
+    assert "[@nobody]" not in cited(mark(text), ["nao2018"])
+
+
+def test_every_work_that_the_protocols_cite_is_known(repository):
+    works = set(
+        re.findall(r"^@\w+\{([^,\s]+),", (repository / "reports/references.bib").read_text("utf-8"), re.MULTILINE)
+    )
+    for file in ("analysis/protocol.toml", "data_raw/ehch/protocol.toml"):
+        keys = re.findall(r"\[@(\w+)\]", (repository / file).read_text(encoding="utf-8"))
+        assert keys and set(keys) <= works
 
 
 def test_what_cannot_be_seen_does_not_reach_a_report():
