@@ -33,7 +33,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 READY := $(VENV)/.ready
 
-.PHONY: help report data results refresh edition headlines test check fuzz bench simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results refresh edition headlines test check slow fuzz bench simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,10 +69,12 @@ verify: $(READY) ## check every file of the build against its manifest
 test: $(READY) ## the quick tests (under 3 minutes)
 	@$(PYTEST) -m "not slow" --numprocesses 2 --dist loadfile
 
-check: $(READY) ## everything: style, types, all the tests
+check: test slow ## everything: style, types, all the tests
+
+slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
-	@$(PYTEST)
+	@$(PYTEST) -m slow --numprocesses 2 --dist loadfile
 
 fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
 	@FUZZ=$(or $(FUZZ),5000) $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2

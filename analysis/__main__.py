@@ -139,18 +139,19 @@ def _results(work: Workspace, if_changed: bool) -> None:
 
 def _refresh(work: Workspace, folder: Path | None) -> None:
     """The last edition as it stands, what came in, the new edition, and what moved between the two."""
-    from analysis.refresh.archive import Archive, record
     from analysis.refresh.editions import last_name
+    from analysis.stages.archive import Archive, record
     from analysis.stages.refresh import editions_of, explain, record_edition, take_in
 
     if work.data == "snapshot":
         raise UsageError("DATA=snapshot: a refresh works on the published files. Leave DATA away, or say DATA=mar.")
     work = replace(work, data="mar")
+    editions = editions_of(work)
     last = Archive(work.last_edition)
     if not last.there:
         _data(work, if_changed=True)
         _results(work, if_changed=True)
-        last = record(work, last_name(editions_of(work), _dataset(work)), work.last_edition)
+        last = record(work, last_name(editions, _dataset(work)), work.last_edition)
     with _timed("Refresh: looking for new and revised files"):
         if not take_in(work, folder or work.mirror, _say):
             _say("there is none")

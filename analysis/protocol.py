@@ -1,18 +1,34 @@
-"""The study's rules, read from ``protocol.toml`` and checked before anything else runs."""
+"""The study's rules, read from ``protocol.toml`` and checked before anything else runs. Its tables stand in ``rules.py``."""
 
 from __future__ import annotations
 
-import datetime as dt
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import StudyError
-from analysis.outside import printable
+from analysis.rules import (
+    HEADLINE_ONLY,
+    Deviation,
+    Growth,
+    Inference,
+    Its,
+    Model,
+    Outcome,
+    Pooled,
+    Population,
+    ProgrammeYear,
+    Quality,
+    Report,
+    Specification,
+    SpecificationCurve,
+    Study,
+    Table,
+)
 from analysis.workspace import PROTOCOL_FILE
 
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
@@ -22,287 +38,7 @@ ENGLAND_COHORT = "england"  # everyone
 MONTHS_A_YEAR = 12
 
 
-def _month(value: Any) -> pd.Timestamp:
-    if not isinstance(value, str):
-        raise ValueError('a month is written "YYYY-MM"')
-    try:
-        return pd.Timestamp(dt.datetime.strptime(value, "%Y-%m"))
-    except ValueError:
-        raise ValueError(f'{value!r} is not a month; write "YYYY-MM"') from None
-
-
-Month = Annotated[pd.Timestamp, BeforeValidator(_month)]
-Window = tuple[Month, Month]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(gt=0)]
-
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]  # part of names of files, columns and anchors
-Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        for name, value in self:
-            for text in value if isinstance(value, list) else [value]:
-                if isinstance(text, str) and printable(text) != text:
-                    raise ValueError(f"{name}: {text!r} holds a line break, or another character that cannot be seen")
-        return self
-
-
-class Study(_Table):
-    title: str
-    cohorts: str  # the table of who was in which model of which programme; this path and those of [report] start at the repository
-    snapshot: bool = False  # data_raw/snapshot holds this programme's sites
-    announced: dt.date
-    start: Month
-    end: Month
-    programme_start: Month
-    boundaries: dt.date
-    outside_panel: list[str]
-    conf_level: Share
-    seed: int
-    data_to: Month | None = None  # the last month in hand, where the study has more to come
-    _planned_end: pd.Timestamp | None = PrivateAttr(None)
-
-    @property
-    def planned_end(self) -> pd.Timestamp:
-        """The last month that the study is to have; ``end`` is the last that this edition has."""
-        return self._planned_end or self.end
-
-    @property
-    def interim(self) -> bool:
-        return self.end < self.planned_end
-
-    @property
-    def level(self) -> float:
-        """The level of tests, 5% at 95%: a p-value of exactly that does not reject, as an interval holds its ends."""
-        return round(1 - self.conf_level, 12)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Study:
-        if not self.start < self.programme_start <= self.end:
-            raise ValueError("start, programme_start and end must follow one another")
-        if self.data_to and not self.programme_start <= self.data_to <= self.end:
-            raise ValueError("data_to must lie between programme_start and end")
-        return self
-
-    def up_to(self, month: pd.Timestamp) -> Study:
-        """The same study, ending earlier."""
-        shorter = self.model_copy(update={"end": month})
-        shorter._planned_end = self.planned_end
-        return shorter
-
-
-class Model(_Table):
-    id: Id
-    label: str
-    name: str
-    colour: Colour
-
-
-class Pooled(_Table):
-    """All models together, where there are several, and everyone else."""
-
-    label: str = ""
-    colour: Colour = ""
-    rest_label: str
-    rest_colour: Colour
-
-
-class ProgrammeYear(_Table):
-    id: Id
-    label: str
-    start: Month
-    end: Month
-
-
-class Outcome(_Table):
-    id: Id
-    label: str
-    definition: str
-    role: Literal["primary", "secondary", "negative_control"]
-    plain: str = ""
-    unit: str  # what is counted, in the plural
-    measure: str
-    source: Literal["mar", "dtoc"] = "mar"  # Monthly Activity Return, or delayed transfers of care by local authority
-    working_days: bool = False  # its series follow the working days of a month, and Easter
-    england_from: Month | None = None  # first month in which England's total is comparable with today's
-
-
-class Quality(_Table):
-    departure: Share
-    agreement: Share
-    longest_run: Count
-    shortest_neighbour: Count
-    neighbour_window: Count
-    pending_months: Count
-    lasting_shift: Share
-    lasting_shift_months: Count
-
-
-class Population(_Table):
-    anchor: Month
-    first_list: Month
-    back_rate_months: Count
-
-
-class Growth(_Table):
-    id: Id
-    label: str
-    window: Window
-    baseline: Window
-    baseline_in_programme: bool
-    published: str | None = None
-    publication: str = ""  # how a sentence about these published figures begins
-
-    @model_validator(mode="after")
-    def _same_calendar_months(self) -> Growth:
-        windows = [pd.date_range(*ends, freq="MS") for ends in (self.window, self.baseline)]
-        if sorted(windows[0].month) != sorted(windows[1].month):
-            raise ValueError("window and baseline must hold the same calendar months")
-        return self
-
-
-Design = Literal["did", "event_study", "trends", "group_time", "robustness", "synthetic", "sites", "growth", "its"]
-
-HEADLINE_ONLY = {"trends", "synthetic", "sites"}  # designs of the first specification alone
-
-
-class Specification(_Table):
-    """Which data a model sees and how it is fitted. What each choice means stands in ``protocol.toml``."""
-
-    id: Id
-    label: str
-    designs: list[Design] = ["did"]
-    years: bool = False
-    estimator: Literal["poisson", "log_rate"] = "poisson"
-    masked: bool = True
-    pending_masked: bool = False
-    population: Literal["moving", "fixed", "flat_backfill"] = "moving"
-    units: Literal["all", "no_lasting_shift"] = "all"
-    controls: Literal["all", "similar", "no_other_programmes"] = "all"
-    treatment: Literal["whole", "dose"] = "whole"
-    also_treated: list[str] = []
-    unit_effects: Literal["constant", "calendar_month", "trend"] = "constant"
-    month_effects_by: list[str] = []
-    weights: Literal["expected", "equal_sites"] = "expected"
-    start_shift: int = 0
-    departure: Share | None = None
-    baseline: Count | None = None
-    seasonality: Literal["harmonics", "calendar_months"] = "harmonics"
-    phase_in: Annotated[int, Field(ge=0)] = 0
-    known_breaks: bool = False
-    fill_masked: bool = True
-    draws: Count
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """The fields by which it departs from the first specification: what it does to the data and the model."""
-        said = self.model_fields_set - {"id", "label", "designs", "years", "draws"}
-        return {name: getattr(self, name) for name in sorted(said)}
-
-
-class SpecificationCurve(_Table):
-    crossed: list[str]
-    draws: Count
-
-
-class Trends(_Table):
-    relative_magnitudes: list[Annotated[float, Field(ge=0)]]
-    smoothness: list[Annotated[float, Field(ge=0)]]
-
-
-class Inference(_Table):
-    power: Share
-    event_study_base: Month
-    event_study_draws: Count
-    variant_draws: Count
-    shortest_placebo: Count
-    high_use_share: Share
-    trends: Trends
-    evaluability: dict[Id, Count]
-
-
-class KnownBreak(_Table):
-    unit: str
-    month: Month
-    outcomes: list[str]
-    label: str
-    source: str
-
-
-class NationalCheck(_Table):
-    """A national series from another source, against which England's total of an outcome is held."""
-
-    id: Id
-    label: str
-    definition: str
-    outcome: str
-    source: Literal["ae"]
-    measure: str
-    start: Month
-
-
-class Its(_Table):
-    harmonics: Count
-    hac_lags: Count
-    effect_months: Annotated[list[Count], Field(min_length=1)]
-    fewest_months: Count
-    fewest_months_between: Count
-    pseudo_cohorts: Count
-    diagnostic_lags: Count
-    largest_size: Share
-    size_up_to: Share
-    newey_west_first: bool = False  # a deviation took Newey–West errors' place
-    known_breaks: list[KnownBreak] = []
-    national_checks: list[NationalCheck] = []
-
-    @property
-    def effect_month(self) -> int:
-        """The month at which the effect is read off the model where one is named."""
-        return max(self.effect_months)
-
-
-class Report(_Table):
-    agree_within: Annotated[float, Field(gt=0)]
-    name: str
-    mar: str
-    snapshot: str = ""  # the embedded snapshot's name, where it holds this programme
-    # What is of this programme alone: tables, and what no table can say. What is left out, the reports do without.
-    published: str | None = None  # what others found
-    reconciliation: str | None = None  # what to set beside each of them
-    facts: str | None = None
-    simulation: str | None = None  # where `make simulation` writes
-    its_simulation: str | None = None
-    editions: str | None = None  # the headlines of every edition, where a refresh records them
-    subtitle: str = ""
-    fixed: str = ""  # when the rules were fixed, and what was known by then
-    introduction: str = ""
-    published_before: str = ""  # who published what of it
-    controlled_study: str = ""  # how the sentence about a published controlled study of all sites begins
-    other_studies: str = ""
-    planned_care: str = "Planned care was not what the programme set out to change."
-    at_the_same_time: str = ""  # what else began when the programme did
-    limits: list[str] = []
-
-    @model_validator(mode="after")
-    def _published_and_ours(self) -> Report:
-        if (self.published is None) != (self.reconciliation is None):
-            raise ValueError("published and reconciliation go together: what others found, and what to set beside it")
-        return self
-
-
-class Deviation(_Table):
-    date: dt.date
-    what: str
-    why: str
-
-
-class Protocol(_Table):
+class Protocol(Table):
     study: Study
     models: list[Model]
     pooled: Pooled
@@ -316,7 +52,7 @@ class Protocol(_Table):
     inference: Inference
     its: Its
     report: Report
-    deviations: list[Deviation] = []
+    deviations: list[Deviation] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:
@@ -347,6 +83,10 @@ class Protocol(_Table):
         for what, first, last in windows:
             if not self.study.start <= first <= last <= self.study.end:
                 raise ValueError(f"{what} does not lie inside the study's window")
+        if self.study.data_to and not any(rule.within(self.study.data_to) for rule in self.growth):
+            raise ValueError(
+                "data_to is too early: an interim edition has to hold the months of at least one of [[growth]]"
+            )
         return self
 
     def _check_its(self) -> None:
@@ -417,15 +157,8 @@ class Protocol(_Table):
         """The protocol of an interim edition, with data to ``month``: what its window does not hold yet is left out.
 
         A programme year in which the data end is cut there, and its label says so.
-
-        Raises
-        ------
-        ValueError
-            No comparison of growth is left.
         """
-        growth = [rule for rule in self.growth if max(rule.window[1], rule.baseline[1]) <= month]
-        if not growth:
-            raise ValueError("an interim edition has to hold the months of at least one of [[growth]]")
+        growth = [rule for rule in self.growth if rule.within(month)]
         years = [
             year
             if year.end <= month
@@ -482,14 +215,7 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
     """
     try:
         protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        try:
-            return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
-        except ValueError as problem:
-            found, action = (
-                f"{protocol.study.data_to:%Y-%m}",
-                "Put the files of later months beside these, or take data_to out.",
-            )
-            raise StudyError(path, found, str(problem), action, column="study.data_to") from problem
+        return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
     except tomllib.TOMLDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
     except OSError as problem:
@@ -505,8 +231,6 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
             file=path,
             column=key,
             found="a key that the protocol does not know" if unknown else repr(first["input"])[:200],
-            expected="one of the keys in analysis/protocol.py"
-            if unknown
-            else first["msg"].removeprefix("Value error, "),
-            action="Correct or remove this key; analysis/protocol.py lists every key and its type.",
+            expected="one of the keys in analysis/rules.py" if unknown else first["msg"].removeprefix("Value error, "),
+            action="Correct or remove this key; analysis/rules.py lists every key and its type.",
         ) from problem

@@ -16,8 +16,9 @@ from analysis.cleaning.national import read_national
 from analysis.errors import DataError
 from analysis.models.estimates import ID_PARTS, PERCENT, PERCENT_SUFFIX, fall_of_equal_size
 from analysis.outside import cited, outside, plain, unguarded
-from analysis.protocol import Outcome, Protocol, load_protocol
+from analysis.protocol import Protocol, load_protocol
 from analysis.refresh.editions import read_editions
+from analysis.rules import Outcome
 from analysis.tabular import read_table
 from analysis.workspace import Workspace
 

@@ -14,7 +14,8 @@ from analysis.models.estimates import PERCENT_SUFFIX, fall_of_equal_size
 from analysis.models.event_study import PRE_PERIOD
 from analysis.models.trend_sensitivity import DESIGN as TREND_SENSITIVITY
 from analysis.models.trend_sensitivity import HYBRID
-from analysis.protocol import Outcome, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Outcome
 
 Verdict = Literal["reduction supported", "increase supported", "trends in doubt", "unconfirmed", "inconclusive"]
 
@@ -84,6 +85,11 @@ def evidence(row: pd.Series) -> Evidence:
     optional = {name: None if pd.isna(row[name]) else float(row[name]) for name in
                 ("breakdown", "same_sign", "pre_period_p", "control_p")}  # fmt: skip
     return Evidence(estimate=float(row.estimate), holm_p=float(row.holm_p), **optional)
+
+
+def headline_id(outcome: str, cohort: str) -> str:
+    """The estimate that a verdict is about."""
+    return _id("did", outcome, cohort, "att" + PERCENT_SUFFIX, RANDOMISATION)
 
 
 def _inputs(

@@ -16,7 +16,8 @@ from analysis.models.event_study import event_study, fit_event_study, placebo_ev
 from analysis.models.poisson import Poisson
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification, load_protocol
+from analysis.protocol import Protocol, load_protocol
+from analysis.rules import Specification
 from analysis.workspace import PROTOCOL_FILE
 
 FIRST_MONTH = "2013-04-01"

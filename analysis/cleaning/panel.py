@@ -9,7 +9,8 @@ import pandera.pandas as pa
 
 from analysis.cleaning import quality
 from analysis.errors import DataError
-from analysis.protocol import Outcome, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Outcome
 
 KEY = ["geography", "unit", "month", "outcome"]
 ATTRIBUTES = ["model", "site", "covered_share", "other_programmes"]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.cleaning.geography import Geography
 from analysis.errors import DataError
-from analysis.protocol import Population
+from analysis.rules import Population
 
 CONSERVED_WITHIN = 1.0  # people
 

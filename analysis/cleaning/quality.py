@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.protocol import Quality
+from analysis.rules import Quality
 
 OK = "ok"
 PENDING = "pending"

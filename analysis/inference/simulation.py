@@ -29,7 +29,8 @@ from analysis.models.estimates import minimum_detectable
 from analysis.models.regression import Comparison, Fit, by_cluster
 from analysis.models.sample import Sample, build_sample
 from analysis.parallel import run_jobs
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 SITE_COUNTS = (3, 9, 14)
 PLACEBOS = 499  # placebo assignments, and sets of signs

@@ -18,7 +18,8 @@ from analysis.models.log_rate import log_rate
 from analysis.models.poisson import Poisson, fit_poisson
 from analysis.models.regression import Comparison, Model, by_cluster
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 CR1, CR3, RANDOMISATION = "CR1", "CR3", "randomisation"
 BOOTSTRAP = {"poisson": "score_bootstrap", "log_rate": "wild_bootstrap"}

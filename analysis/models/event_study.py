@@ -21,7 +21,8 @@ from analysis.models.did import CR1, ONE_TREATED, RANDOMISATION, compare, treate
 from analysis.models.estimates import both_scales
 from analysis.models.regression import Comparison, Fit
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 SIMULTANEOUS = "simultaneous"
 PRE_PERIOD = "pre_period"

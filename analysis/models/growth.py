@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.inference.clustered import t_interval
 from analysis.models.estimates import both_scales
 from analysis.models.sample import Sample
-from analysis.protocol import Growth
+from analysis.rules import Growth
 
 LINEARISED = "linearised"
 

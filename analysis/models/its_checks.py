@@ -15,7 +15,7 @@ from statsmodels.tsa.stattools import acf, adfuller, kpss, pacf
 from analysis.models.autoregression import fit_autoregressive
 from analysis.models.its import Interrupted
 from analysis.models.its_methods import fit_counts
-from analysis.protocol import Its
+from analysis.rules import Its
 
 
 def diagnostics(one: Interrupted, rule: Its) -> pd.DataFrame:

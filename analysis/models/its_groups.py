@@ -28,7 +28,8 @@ from analysis.models.sample import Sample
 from analysis.models.segments import Break, Segments, admissible, segments
 from analysis.models.series import Series, cohort_series
 from analysis.models.synthetic import Pool, synthetic_series
-from analysis.protocol import Outcome, Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Outcome, Specification
 
 
 @dataclass(frozen=True)

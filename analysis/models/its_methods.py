@@ -40,7 +40,7 @@ from analysis.models.its_terms import (
 )
 from analysis.models.segments import Segments
 from analysis.models.series import Series
-from analysis.protocol import Its
+from analysis.rules import Its
 
 LEAST_NOISE = 1e-9  # standard deviation of residuals, log points: a series below it has no noise to judge by
 ENDLESS = 20.0  # log points, or so many errors: a half-width that says nothing

@@ -19,7 +19,8 @@ from analysis.models.its_methods import METHODS
 from analysis.models.its_terms import CONTROLLED, SINGLE
 from analysis.models.segments import segments, within_baseline
 from analysis.models.series import Series
-from analysis.protocol import ENGLAND_COHORT, Outcome, Protocol
+from analysis.protocol import ENGLAND_COHORT, Protocol
+from analysis.rules import Outcome
 
 
 def national_series(

@@ -11,7 +11,8 @@ import pandas as pd
 from analysis.models.absorbed import NotIdentified
 from analysis.models.estimates import Rows
 from analysis.models.sample import Sample, UnitTables
-from analysis.protocol import Outcome, Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Outcome, Specification
 
 
 @dataclass(frozen=True)

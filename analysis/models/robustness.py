@@ -19,7 +19,8 @@ from analysis.models.did import compare, infer
 from analysis.models.estimates import PLACEBO, both_scales
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 MONTHS_A_YEAR = 12
 

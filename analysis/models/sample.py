@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.cleaning.panel import CCG, ENGLAND, LOCAL_AUTHORITY
 from analysis.cleaning.quality import PENDING
-from analysis.protocol import NO_MODEL, Protocol, Specification
+from analysis.protocol import NO_MODEL, Protocol
+from analysis.rules import Specification
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import pandas as pd
 from analysis.models.absorbed import NotIdentified
 from analysis.models.calendar import easter_share, working_days
 from analysis.models.its_terms import LEVEL, MEAN, SLOPE, STEP, TREND
-from analysis.protocol import MONTHS_A_YEAR, Its, Outcome, Protocol, Specification
+from analysis.protocol import MONTHS_A_YEAR, Protocol
+from analysis.rules import Its, Outcome, Specification
 
 COLLINEAR = 1e-10
 

@@ -36,7 +36,8 @@ from analysis.models.estimates import (
 )
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample, UnitTables, build_sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 DESIGN, REML, KNAPP_HARTUNG, ADHOC = "site", "REML", "REML_knapp_hartung", "REML_adhoc"
 WHOLE, PART, UNKNOWN_PART = "whole", "part", "unknown part"

@@ -22,7 +22,8 @@ from analysis.inference.randomisation import assignment_matrix, draw_assignments
 from analysis.models.absorbed import NotIdentified
 from analysis.models.did import compare, effects
 from analysis.models.sample import UnitTables, build_sample, why_not
-from analysis.protocol import Outcome, Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Outcome, Specification
 
 SEPARATOR = ";"
 CURVE = [

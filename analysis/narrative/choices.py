@@ -6,8 +6,8 @@ import pandas as pd
 
 from analysis.models.specification_curve import SEPARATOR
 from analysis.narrative.wording import beyond_zero, listed, share_text, signed, span
-from analysis.protocol import Specification
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
+from analysis.rules import Specification
 
 COLUMNS = ["estimate", "low", "high", "p_value"]
 MOST = 3  # choices that a sentence names

@@ -7,11 +7,10 @@ import math
 import pandas as pd
 
 from analysis.narrative.wording import NO_BREAK, counted, in_sentence, listed, p_text, signed
-from analysis.refresh.editions import headline_changes, last_edition
+from analysis.refresh.editions import headline_changes, last_edition, side_by_side
 from analysis.refresh.ledger import CAUSES, GONE, MOVED, NEW, SAME
 from analysis.results import Results
 
-NO_REFRESH = "No refresh was run in this build (`make refresh` runs one), so that there is nothing to compare."
 PART = 0.005  # percentage points, below which a cause is not named in a sentence
 
 
@@ -20,69 +19,44 @@ def own_editions(results: Results) -> pd.DataFrame:
     return results.editions[results.editions.dataset == results.dataset]
 
 
-def names(results: Results) -> tuple[str, str]:
-    """The edition before and the one that the refresh recorded."""
-    both = list(dict.fromkeys(own_editions(results).edition))
-    return (both[-2] if len(both) > 1 else "before"), both[-1]
-
-
 def summary(results: Results) -> str:
-    """What became of every headline, in a paragraph; without a refresh, how the build stands to the last edition."""
+    """What became of every headline since the edition before; without a refresh, how the build stands to the last edition."""
     rows = results.refreshed("headlines")
     if rows.empty:
-        return f"{_against_last(results)} {NO_REFRESH}"
-    before, now = names(results)
-    return f"Edition {now} follows edition {before}. " + " ".join(_headline(results, row) for _, row in rows.iterrows())
+        return f"{_against_last(results)} No refresh was run in this build, which would say what moved, and why: `make refresh` runs one."
+    before = results.refreshed("causes").since.iloc[0]
+    return f"Since edition {before}: " + " ".join(_headline(results, row) for _, row in rows.iterrows())
 
 
 def editions_sentence(results: Results) -> str:
-    """How many editions there are, and since when."""
-    rows = own_editions(results)
-    if rows.empty:
+    """How many editions there are, and what they were made from."""
+    many = own_editions(results).edition.nunique()
+    if many == 0:
         return "No edition of this data set is recorded yet: `make edition` records one."
-    many = rows.edition.nunique()
     return (
-        f"{counted(many).capitalize()} edition{'s' if many > 1 else ''} of this data set {'are' if many > 1 else 'is'} recorded. Each is named after its last month of data, "
-        "and was made from the files as they were held on the day on which it was recorded: figures that had been revised by then are in it as revised."
+        f"{_several(many, 'edition')} of this data set {_are(many)} recorded. Each is named after its last month of data, and was made from the files as they "
+        "were held on the day on which it was recorded: figures that had been revised by then are in it as revised."
     )
 
 
 def files_sentence(results: Results) -> str:
-    """How many files came and went, by publication."""
-    if results.refreshed("ledger").empty:
-        return NO_REFRESH
+    """How many files came and went."""
     rows = results.refreshed("files")
     if rows.empty:
         return "No file came or went."
     came, went = rows[rows.what == "came"], rows[rows.what == "went"]
     months = pd.PeriodIndex(came.month.dropna(), freq="M")
     span = f", of {months.min().strftime('%B %Y')} to {months.max().strftime('%B %Y')}" if len(months) else ""
-    gone = (
-        f" {counted(len(went)).capitalize()} earlier issue{'s' if len(went) > 1 else ''} stepped back."
-        if len(went)
-        else ""
-    )
-    return f"{counted(len(came)).capitalize()} file{'s' if len(came) != 1 else ''} came in{span}.{gone}"
+    gone = f" {_several(len(went), 'earlier issue')} stepped back." if len(went) else ""
+    return f"{_several(len(came), 'file')} came in{span}.{gone}"
 
 
 def headlines_sentence(results: Results) -> str:
     """Whether a sign, a significance or a verdict changed."""
-    rows = results.refreshed("headlines")
-    if rows.empty:
-        return NO_REFRESH
-    before, after = (
-        rows.rename(
-            columns={f"{name}_{when}": name for name in ("verdict", "estimate", "ci_low", "ci_high", "p_value")}
-        )
-        for when in ("before", "after")
-    )
-    changes = headline_changes(before, after, results.protocol.study.level)
+    changes = headline_changes(results.refreshed("headlines"), results.protocol.study.level)
     if not changes:
         return "No headline changed its sign, its significance or its verdict."
-    said = [
-        f"{_label(results, key)}: {', '.join(what)}".replace("-", "\N{MINUS SIGN}") for key, what in changes.items()
-    ]
-    return f"Changed: {'; '.join(said)}. `CHANGELOG.md` has to acknowledge a change of this kind, or the checks fail."
+    return f"{_changed(results, changes)} `CHANGELOG.md` has to acknowledge a change of this kind, or the checks fail."
 
 
 def method_sentence(results: Results) -> str:
@@ -98,13 +72,11 @@ def method_sentence(results: Results) -> str:
 
 def masks_sentence(results: Results) -> str:
     """How many months of the earlier edition are judged otherwise now."""
-    if results.refreshed("ledger").empty:
-        return NO_REFRESH
-    rows = results.refreshed("masks")
-    if rows.empty:
+    many = len(results.refreshed("masks"))
+    if many == 0:
         return "Every month of the earlier edition is judged as it was."
     return (
-        f"{counted(len(rows)).capitalize()} unit-month{'s' if len(rows) > 1 else ''} of the earlier edition {'are' if len(rows) > 1 else 'is'} judged otherwise, since the rule now sees "
+        f"{_several(many, 'unit-month')} of the earlier edition {_are(many)} judged otherwise, since the rule now sees "
         "what came after, or other figures."
     )
 
@@ -112,8 +84,6 @@ def masks_sentence(results: Results) -> str:
 def estimates_sentence(results: Results) -> str:
     """How many estimates moved, and how far."""
     ledger = results.refreshed("ledger")
-    if ledger.empty:
-        return NO_REFRESH
     held = ledger[ledger.status.isin([SAME, MOVED])]
     moved = held[held.status == MOVED]
     sizes = moved.moved_in_se.abs().dropna()
@@ -136,23 +106,26 @@ def _against_last(results: Results) -> str:
     last = last_edition(results.editions, results.dataset)
     if last.empty:
         return "This data set has no recorded edition to hold the build against."
-    verdicts = results.verdicts
-    changes = headline_changes(last, verdicts, results.protocol.study.level)
     name = last.edition.iloc[0]
+    changes = headline_changes(side_by_side(last, results.verdicts), results.protocol.study.level)
     if changes:
-        said = "; ".join(f"{_label(results, key)}: {', '.join(what)}" for key, what in changes.items())
-        return f"Against edition {name}, which is the last that was recorded, this build changed: {said}."
+        return f"Since edition {name}, the last that was recorded: {_changed(results, changes)}"
     return f"No headline of this build has another sign, significance or verdict than in edition {name}, the last that was recorded."
+
+
+def _changed(results: Results, changes: dict[str, list[str]]) -> str:
+    said = "; ".join(f"{_label(results, headline)}: {', '.join(what)}" for headline, what in changes.items())
+    return f"Changed: {said}."
 
 
 def _headline(results: Results, row: pd.Series) -> str:
     label = _label(results, f"{row.outcome}/{row.cohort}")
     if pd.isna(row.estimate_before) or pd.isna(row.estimate_after):
-        return f"{label}: {'new in this edition' if pd.isna(row.estimate_before) else 'no longer estimated'}."
+        return f"**{label}**: {'new in this edition' if pd.isna(row.estimate_before) else 'no longer estimated'}."
     verdict = (
-        f"the verdict stays *{row.verdict_after}*"
+        f"The verdict stays *{row.verdict_after}*"
         if row.verdict_before == row.verdict_after
-        else f"the verdict changes from *{row.verdict_before}* to *{row.verdict_after}*"
+        else f"The verdict changes from *{row.verdict_before}* to *{row.verdict_after}*"
     )
     size = abs(row.moved_in_se)
     far = "" if math.isnan(size) else f", or {size:.2f} of its earlier standard error"
@@ -161,8 +134,17 @@ def _headline(results: Results, row: pd.Series) -> str:
     moved = f"moved by {_points(row.moved)}{far}{why}" if abs(row.moved) >= PART else "did not move"
     return (
         f"**{label}**: {signed(row.estimate_before)} ({signed(row.ci_low_before)} to {signed(row.ci_high_before)}, {p_text(row.p_value_before)}) became "
-        f"{signed(row.estimate_after)} ({signed(row.ci_low_after)} to {signed(row.ci_high_after)}, {p_text(row.p_value_after)}); it {moved}. {verdict[0].upper()}{verdict[1:]}."
+        f"{signed(row.estimate_after)} ({signed(row.ci_low_after)} to {signed(row.ci_high_after)}, {p_text(row.p_value_after)}); it {moved}. {verdict}."
     )
+
+
+def _several(number: int, what: str) -> str:
+    """Three files, one file, no files: at the beginning of a sentence."""
+    return f"{counted(number).capitalize()} {what}{'' if number == 1 else 's'}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _points(value: float) -> str:

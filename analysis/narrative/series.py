@@ -30,8 +30,9 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
-from analysis.protocol import REST, KnownBreak
+from analysis.protocol import REST
 from analysis.results import PRIMARY, Estimate, Results
+from analysis.rules import KnownBreak
 
 NEAR = 0.5  # percentage points within which two estimates are called close
 

@@ -24,7 +24,6 @@ from analysis.narrative.wording import (
     signed,
     span,
 )
-from analysis.outside import slug as slug  # briefs ask for it here
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 

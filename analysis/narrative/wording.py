@@ -112,7 +112,7 @@ def ordinal(number: int) -> str:
     return words[number - 1] if number <= len(words) else f"{number}th"
 
 
-def outside(models: Sequence[object]) -> str:
+def in_no_model(models: Sequence[object]) -> str:
     """Which places are in none of the models."""
     return {1: "outside the programme", 2: "of neither model"}.get(len(models), "of none of the models")
 

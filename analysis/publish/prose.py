@@ -8,7 +8,7 @@ from analysis.cleaning.panel import ANALYSED
 from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.growth import published_growth
 from analysis.narrative.verdicts import QUOTED
-from analysis.narrative.wording import counted, headed, listed, outside, plain
+from analysis.narrative.wording import counted, headed, in_no_model, listed, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
@@ -83,7 +83,7 @@ def units(results: Results) -> str:
     kind = kind.replace("April 2017", f"{results.protocol.study.boundaries:%B %Y}")
     return (
         f"The {len(rows)} units are {kind}: {listed(cohorts)} units covered as a whole, {partly} covered in part, and "
-        f"{(rows.model == NO_MODEL).sum()} {outside(results.protocol.models)}. Merged CCGs are summed back through time; two that exchanged practices are "
+        f"{(rows.model == NO_MODEL).sum()} {in_no_model(results.protocol.models)}. Merged CCGs are summed back through time; two that exchanged practices are "
         "one pooled unit. The direct commissioning of NHS England has no population of its own and is left out."
     )
 

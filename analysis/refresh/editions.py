@@ -50,16 +50,23 @@ def last_edition(editions: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return rows[rows.edition == rows.edition.iloc[-1]] if len(rows) else rows
 
 
-def last_name(path: Path | None, dataset: str) -> str:
+def last_name(path: Path, dataset: str) -> str:
     """The name of the last edition of a data set; "unrecorded" where there is none."""
     rows = last_edition(read_editions(path), dataset)
     return str(rows.edition.iloc[0]) if len(rows) else "unrecorded"
 
 
-def headline_changes(before: pd.DataFrame, after: pd.DataFrame, level: float) -> dict[str, list[str]]:
-    """Headline (outcome/cohort) → what of it changed: its sign, its significance at ``level``, its verdict, or that it came or went."""
+def side_by_side(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The headlines of two editions, or of an edition and a build, one row each: every figure with ``_before`` and ``_after``."""
+    return headlines(before).merge(headlines(after), on=HEADLINE, how="outer", suffixes=("_before", "_after"))
+
+
+def headline_changes(both: pd.DataFrame, level: float) -> dict[str, list[str]]:
+    """Headline (outcome/cohort) → what of it changed: its sign, its significance at ``level``, its verdict, or that it came or went.
+
+    ``both`` is as ``side_by_side`` gives it.
+    """
     found: dict[str, list[str]] = {}
-    both = headlines(before).merge(headlines(after), on=HEADLINE, how="outer", suffixes=("_before", "_after"))
     for _, row in both.iterrows():
         changed = []
         if pd.isna(row.estimate_before) or pd.isna(row.estimate_after):
@@ -89,10 +96,10 @@ def unacknowledged(editions: pd.DataFrame, changelog: str, level: float) -> list
     for dataset, rows in editions.groupby("dataset", sort=False):
         names = list(dict.fromkeys(rows.edition))
         for earlier, later in itertools.pairwise(names):
-            changes = headline_changes(rows[rows.edition == earlier], rows[rows.edition == later], level)
+            both = side_by_side(rows[rows.edition == earlier], rows[rows.edition == later])
             lines += [
                 f"edition {later} ({dataset}), `{headline}`: {', '.join(what)} since edition {earlier}"
-                for headline, what in changes.items()
+                for headline, what in headline_changes(both, level).items()
                 if not acknowledged(changelog, later, headline)
             ]
     return lines

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from analysis.cleaning.quality import OK
+
 CAUSES = {
     "code": "the code",
     "tables": "the tables of places",
@@ -19,6 +21,7 @@ CAUSES = {
 }
 SAME, MOVED, NEW, GONE = "same", "moved", "new", "gone"
 LABELS = ["design", "outcome", "cohort", "specification", "term", "scale", "inference"]
+RUN = ["outcome", "unit", "month", "rule"]  # of the quality ledger: what is masked
 RELATIVE, ABSOLUTE = 1e-9, 1e-12  # below which two builds' numbers are the same: tables between stages are text
 
 
@@ -60,6 +63,14 @@ def refresh_ledger(editions: Sequence[pd.DataFrame], causes: Sequence[str]) -> p
     ledger["cause"] = parts.abs().fillna(-1).idxmax(axis=1).where(parts.notna().any(axis=1), "")
     ledger = ledger.join(parts.add_prefix("by_"))
     return ledger.rename_axis("estimate_id").reset_index()
+
+
+def changed_runs(before: pd.DataFrame, after: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
+    """Unit-months up to a month of which two quality ledgers say different things [outcome, unit, month, was, now]."""
+    key = RUN[:-1]
+    old, new = (ledger[ledger.month <= until][RUN].set_index(key).rule for ledger in (before, after))
+    both = pd.concat([old.rename("was"), new.rename("now")], axis=1).fillna(OK).reset_index()
+    return both[both.was != both.now].sort_values(key, ignore_index=True)
 
 
 def _std_error(table: pd.DataFrame) -> pd.Series:

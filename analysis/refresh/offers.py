@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,9 @@ from analysis.errors import DataError, StudyError
 from analysis.files import sha256
 from analysis.sources import dtoc, mar
 from analysis.sources.manifest import Pin
-from analysis.sources.workbook import day_in, month_in, open_workbook
+from analysis.sources.workbook import SUFFIXES, day_in, month_in, open_workbook
 from analysis.workspace import PROTOCOL_FILE
 
-WORKBOOKS = (".xls", ".xlsx")
 SHEETS = {"mar": mar.SHEET, "dtoc": dtoc.SHEET}  # that tell a publication
 
 
@@ -30,12 +29,13 @@ class Offer:
 
 
 def find_offers(
-    folder: Path, pins: Sequence[Pin], addresses: dict[str, str], say: Callable[[str], None]
+    folder: Path, pins: Sequence[Pin], end: date, addresses: Mapping[str, str], say: Callable[[str], None]
 ) -> list[Offer]:
     """The monthly files below ``folder`` that no row of the manifest pins, by source and month.
 
     Files are known by their content, not by their names. ``pins`` are all rows, superseded ones too; ``addresses`` gives the
-    address of files that were downloaded, by name. Workbooks of other publications are passed over, which ``say`` is told.
+    address of files that were downloaded, by name. Workbooks of other publications, and of months after the study's ``end``, whose layout
+    and commissioners may be others, are passed over, which ``say`` is told.
 
     Raises
     ------
@@ -44,15 +44,18 @@ def find_offers(
     """
     held = {pin.sha256 for pin in pins}
     offers: dict[tuple[str, date], Offer] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in WORKBOOKS and path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
         if sha256(path) in held:
             continue
-        pin = _pin(path, pins, addresses.get(path.name, ""))
-        if pin is None:
-            say(f"{path.name} is neither a Monthly Activity Return nor delayed transfers of care: passed over")
+        title = _title(path)
+        if title is None:
+            say(f"{path.name} is no return by commissioner, nor delayed transfers by authority: passed over")
             continue
-        assert pin.month is not None
-        key = (pin.source, pin.month)
+        if title.month > end:
+            say(f"{path.name} is of {title.month:%B %Y}, after the study's end: passed over")
+            continue
+        pin = _pin(path, title, pins, addresses.get(path.name, ""))
+        key = (title.source, title.month)
         if key in offers:
             raise DataError(
                 path,
@@ -118,8 +121,18 @@ def last_whole_month(pins: Sequence[Pin], sources: Collection[str], start: date,
     return last
 
 
-def _pin(path: Path, pins: Sequence[Pin], url: str) -> Pin | None:
-    """The row of a file of one of the monthly publications; None of any other workbook."""
+@dataclass(frozen=True)
+class _Title:
+    """What a monthly workbook says of itself."""
+
+    source: str
+    month: date
+    published: date | None
+    revised: date | None
+
+
+def _title(path: Path) -> _Title | None:
+    """What a file of one of the monthly publications says of itself; None of any other workbook."""
     workbook = open_workbook(path)
     named = {name.lower(): name for name in workbook.sheet_names}
     source = next((source for source, sheet in SHEETS.items() if sheet.lower() in named), None)
@@ -136,20 +149,25 @@ def _pin(path: Path, pins: Sequence[Pin], url: str) -> Pin | None:
             action="take the file out of the folder, or fetch it again",
             column="Period:",
         )
-    (mar.read_mar if source == "mar" else dtoc.read_dtoc)(path, month)  # raises where it is not sound
-    like = next(pin for pin in reversed(pins) if pin.source == source)
+    return _Title(source, month, day_in(sheet.title_value("Published:")), day_in(sheet.title_value("Revised:")))
+
+
+def _pin(path: Path, title: _Title, pins: Sequence[Pin], url: str) -> Pin:
+    """The row of a sound file; the publisher, title and licence are those of the others of its publication."""
+    (mar.read_mar if title.source == "mar" else dtoc.read_dtoc)(path, title.month)  # raises where it is not sound
+    like = next(pin for pin in reversed(pins) if pin.source == title.source)
     digest = sha256(path)
-    file = PurePosixPath(source, path.name)
+    file = PurePosixPath(title.source, path.name)
     if str(file) in {pin.file for pin in pins}:  # another issue under the same name
         file = file.with_name(f"{path.stem}.{digest[:8]}{path.suffix}")
     return replace(
         like,
-        month=month,
+        month=title.month,
         file=str(file),
         url=url,
         sha256=digest,
         bytes=path.stat().st_size,
-        published=day_in(sheet.title_value("Published:")),
-        revised=day_in(sheet.title_value("Revised:")),
+        published=title.published,
+        revised=title.revised,
         superseded=None,
     )

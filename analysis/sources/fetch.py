@@ -73,7 +73,11 @@ def download(
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        hooks = {"request": [_guard(pin, {httpx.URL(pin.url).host, *hosts})]}
+        what = "which is not a site of the manifest over https"
+        look = only_sites(
+            {httpx.URL(pin.url).host, *hosts}, lambda url: _refused(pin, f"{pin.url} leads to {url}, {what}")
+        )
+        hooks = {"request": [look]}
         with httpx.Client(timeout=timeout, headers=HEADERS, follow_redirects=True, event_hooks=hooks) as client:
             for attempt in range(attempts):
                 time.sleep(backoff * 2 ** (attempt - 1) if attempt else 0)
@@ -102,12 +106,12 @@ def download(
     )
 
 
-def _guard(pin: Pin, hosts: Collection[str]) -> Callable[[httpx.Request], None]:
-    """Looks at every request before it is made, those that an answer led to included."""
+def only_sites(hosts: Collection[str], refused: Callable[[str], DataError]) -> Callable[[httpx.Request], None]:
+    """Looks at every request before it is made, those that an answer led to included; ``refused`` makes the error of an address."""
 
     def look(request: httpx.Request) -> None:
         if request.url.host not in hosts or not permitted(str(request.url)):
-            raise _refused(pin, f"{pin.url} leads to {request.url}, which is not a site of the manifest over https")
+            raise refused(str(request.url))
 
     return look
 

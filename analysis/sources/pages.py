@@ -11,10 +11,10 @@ import httpx
 
 from analysis.errors import DataError, MachineError
 from analysis.files import atomic_path
-from analysis.sources.fetch import HEADERS
-from analysis.sources.manifest import permitted
+from analysis.sources.fetch import HEADERS, only_sites
+from analysis.sources.workbook import SUFFIXES
 
-WORKBOOKS = (".xls", ".xlsx")
+PAGES = "data_raw/publication_pages.csv"
 LARGEST = 50_000_000  # bytes of a monthly workbook; the largest published is under a million
 TIMEOUT = 30.0  # seconds without a byte
 
@@ -33,22 +33,21 @@ def fetch_new(
     MachineError
         The network failed, or the disk cannot be written.
     """
-    hosts = {urlsplit(page).hostname for page in pages}
+    hosts = {urlsplit(page).hostname or "" for page in pages}
 
-    def look(request: httpx.Request) -> None:
-        if request.url.host not in hosts or not permitted(str(request.url)):
-            raise DataError(
-                "data_raw/publication_pages.csv",
-                f"an address that leads to {request.url}",
-                f"one of {', '.join(sorted(host for host in hosts if host))}, over https",
-                "Correct the page's address.",
-                column="url",
-            )
+    def refused(url: str) -> DataError:
+        expected = f"one of {', '.join(sorted(hosts))}, over https"
+        return DataError(
+            PAGES, f"an address that leads to {url}", expected, "Correct the page's address.", column="url"
+        )
 
     found: dict[str, str] = {}
     try:
         with httpx.Client(
-            timeout=TIMEOUT, headers=HEADERS, follow_redirects=True, event_hooks={"request": [look]}
+            timeout=TIMEOUT,
+            headers=HEADERS,
+            follow_redirects=True,
+            event_hooks={"request": [only_sites(hosts, refused)]},
         ) as client:
             for address in _workbooks(client, pages, hosts):
                 name = unquote(PurePosixPath(urlsplit(address).path).name)
@@ -63,7 +62,7 @@ def fetch_new(
     return found
 
 
-def _workbooks(client: httpx.Client, pages: Collection[str], hosts: Collection[str | None]) -> list[str]:
+def _workbooks(client: httpx.Client, pages: Collection[str], hosts: Collection[str]) -> list[str]:
     """Addresses of workbooks on the pages and on those below them, each once, in the order in which they stand."""
     found: dict[str, None] = {}
     for page in pages:
@@ -78,7 +77,7 @@ def _links(client: httpx.Client, page: str) -> list[str]:
     answer = client.get(page)
     if answer.status_code >= 400:
         raise DataError(
-            "data_raw/publication_pages.csv",
+            PAGES,
             f"HTTP status {answer.status_code} from {answer.url}",
             "a page of the publisher that lists the monthly files",
             "Correct the page's address, or put the new files into a folder and run `make refresh FROM=folder`.",
@@ -100,7 +99,7 @@ class _Links(HTMLParser):
 
 
 def _is_workbook(address: str) -> bool:
-    return urlsplit(address).path.lower().endswith(WORKBOOKS)
+    return urlsplit(address).path.lower().endswith(SUFFIXES)
 
 
 def _receive(client: httpx.Client, address: str, target: Path) -> None:

@@ -22,6 +22,7 @@ from analysis.outside import printable
 
 Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty cell is ""
 
+SUFFIXES = (".xls", ".xlsx")
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP_SIGNATURE = b"PK\x03\x04"
 FREE_SECTOR = 0xFFFFFFFF

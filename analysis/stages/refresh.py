@@ -14,20 +14,25 @@ from analysis.files import atomic_path, sha256, write_together
 from analysis.inputs import study_geography
 from analysis.lineage import commit
 from analysis.protocol import load_protocol
-from analysis.refresh.archive import Archive, record, with_study_key
-from analysis.refresh.causes import chain, changed_runs, differences
-from analysis.refresh.editions import headline_changes as changes_between
-from analysis.refresh.editions import headlines, last_edition, read_editions, unacknowledged, with_edition
+from analysis.refresh.editions import (
+    headline_changes,
+    last_edition,
+    read_editions,
+    side_by_side,
+    unacknowledged,
+    with_edition,
+)
 from analysis.refresh.ledger import refresh_ledger
 from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
 from analysis.sources.manifest import Pin, locate, manifest_text, read_manifest
 from analysis.sources.pages import fetch_new
+from analysis.stages.archive import Archive, record, with_study_key
 from analysis.stages.data import Say
+from analysis.stages.rebuild import chain, changed_runs, differences
 from analysis.stages.results import Progress
 from analysis.tabular import read_table
+from analysis.verdict import headline_id
 from analysis.workspace import Workspace
-
-HEADLINE_TERM = "did/{outcome}/{cohort}/primary/att_percent/randomisation"
 
 
 def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
@@ -54,7 +59,7 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     addresses: dict[str, str] = {}
     if folder is None:
         folder, addresses = _from_site(work, pins)
-    offers = find_offers(folder, pins, addresses, say)
+    offers = find_offers(folder, pins, protocol.study.planned_end.date(), addresses, say)
     geography = study_geography(work, protocol)
     for offer in offers:
         check_codes(offer, geography, protocol.study.outside_panel)
@@ -65,7 +70,7 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     end = max(study.end, pd.Timestamp(reached))
     for offer in offers:
         _keep(work, offer)
-        say(_described(offer, pins, study.planned_end))
+        say(_described(offer, pins))
     if offers or end != study.end:
         text = work.protocol_file.read_text(encoding="utf-8")
         if end != study.end:
@@ -93,7 +98,7 @@ def explain(work: Workspace, before: Archive, now: Path, progress: Progress, say
         work.refresh("headlines"): _headlines(before, after, ledger),
         work.refresh("masks"): runs,
         work.refresh("files"): _files(before.pins, after.pins),
-        work.refresh("causes"): pd.DataFrame({"cause": links.causes}),
+        work.refresh("causes"): pd.DataFrame({"cause": links.causes}).assign(since=before.name),
     }
     write_together(made)
     return list(made)
@@ -103,23 +108,29 @@ def record_edition(work: Workspace, dataset: str) -> str:
     """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
     protocol = load_protocol(work.protocol_file)
     path = editions_of(work)
-    if path is None:
-        raise UsageError(f"{work.protocol_file} names no table of editions: set editions in its [report].")
     verdicts = pd.read_csv(work.table("verdicts"))
     head, clean = commit(work.root)
     code = head if clean else f"{head}, with changes"
     today = dt.date.today().isoformat()
     table = with_edition(read_editions(path), verdicts, dataset, f"{protocol.study.end:%Y-%m}", today, code)
     name = str(table.edition.iloc[-1])
+    write_together({path: table})  # first: an edition that is not in the table would be lost
     record(work, name, work.last_edition)
-    write_together({path: table})
     return name
 
 
-def editions_of(work: Workspace) -> Path | None:
-    """The table of editions that the protocol names."""
+def editions_of(work: Workspace) -> Path:
+    """The table of editions that the protocol names.
+
+    Raises
+    ------
+    UsageError
+        It names none.
+    """
     name = load_protocol(work.protocol_file).report.editions
-    return work.named(name) if name else None
+    if name is None:
+        raise UsageError(f"{work.protocol_file} names no table of editions: set editions in its [report].")
+    return work.named(name)
 
 
 def check_headlines(work: Workspace, dataset: str) -> tuple[str, bool]:
@@ -130,13 +141,13 @@ def check_headlines(work: Workspace, dataset: str) -> tuple[str, bool]:
     changelog = work.changelog.read_text(encoding="utf-8")
     lines = unacknowledged(editions, changelog, level)
     last = last_edition(editions, dataset)
-    if len(last):
-        name = last.edition.iloc[0]
-        verdicts = headlines(pd.read_csv(work.table("verdicts")))
-        lines += [
-            f"this build ({dataset}), `{headline}`: {', '.join(what)} since edition {name}, and no edition records it"
-            for headline, what in changes_between(last, verdicts, level).items()
-        ]
+    if last.empty:
+        return f"No edition of {dataset} is recorded, so that there is nothing to hold this build against.", not lines
+    both = side_by_side(last, pd.read_csv(work.table("verdicts")))
+    lines += [
+        f"this build ({dataset}), `{headline}`: {', '.join(what)} since edition {last.edition.iloc[0]}, and no edition records it"
+        for headline, what in headline_changes(both, level).items()
+    ]
     if not lines:
         return f"No headline changed without an entry in {work.changelog.name}.", True
     to_do = (
@@ -168,22 +179,18 @@ def _keep(work: Workspace, offer: Offer) -> None:
         shutil.copyfile(offer.path, place)
 
 
-def _described(offer: Offer, pins: Iterable[Pin], end: pd.Timestamp) -> str:
+def _described(offer: Offer, pins: Iterable[Pin]) -> str:
     pin = offer.pin
     assert pin.month is not None
     held = next((p for p in pins if p.source == pin.source and p.month == pin.month and p.superseded is None), None)
     what = f"revised, beside {held.file}" if held else "new"
-    late = "; after the study's end, so pinned and not used" if pd.Timestamp(pin.month) > end else ""
-    return f"{pin.file} ({pin.source}, {pin.month:%B %Y}): {what}{late}"
+    return f"{pin.file} ({pin.source}, {pin.month:%B %Y}): {what}"
 
 
 def _headlines(before: Archive, after: Archive, ledger: pd.DataFrame) -> pd.DataFrame:
     """Each headline in both editions, with what moved it."""
-    key = ["outcome", "cohort"]
-    both = headlines(before.verdicts).merge(
-        headlines(after.verdicts), on=key, how="outer", suffixes=("_before", "_after")
-    )
-    ids = [HEADLINE_TERM.format(outcome=row.outcome, cohort=row.cohort) for row in both.itertuples()]
+    both = side_by_side(before.verdicts, after.verdicts)
+    ids = [headline_id(row.outcome, row.cohort) for row in both.itertuples()]
     parts = ledger.set_index("estimate_id").reindex(ids).reset_index(drop=True)
     columns = ["moved", "moved_in_se", "cause", *[name for name in parts if name.startswith("by_")]]
     return both.join(parts[columns])

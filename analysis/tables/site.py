@@ -8,8 +8,9 @@ from analysis.models.estimates import PLACEBO
 from analysis.models.its_terms import CONTROLLED, KENWARD_ROGER, LEVEL, PSEUDO_COHORTS, SINGLE, SLOPE
 from analysis.narrative.places import sites
 from analysis.narrative.series import late_term
-from analysis.narrative.site import growth, slug
+from analysis.narrative.site import growth
 from analysis.narrative.wording import headed, in_sentence
+from analysis.outside import slug
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 from analysis.tables.table import NONE, Table, number, p_value, unbroken, with_bounds

@@ -147,6 +147,7 @@ def test_a_file_that_is_not_sound_changes_nothing(
     elif fault == "code":
         book.rows[0][4] = "99Z"
     elif fault == "boundaries":
+        project.edit("analysis/protocol.toml", 'end = "2018-03"\ndata_to', 'end = "2018-06"\ndata_to')
         book.period = "May 2018"
     elif fault == "period":
         book.period = "one month"
@@ -169,6 +170,21 @@ def test_a_file_that_is_not_sound_changes_nothing(
     assert to_do.get(fault, "") in refusal.to_do, refusal
 
 
+def test_a_month_after_the_studys_end_is_passed_over(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, later = early
+    book = real_return(project.real_files / later[-1]["file"])
+    book.period, book.rows[0][4] = "May 2018", "99Z"  # whoever its commissioners are
+    folder = tmp_path / "new"
+    folder.mkdir()
+    book.write(folder / "book.xls")
+    before = state(project)
+    run = take_in(project, folder)
+    assert run.code == 0 and "book.xls is of May 2018, after the study's end: passed over" in run.out, run.err
+    assert state(project) == before
+
+
 def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     run = take_in(early[0], tmp_path / "nowhere")
     assert run.code == 1 and run.err.strip().startswith("UsageError") and "FROM=folder" in run.err
@@ -178,7 +194,7 @@ def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]],
 def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     """To December 2016, to March 2017 with a month revised, to March 2018; few draws, all else as it is."""
     project, later = early
-    for until_month in ("2017-03", "2018-03"):
+    for since, until_month in (("unrecorded", "2017-03"), ("2017-03", "2018-03")):
         months = [row for row in later if row["period"] <= until_month]
         later = [row for row in later if row not in months]
         run = project.run("refresh", "--from", str(offered(project, tmp_path / until_month, months)))
@@ -197,7 +213,11 @@ def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[st
         assert set(pd.read_csv(build / "masks.csv").was) >= {"pending"}
         assert project.run("reports", "refresh", RENDERER="embedded").code == 0
         page = visible((project.root / "build/reports/refresh.html").read_text(encoding="utf-8"))
-        assert page.count("by new months and") == 2 and "The verdict stays inconclusive." in page
+        assert (
+            page.count("by new months and") == 2
+            and f"Since edition {since}: " in page
+            and "The verdict stays inconclusive." in page
+        )
         assert f"{len(months)} files came in" in page or f"{counted(len(months)).capitalize()} files came in" in page
         assert ("Interim edition" in page) == (until_month < "2018-03")
     with open(project.root / "reports/editions.csv", encoding="utf-8", newline="") as handle:

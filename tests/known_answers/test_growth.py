@@ -13,7 +13,8 @@ from synthetic import make_sample, months, row_of
 
 from analysis.models.growth import growth_gap, growth_per_head
 from analysis.models.sample import Sample
-from analysis.protocol import Growth, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Growth
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from analysis.models.its import Interrupted
 from analysis.models.its_checks import autocorrelation, diagnostics
 from analysis.models.segments import segments
 from analysis.models.series import Series
-from analysis.protocol import Its, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Its
 
 START, MONTHS = 24, 60
 

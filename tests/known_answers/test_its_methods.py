@@ -39,7 +39,8 @@ from analysis.models.its_terms import (
 )
 from analysis.models.segments import Segments, segments
 from analysis.models.series import Series
-from analysis.protocol import Its, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Its
 
 BAN = pd.Timestamp("2005-01-01")
 PROGRAMME = pd.Timestamp("2015-04-01")

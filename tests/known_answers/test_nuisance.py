@@ -28,7 +28,8 @@ from analysis.models.log_rate import LogRate
 from analysis.models.poisson import Poisson
 from analysis.models.regression import Comparison
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 # pyfixest's own calls of pandas, not ours.
 pytestmark = [

@@ -20,7 +20,8 @@ from analysis.models.absorbed import NotIdentified, two_way
 from analysis.models.did import compare, difference_in_differences
 from analysis.models.robustness import high_use_placebo, leave_one_out, placebo_places, placebo_starts
 from analysis.models.sample import Sample
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 SEED = 5
 CLUSTERS = [0, 0, *range(1, 30)]  # thirty sites; those treated are 0 (two units), 1, 2 and 3

@@ -24,7 +24,8 @@ from analysis.models.absorbed import NotIdentified, two_way
 from analysis.models.estimates import estimates_table
 from analysis.models.sample import UnitTables
 from analysis.models.sites import SITES, placebo_sets, site_estimates, site_samples, sites_table
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 OUTCOME = "non_elective_admissions"
 CONTROLS = 40

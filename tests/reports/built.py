@@ -20,7 +20,7 @@ import pypdf
 import pytest
 from synthetic import quicker
 
-from analysis.narrative.site import slug
+from analysis.outside import slug
 from analysis.protocol import load_protocol
 from analysis.publish.build import build_reports
 from analysis.results import Results, load_results

@@ -12,7 +12,8 @@ import pytest
 from built import BRIEFS, PAGES, Built, compact, visible
 
 from analysis.narrative import places
-from analysis.narrative.site import facts, finding_sentence, slug
+from analysis.narrative.site import facts, finding_sentence
+from analysis.outside import slug
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,8 @@ from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
 from analysis.models.estimates import both_scales, estimates_table
 from analysis.models.evaluate import Results, evaluate, job_count
-from analysis.protocol import Protocol, SpecificationCurve
+from analysis.protocol import Protocol
+from analysis.rules import SpecificationCurve
 
 CONTEXT = {
     "design": "did", "outcome": "o", "cohort": "MCP", "specification": "primary", "conf_level": 0.95, "n_units": 9,

@@ -22,7 +22,8 @@ from analysis.models.record import Record
 from analysis.models.sample import Sample, UnitTables, build_sample
 from analysis.models.segments import Break, Segments, segments
 from analysis.models.series import Series, cohort_series
-from analysis.protocol import KnownBreak, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import KnownBreak
 
 OUTCOME = "non_elective_admissions"
 START, MONTHS = 24, 60

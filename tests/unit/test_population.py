@@ -11,7 +11,8 @@ import pytest
 from analysis.cleaning.geography import Geography, build_geography
 from analysis.cleaning.population import list_size_by_month, unit_population
 from analysis.errors import DataError
-from analysis.protocol import Population, Protocol
+from analysis.protocol import Protocol
+from analysis.rules import Population
 
 MONTHS = pd.date_range("2013-04-01", "2018-03-01", freq="MS")
 LISTED = pd.date_range("2014-05-01", "2018-09-01", freq="MS")

@@ -10,7 +10,8 @@ import pytest
 from synthetic import changed, two_way_counts
 
 from analysis.cleaning.quality import PENDING, TOO_HIGH, TOO_LOW, assess, doubts, lasting_shifts, median_polish
-from analysis.protocol import Protocol, Quality
+from analysis.protocol import Protocol
+from analysis.rules import Quality
 
 UNIT = "U07"
 

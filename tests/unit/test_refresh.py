@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 
 from analysis.protocol import Protocol, load_protocol
-from analysis.refresh.archive import with_study_key
-from analysis.refresh.causes import changed_runs
 from analysis.refresh.editions import (
     COLUMNS,
     acknowledged,
     headline_changes,
     last_edition,
     read_editions,
+    side_by_side,
     unacknowledged,
     with_edition,
 )
-from analysis.refresh.ledger import CAUSES, refresh_ledger
+from analysis.refresh.ledger import CAUSES, changed_runs, refresh_ledger
 from analysis.refresh.offers import Offer, last_whole_month, with_offers
 from analysis.sources.manifest import Pin, manifest_text, read_manifest
+from analysis.stages.archive import with_study_key
 from analysis.workspace import PROTOCOL_FILE
 
 # --- The ledger
@@ -115,9 +115,9 @@ def editions(*tables: pd.DataFrame) -> pd.DataFrame:
     ],
 )
 def test_a_headline_that_changes(change: dict[str, object], said: str) -> None:
-    changes = headline_changes(verdicts(), verdicts(**change), 0.05)
+    changes = headline_changes(side_by_side(verdicts(), verdicts(**change)), 0.05)
     assert any(said in what for what in [*changes.values()][-1])
-    assert headline_changes(verdicts(), verdicts(estimate=1.4, p_value=0.06), 0.05) == {}
+    assert headline_changes(side_by_side(verdicts(), verdicts(estimate=1.4, p_value=0.06)), 0.05) == {}
 
 
 def test_an_edition_is_named_after_its_last_month_and_counted() -> None:
@@ -212,7 +212,7 @@ def test_an_interim_edition_has_what_its_window_holds(tmp_path: Path) -> None:
 def test_an_interim_edition_too_short_for_any_growth_is_refused(tmp_path: Path) -> None:
     from analysis.errors import StudyError
 
-    with pytest.raises(StudyError, match="at least one of"):
+    with pytest.raises(StudyError, match="data_to is too early"):
         interim(tmp_path, "2015-12")
     with pytest.raises(StudyError, match="data_to must lie between"):
         interim(tmp_path, "2018-06")

@@ -19,7 +19,8 @@ from analysis.models.did import compare, difference_in_differences, model_of
 from analysis.models.job import Found, Job, run_job
 from analysis.models.robustness import high_use_placebo
 from analysis.models.sample import Sample, UnitTables
-from analysis.protocol import Protocol, Specification
+from analysis.protocol import Protocol
+from analysis.rules import Specification
 
 Rows = list[dict[str, Any]]
 OUTCOME = "non_elective_admissions"

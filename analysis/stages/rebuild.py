@@ -11,14 +11,13 @@ import pandas as pd
 
 from analysis.cleaning.panel import Held
 from analysis.files import write_text
-from analysis.refresh.archive import COHORTS, MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
-from analysis.refresh.ledger import CAUSES
+from analysis.refresh.ledger import CAUSES, changed_runs
 from analysis.sources.manifest import Pin
+from analysis.stages.archive import COHORTS, MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
 from analysis.stages.data import build_data
 from analysis.stages.results import Progress, build_results
 from analysis.workspace import Workspace
 
-RUN = ["outcome", "unit", "month", "rule"]  # of the quality ledger: what is masked
 OF_DATA = ("revised", "new_months")
 
 
@@ -45,14 +44,6 @@ def differences(before: Archive, after: Archive) -> list[str]:
     found = [cause for cause, there in differ.items() if there]
     looked_again = len(changed_runs(before.ledger, after.ledger, until)) > 0
     return [*found, "rule"] if looked_again and set(found) & set(OF_DATA) else found
-
-
-def changed_runs(before: pd.DataFrame, after: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
-    """Unit-months up to a month of which two quality ledgers say different things [outcome, unit, month, was, now]."""
-    key = RUN[:-1]
-    old, new = (ledger[ledger.month <= until][RUN].set_index(key).rule for ledger in (before, after))
-    both = pd.concat([old.rename("was"), new.rename("now")], axis=1).fillna("ok").reset_index()
-    return both[both.was != both.now].sort_values(key, ignore_index=True)
 
 
 def chain(
