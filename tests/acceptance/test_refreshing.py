@@ -13,8 +13,11 @@ from reports.built import visible
 from scratch_project import Project, Refusal, Run, fingerprint, real_return
 from synthetic import quicker
 
+from analysis.errors import EvaluationError
 from analysis.narrative.wording import counted
 from analysis.refresh.ledger import CAUSES
+from analysis.stages import refresh as stages
+from analysis.workspace import Workspace
 
 MONTHLY = ("mar", "dtoc")
 INPUTS = ("data_raw/manifest.csv", "analysis/protocol.toml", "CHANGELOG.md")
@@ -54,15 +57,16 @@ def early(repository: Path, published_folder: Path, tmp_path: Path) -> tuple[Pro
 
 
 def take_in(project: Project, folder: Path) -> Run:
-    """Only the first part of a refresh, which needs no results: new files → the manifest."""
-    program = (
-        "import sys; from pathlib import Path; from analysis.errors import EvaluationError\n"
-        "from analysis.stages.refresh import take_in; from analysis.workspace import Workspace\n"
-        "try: take_in(Workspace.from_environment(), Path(sys.argv[1]), print)\n"
-        "except EvaluationError as problem: sys.exit(f'\\n{type(problem).__name__}: {problem}')\n"
+    """The first part of a refresh, which needs no results, in this process: new files → the manifest."""
+    work = Workspace(
+        project.root, project.root / "build", project.files, protocol_file=project.root / "analysis/protocol.toml"
     )
-    command = project.command()[:1]
-    return project.run_command([*command, "-c", program, str(folder)])
+    said: list[str] = []
+    try:
+        stages.take_in(work, folder, said.append)
+    except EvaluationError as problem:
+        return Run(problem.exit_code, "\n".join(said), f"{type(problem).__name__}: {problem}")
+    return Run(0, "\n".join(said), "")
 
 
 def state(project: Project) -> dict[str, bytes]:
@@ -187,7 +191,7 @@ def test_a_month_after_the_studys_end_is_passed_over(
 
 def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     run = take_in(early[0], tmp_path / "nowhere")
-    assert run.code == 1 and run.err.strip().startswith("UsageError") and "FROM=folder" in run.err
+    assert run.code == 2 and run.err.startswith("UsageError") and "FROM=folder" in run.err
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from worlds import MINUS, SITES, Number
 from analysis.narrative import site as brief
 from analysis.narrative.places import sites
 from analysis.narrative.series import known_breaks
+from analysis.outside import slug
 from analysis.publish.notebook import ReportError, read_qmd, with_parameters
 from analysis.tables.site import briefs_table, site_table
 
@@ -23,9 +24,9 @@ def name(first):
 
 
 def test_names_of_files_are_plain_and_each_sites_own(repository, protocol):
-    assert brief.slug("Better Care Together (Morecambe Bay)") == "better-care-together-morecambe-bay"
+    assert slug("Better Care Together (Morecambe Bay)") == "better-care-together-morecambe-bay"
     every = [site for group in protocol.model_ids for site in [f"{place} {group}" for place in SITES]]
-    assert len({brief.slug(site) for site in every}) == len(every)
+    assert len({slug(site) for site in every}) == len(every)
 
 
 def test_flipping_a_sites_estimate_flips_its_sentence(world, told, outcome, name):
@@ -51,7 +52,7 @@ def test_a_site_without_an_estimate_gives_its_reason(world, told, outcome, name)
     lost = told(replace(world, lost={name: "no commissioner of its own"}))
     assert brief.finding_sentence(lost, outcome, name) == "No estimate could be made: no commissioner of its own."
     table = briefs_table(lost, outcome, "sites")
-    assert table.cells.set_index("Site").loc[f"[{name}](sites/{brief.slug(name)}.html)", "Change, %"] == "–"
+    assert table.cells.set_index("Site").loc[f"[{name}](sites/{slug(name)}.html)", "Change, %"] == "–"
 
 
 def test_a_part_covered_site_is_said_to_be_diluted(world, told, outcome, first, name):
@@ -97,8 +98,8 @@ def test_every_site_has_a_line_and_its_links(world, told, outcome):
     cells = briefs_table(results, outcome, "sites").cells
     assert len(cells) == len(sites(results, outcome))
     for site, (_, row) in zip(sites(results, outcome).site, cells.iterrows(), strict=True):
-        assert row["Site"] == f"[{site}](sites/{brief.slug(site)}.html)"
-        assert row["Files"].startswith(f"[PDF](sites/{brief.slug(site)}.pdf)")
+        assert row["Site"] == f"[{site}](sites/{slug(site)}.html)"
+        assert row["Files"].startswith(f"[PDF](sites/{slug(site)}.pdf)")
 
 
 # Parameters
