@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.cleaning.cohorts import COHORT_COLUMNS
 from analysis.cleaning.national import read_national
 from analysis.errors import DataError
-from analysis.models.estimates import ID_PARTS, PERCENT, PERCENT_SUFFIX, fall_of_equal_size
+from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, estimate_ids, fall_of_equal_size
 from analysis.outside import cited, outside, plain, unguarded
 from analysis.protocol import Protocol, load_protocol
 from analysis.refresh.editions import read_editions
@@ -69,7 +69,7 @@ class Results:
     def estimates(self) -> pd.DataFrame:
         table = outside(pd.read_parquet(self.work.estimates).drop(columns="estimate_id"))
         # Of marked parts, as those who ask for an estimate have them.
-        table.insert(0, "estimate_id", table[ID_PARTS].agg("/".join, axis=1))
+        table.insert(0, "estimate_id", estimate_ids(table))
         return table.set_index("estimate_id", drop=False)
 
     def series(self, name: str) -> pd.DataFrame:

@@ -108,10 +108,16 @@ def fall_of_equal_size(rise: float) -> float:
     return 100 - 100 / (1 + rise / 100)
 
 
+def estimate_ids(table: pd.DataFrame) -> pd.Series:
+    """The id of each row: its parts, joined."""
+    first, *others = (table[name] for name in ID_PARTS)
+    return first.str.cat(others, sep="/")
+
+
 def estimates_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows with everything but the id → the checked table, in a fixed order."""
     table = pd.DataFrame(rows)
-    table["estimate_id"] = table[ID_PARTS].agg("/".join, axis=1)
+    table["estimate_id"] = estimate_ids(table)
     counts = {name: "int64" for name in ("n_units", "n_treated", "n_obs")}
     numbers = {name: float for name in ("estimate", "std_error", "ci_low", "ci_high", "conf_level", "p_value")}
     table = table.astype(counts | numbers)[list(ESTIMATES.columns)]
