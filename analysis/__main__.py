@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
 from analysis.lineage import Manifest, Step, digest
 from analysis.workspace import Workspace
+
+BETWEEN = ".refresh-"  # folders for what is rebuilt between two editions
 
 
 def main(arguments: list[str]) -> int:
@@ -148,6 +151,8 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     work = replace(work, data="mar")
     editions = editions_of(work)
     last = Archive(work.last_edition)
+    for left in work.build.glob(f"{BETWEEN}*"):  # by a refresh that was killed
+        shutil.rmtree(left, ignore_errors=True)
     if not last.there:
         _data(work, if_changed=True)
         _results(work, if_changed=True)
@@ -158,7 +163,7 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     _data(work, if_changed=True)
     _results(work, if_changed=True)
     with _timed(f"Refresh: what moved since edition {last.name}, and why"):
-        with TemporaryDirectory(dir=work.build, prefix=".refresh-") as place:
+        with TemporaryDirectory(dir=work.build, prefix=BETWEEN) as place:
             files = explain(work, last, Path(place), _progress, _say)
         if files is None:
             _say("nothing differs")

@@ -189,7 +189,7 @@ class Project:
 
     def run_command(self, command: Sequence[str], **choices: str) -> Run:
         done = subprocess.run(
-            command, cwd=self.root, env=self.environment(**choices), capture_output=True, text=True, timeout=300
+            command, cwd=self.root, env=self.environment(**choices), capture_output=True, text=True, timeout=900
         )
         return Run(done.returncode, done.stdout, done.stderr)
 

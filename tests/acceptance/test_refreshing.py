@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import resource
 import shutil
+import signal
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomlkit
 from reports.built import visible
 from scratch_project import Project, Refusal, Run, fingerprint, real_return
 from synthetic import quicker
@@ -73,6 +78,14 @@ def state(project: Project) -> dict[str, bytes]:
     return {name: (project.root / name).read_bytes() for name in INPUTS} | {
         name: b"" for name in fingerprint(project.root / "data_raw")
     }
+
+
+def fewer(protocol: str) -> str:
+    """A protocol's text with its first specification alone, and without the specification curve: results take a third of the time."""
+    document = tomlkit.parse(protocol)
+    del document["specifications"][1:]
+    document["specification_curve"]["crossed"] = []
+    return tomlkit.dumps(document)
 
 
 def superseded(project: Project) -> list[str]:
@@ -227,3 +240,42 @@ def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[st
     with open(project.root / "reports/editions.csv", encoding="utf-8", newline="") as handle:
         assert list(dict.fromkeys(row["edition"] for row in csv.DictReader(handle))) == ["2017-03", "2018-03"]
     assert project.run("refresh", "--from", str(project.files)).out.count("nothing differs") == 1
+
+
+@pytest.mark.fault(
+    "`kill -9`, then files that may not grow, while a refresh rebuilds what lies between two editions",
+    "no edition is recorded and nothing is half written; the next refresh gives the same bytes as an undisturbed one",
+)
+@pytest.mark.slow
+def test_a_refresh_that_is_cut_short(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    project, later = early
+    rules = project.root / "analysis/protocol.toml"
+    rules.write_text(fewer(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    folder = offered(project, tmp_path / "new", [row for row in later if row["period"] <= "2017-03"])
+    call = ("refresh", "--from", str(folder))
+    root = shutil.copytree(project.root, tmp_path / "undisturbed" / "project", symlinks=True)
+    undisturbed = replace(project, root=root)
+    assert undisturbed.run(*call).code == 0
+
+    build = project.root / "build"
+    process = project.start(*call)
+    deadline = time.monotonic() + 240
+    while not list(build.glob(".refresh-*/between/*/data")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL and list(build.glob(".refresh-*"))
+    assert not (build / "refresh").exists() and not (project.root / "reports/editions.csv").exists()
+
+    process = project.start(*call)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (150_000, 150_000))
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 3 and "no room left to write it" in said and "Traceback" not in said, said
+    assert not (build / "refresh").exists() and not (project.root / "reports/editions.csv").exists()
+
+    run = project.run(*call)
+    assert run.code == 0 and "edition 2017-03 is recorded" in run.out, run.err
+    assert not list(build.glob(".refresh-*"))
+    assert fingerprint(build) == fingerprint(undisturbed.root / "build")
+    for name in (*INPUTS, "reports/editions.csv"):
+        assert (project.root / name).read_bytes() == (undisturbed.root / name).read_bytes()
