@@ -7,6 +7,8 @@
 #   WORKERS=number                    how many processes work side by side (default: one a core); never changes a result
 #   BUILD=folder                      where everything is written (default build)
 #   FROM=folder                       of make refresh: where new and revised files are (default MIRROR, else NHS England's pages)
+#   EXTRACT=folder                    of make records: Parquet or CSV files of a patient-level extract, or URL#table of a database
+#   ENGINE=duckdb|spark               of make records: what counts it; SPARK_MASTER=address of a cluster (default: this machine)
 #   PROTOCOL=file                     the study's rules, and by them its cohorts (default analysis/protocol.toml); relative to this folder
 
 .DEFAULT_GOAL := help
@@ -33,7 +35,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 READY := $(VENV)/.ready
 
-.PHONY: help report data results refresh edition headlines test check slow fuzz bench simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results records spark refresh edition headlines test check slow fuzz bench simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,15 +68,22 @@ why: $(READY) ## say what would run again, or last did, and what triggered it: m
 verify: $(READY) ## check every file of the build against its manifest
 	@$(RUN) verify
 
+records: data ## count a patient-level extract: make records EXTRACT=folder (ENGINE=spark SPARK_MASTER=… for a cluster)
+	@$(RUN) records $(if $(EXTRACT),--extract "$(EXTRACT)")
+
 test: $(READY) ## the quick tests (under 3 minutes)
-	@$(PYTEST) -m "not slow" --numprocesses 2 --dist loadfile
+	@$(PYTEST) -m "not slow and not spark" --numprocesses 2 --dist loadfile
 
 check: test slow ## everything: style, types, all the tests
 
 slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
-	@$(PYTEST) -m slow --numprocesses 2 --dist loadfile
+	@$(PYTEST) -m "slow and not spark" --numprocesses 2 --dist loadfile
+
+spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "pyspark==4.0.5"
+	@$(PYTEST) -m spark
 
 fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
 	@FUZZ=$(or $(FUZZ),5000) $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2

@@ -48,6 +48,13 @@ def main(arguments: list[str]) -> int:
     of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
     of_series.add_argument("--draws", type=int, default=2000, help="series for each autocorrelation (2000)")
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
+    records = stages.add_parser("records", help="a patient-level extract → counts that may be shown; or a made-up extract")
+    records.add_argument("action", nargs="?", choices=["count", "synthesise", "scan"], default="count")
+    records.add_argument("--extract", help="a file or folder of Parquet or CSV, or URL#table of a database (count)")
+    records.add_argument("--rows", type=int, default=1_000_000, help="episodes to make up (synthesise)")
+    records.add_argument("--to", type=Path, default=Path("build/made-up-extract"), help="the folder for them (synthesise)")
+    records.add_argument("--effect", type=float, default=-0.03, help="the effect on admissions to plant (synthesise)")
+    records.add_argument("--seed", type=int, default=1, help="another seed, another extract (synthesise)")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a screen that cannot show a dash is no reason to stop
@@ -87,6 +94,12 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
         text, right = check_headlines(work, _dataset(work))
         print(text)
         return 0 if right else 1
+    if choice.stage == "records" and choice.action == "scan":
+        from analysis.stages.records import check_safe
+
+        faults = check_safe(work)
+        print("\n".join(faults) or "Nothing that must not leave was found.")
+        return 1 if faults else 0
     with only_one_run(work.build):
         _write(choice, work)
     return 0
@@ -101,6 +114,8 @@ def _write(choice: argparse.Namespace, work: Workspace) -> None:
         _reports(work, choice)
     elif choice.stage == "refresh":
         _refresh(work, choice.folder)
+    elif choice.stage == "records":
+        _records(work, choice)
     elif choice.stage == "edition":
         from analysis.stages.refresh import record_edition
 
@@ -176,6 +191,26 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
         )
         made.save()
         _say(f"edition {record_edition(work, _dataset(work))} is recorded")
+
+
+def _records(work: Workspace, choice: argparse.Namespace) -> None:
+    """Count an extract, or make one up."""
+    from analysis.stages.records import build_records, make_up
+
+    if choice.action == "synthesise":
+        if choice.rows < 1:
+            raise UsageError(f"--rows {choice.rows}: it must be 1 or more.")
+        with _timed("Records: making up an extract, which is not data"):
+            make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
+        return
+    if not choice.extract:
+        raise UsageError("Name the extract: make records EXTRACT=folder.")
+    engine = os.environ.get("ENGINE") or "duckdb"
+    with _timed("Records: counting a patient-level extract"):
+        files = build_records(work, choice.extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)
+        made = Manifest.read(work.build)
+        made.note(Step(steps.RECORDS, {"ENGINE": engine, "EXTRACT": choice.extract}), files, ["it was asked for"])
+        made.save()
 
 
 def _dataset(work: Workspace) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # it takes half a second to import, and most runs have nothin
     import pandas as pd
 
 
-FOLDERS = ("data", "results", "refresh", "reports")  # of a build: what its steps make
+FOLDERS = ("data", "records", "results", "refresh", "reports")  # of a build: what its steps make
 LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 

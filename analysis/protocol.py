@@ -23,6 +23,7 @@ from analysis.rules import (
     Population,
     ProgrammeYear,
     Quality,
+    Records,
     Report,
     Specification,
     SpecificationCurve,
@@ -36,6 +37,7 @@ REST = "rest"  # the cohort of everyone in no model
 NO_MODEL = "none"
 ENGLAND_COHORT = "england"  # everyone
 MONTHS_A_YEAR = 12
+RECORDS = "records"  # the source of outcomes that a patient-level extract is counted for
 
 
 class Protocol(Table):
@@ -51,6 +53,7 @@ class Protocol(Table):
     specification_curve: SpecificationCurve
     inference: Inference
     its: Its
+    records: Records = Field(default_factory=Records)
     report: Report
     deviations: list[Deviation] = Field(default_factory=list)
 
@@ -152,6 +155,10 @@ class Protocol(Table):
     @property
     def primary_outcomes(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.role == "primary"]
+
+    def without_records(self) -> Protocol:
+        """The same where no patient-level extract was counted: without the outcomes that need one."""
+        return self.model_copy(update={"outcomes": [outcome for outcome in self.outcomes if outcome.source != RECORDS]})
 
     def up_to(self, month: pd.Timestamp) -> Protocol:
         """The protocol of an interim edition, with data to ``month``: what its window does not hold yet is left out.

@@ -63,7 +63,9 @@ class Results:
 
     @cached_property
     def panel(self) -> pd.DataFrame:
-        return outside(pd.read_parquet(self.work.panel))
+        """Published data and, where an extract was counted, what disclosure control lets of it."""
+        parts = [file for file in (self.work.panel, self.work.records("panel")) if file.is_file()]
+        return outside(pd.concat([pd.read_parquet(file) for file in parts], ignore_index=True))
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -304,6 +306,8 @@ def _read(file: Path, **options: Any) -> pd.DataFrame:
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
     protocol = outside(load_protocol(work.protocol_file))
+    if not work.records("panel").is_file():
+        protocol = protocol.without_records()
     works = re.findall(r"(?m)^@\w+\{([^,\s]+),", work.references.read_text(encoding="utf-8"))
     prose = {name: cited(text, works) for name, text in protocol.report if isinstance(text, str)}
     return Results(work, protocol.model_copy(update={"report": protocol.report.model_copy(update=prose)}))

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from analysis.outside import printable
+from analysis.records.definitions import EMERGENCY_METHODS
 
 
 def _month(value: Any) -> pd.Timestamp:
@@ -117,7 +118,7 @@ class Outcome(Table):
     plain: str = ""
     unit: str  # what is counted, in the plural
     measure: str
-    source: Literal["mar", "dtoc"] = "mar"  # Monthly Activity Return, or delayed transfers of care by local authority
+    source: Literal["mar", "dtoc", "records"] = "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
     working_days: bool = False  # its series follow the working days of a month, and Easter
     england_from: Month | None = None  # first month in which England's total is comparable with today's
 
@@ -258,6 +259,17 @@ class Its(Table):
     def effect_month(self) -> int:
         """The month at which the effect is read off the model where one is named."""
         return max(self.effect_months)
+
+
+class Records(Table):
+    """How a patient-level extract is counted; what the codes mean stands in ``analysis/records/definitions.py``."""
+
+    columns: dict[str, str] = {}  # HES column → its name in the extract, where it has another
+    emergency_methods: list[str] = list(EMERGENCY_METHODS)
+    age_bands: list[Annotated[int, Field(ge=0)]] = [0, 18, 65, 75, 85]  # the first age of each
+    by_age: bool = False  # count by age band too
+    smallest_count: Count = 8  # a smaller one, but for none at all, is neither shown nor used
+    round_to: Count = 5
 
 
 class Report(Table):

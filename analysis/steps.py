@@ -22,6 +22,7 @@ from analysis.sources.manifest import locate, read_manifest
 from analysis.workspace import Workspace
 
 DATA, RESULTS, REPORTS = "data", "results", "reports"
+RECORDS = "records"  # a patient-level extract: counted when it is asked for alone
 REFRESH = "refresh"  # what moved since the last edition: made when it is asked for alone
 INDEX = "index"  # lists what the others hold, and so comes last
 NAMED = {
@@ -47,6 +48,7 @@ def data_step(work: Workspace) -> Step:
 def results_step(work: Workspace) -> Step:
     """The panel and the tables beside it."""
     tables = [work.panel, work.shifts, work.units, work.similar_units, work.national]
+    tables += [file for file in (work.records("panel"),) if file.is_file()]
     return Step(
         RESULTS,
         _digests({str(path.relative_to(work.build)): path for path in tables})
@@ -57,7 +59,7 @@ def results_step(work: Workspace) -> Step:
 
 def report_steps(work: Workspace, made: Manifest) -> dict[str, Step]:
     """Name of each source of reports → its step; ``made`` says which tables the steps before made."""
-    tables = {file: work.build / file for step in (DATA, RESULTS, REFRESH) for file in made.of(step)}
+    tables = {file: work.build / file for step in (DATA, RECORDS, RESULTS, REFRESH) for file in made.of(step)}
     files = [work.root / "_quarto.yml", work.root / "reports/references.bib", work.guidelines, work.ccg_changes]
     files += sorted(file for file in (work.root / "analysis/publish").glob("*.*") if file.suffix != ".py")
     # Whether the tree is clean does not count: what a report was made from is as in the commit unless it is listed as changed.

@@ -99,6 +99,15 @@ class Workspace:
         return self.build / "data" / "provenance.json"
 
     @property
+    def private(self) -> Path:
+        """Where rows of patients and exact counts stay; nothing in it may leave."""
+        return self.build / "private"
+
+    def records(self, name: str) -> Path:
+        """What may leave of a patient-level extract, after disclosure control."""
+        return self.build / "records" / f"{name}.parquet"
+
+    @property
     def results(self) -> Path:
         return self.build / "results"
 

@@ -25,11 +25,11 @@ PANEL = pa.DataFrameSchema(
         "unit_name": pa.Column(str),
         "month": pa.Column("datetime64[us]"),
         "outcome": pa.Column(str),
-        "value_published": pa.Column(float, pa.Check.ge(0)),
+        "value_published": pa.Column(float, pa.Check.ge(0), nullable=True),  # null where disclosure control suppresses it
         "population_published": pa.Column(float, pa.Check.gt(0)),
         "value": pa.Column(float, pa.Check.ge(0), nullable=True),
         "population": pa.Column(float, pa.Check.gt(0), nullable=True),
-        "quality": pa.Column(str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING])),
+        "quality": pa.Column(str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING, quality.SMALL])),
         "days": pa.Column("int64", pa.Check.in_range(28, 31)),
         "model": pa.Column(str),
         "site": pa.Column(str, nullable=True),
@@ -73,8 +73,9 @@ def clean(
     notes: dict[pd.Timestamp, str],
     protocol: Protocol,
     held: Held | None = None,
+    source: str = "mar",
 ) -> Cleaned:
-    """Build the panel of CCG units and of England, for the outcomes of the Monthly Activity Return.
+    """Build the panel of CCG units and of England, for the outcomes of one source: the Monthly Activity Return, or records.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def clean(
                 what, f"no unit {absent[0]}", "every unit that has counts", "Check data_raw/ccg_changes.csv."
             )
     flagged, shifts = [], []
-    for outcome in outcomes_from("mar", protocol):
+    for outcome in outcomes_from(source, protocol):
         table = _complete(counts[counts.outcome == outcome.id], protocol.months)
         found = quality.assess(table, protocol.quality)
         flagged.append(found.assign(outcome=outcome.id))
@@ -122,7 +123,7 @@ def clean(
     kept = rows.quality.isin([quality.OK, quality.PENDING])
     rows["value"] = rows.value_published.where(kept)
     rows["population"] = rows.population_published.where(kept)
-    units = rows.assign(geography=CCG, days=rows.month.dt.days_in_month.astype("int64"), dataset="mar")
+    units = rows.assign(geography=CCG, days=rows.month.dt.days_in_month.astype("int64"), dataset=source)
     ledger = ledger.merge(names, on="unit").assign(note=[notes.get(month, "") for month in ledger.month])
     return Cleaned(
         panel=tidy(pd.concat([units, england(units)])),

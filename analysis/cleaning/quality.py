@@ -22,6 +22,7 @@ OK = "ok"
 PENDING = "pending"
 TOO_LOW = "missing_return"
 TOO_HIGH = "double_count"
+SMALL = "small_count"  # of patients: suppressed by disclosure control
 
 FloatArray = np.ndarray
 

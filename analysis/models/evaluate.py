@@ -117,7 +117,7 @@ def known_of_units(
 
 def _flagged(rows: pd.DataFrame, departures: set[float], protocol: Protocol) -> dict[float, pd.DataFrame]:
     """What the masking rule would mask of an outcome's CCGs at other departures: [unit, month] by departure."""
-    counts = rows[rows.geography == CCG].pivot(index="unit", columns="month", values="value_published")
+    counts = rows[rows.geography == CCG].pivot(index="unit", columns="month", values="value_published").dropna()
     if counts.empty:
         return {}
     rules = {

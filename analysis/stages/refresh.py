@@ -65,7 +65,7 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
         check_codes(offer, geography, protocol.study.outside_panel)
     rows = with_offers(pins, offers, dt.date.today())
     study = protocol.study
-    sources = {outcome.source for outcome in protocol.outcomes}
+    sources = {outcome.source for outcome in protocol.without_records().outcomes}
     reached = last_whole_month(rows, sources, study.start.date(), study.planned_end.date())
     end = max(study.end, pd.Timestamp(reached))
     for offer in offers:

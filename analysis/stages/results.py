@@ -24,6 +24,11 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> list[Pat
     protocol = load_protocol(work.protocol_file).only(RESULTS_RULES)
     panel = pd.read_parquet(work.panel)
     shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
+    if work.records("panel").is_file():
+        panel = pd.concat([panel, pd.read_parquet(work.records("panel"))], ignore_index=True)
+        shifts = pd.concat([shifts, pd.read_csv(work.records("shifts").with_suffix(".csv"))], ignore_index=True)
+    else:
+        protocol = protocol.without_records()
     national = read_national(work.national)
     with progress(job_count(panel, protocol)) as tick:
         results = evaluate(panel, shifts, covariates, similar, national, protocol, workers, tick)

@@ -1,0 +1,1 @@
+"""Patient-level extracts → counts by commissioner and month: one definition in Ibis, on DuckDB or on Spark."""

@@ -1,0 +1,178 @@
+"""Continuous spells → admissions, nights and departures by commissioner and day, and the ledger of rows; then months."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from analysis.records.definitions import OUTSIDE_ENGLAND
+from analysis.records.engines import Engine
+from analysis.records.episodes import OF_ROWS
+from analysis.records.spells import OF_SPELLS, continuous_spells, provider_spells
+
+USED = "used"
+KEYS = ["code", "age_band", "day"]
+MEASURES = ["admissions", "nights", "zero_day", "sensitive"]
+DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """``arrivals`` [code, age_band, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, age_band,
+    day, departures] by day of discharge; ``rows`` by reason, and in all."""
+
+    arrivals: pd.DataFrame
+    departures: pd.DataFrame
+    rows: dict[str, int]
+    total: int
+
+
+def linked_counts(engine: Engine, episodes: ir.Table) -> Counts:
+    """Count with duplicates removed and spells joined; ``episodes`` as ``classified`` gives them."""
+    rows, stay, total = _by_reason(_frame(episodes.group_by("reason").aggregate(rows=lambda t: t.count())))
+    kept = episodes.filter(episodes.reason.isnull()).drop("reason")
+    arrivals, departures = _Sums(KEYS), _Sums(KEYS)
+    for part in engine.by_person(kept, stay):
+        with (
+            provider_spells(part).cache() as spells,
+            continuous_spells(spells.filter(spells.code.notnull())).cache() as stays,
+        ):
+            for reason, lost in (
+                ("no_first_episode", spells.filter(spells.code.isnull())),
+                ("transfer_alone", stays.filter(~stays.emergency)),
+            ):
+                left_out, duplicates = _left_out(lost)
+                rows[reason] += left_out
+                rows["duplicate"] += duplicates
+            counted = stays.filter(stays.emergency)
+            arrivals.add(_frame(_arrivals(counted)))
+            departures.add(_frame(_departures(counted)))
+    rows["duplicate"] += int(arrivals.table.pop("duplicates").sum())
+    return Counts(arrivals.table, departures.table, rows, total)
+
+
+def unlinked_counts(episodes: ir.Table) -> Counts:
+    """Count first and last episodes as they come, as published statistics do: neither duplicates nor transfers are looked for."""
+    e = episodes
+    stays = e.reason.isnull()
+    nights = e.discharged - e.admitted
+    first, left = e.emergency & (e.order == 1), e.emergency & e.discharged.notnull()
+    # One pass over all rows: those that are left out fall into one group a reason.
+    table = _frame(
+        e.select(
+            "reason", code=stays.ifelse(e.code, ""), age_band=e.age_band, day=e.month,
+            first=stays.ifelse(first, False), nights=stays.ifelse(left.ifelse(nights, 0), 0),
+            zero_day=stays.ifelse(left & (nights == 0), False), sensitive=stays.ifelse(first & e.sensitive, False),
+        )
+        .group_by("reason", *KEYS)
+        .aggregate(
+            rows=lambda t: t.count(), admissions=lambda t: t.first.sum(), nights=lambda t: t.nights.sum(),
+            zero_day=lambda t: t.zero_day.sum(), sensitive=lambda t: t.sensitive.sum(),
+        )
+    )  # fmt: skip
+    rows, _, total = _by_reason(table)
+    kept = table[table.reason.isna()].drop(columns="reason")
+    return Counts(kept, pd.DataFrame(columns=[*KEYS, "departures"]), rows, total)
+
+
+def monthly(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Counts by unit and month of the window, [unit, month, outcome, value], a row for every unit, month and outcome; and the ledger.
+
+    ``unit_of`` maps every commissioner that is known. In the ledger, rows in = rows used + rows by reason.
+
+    Raises
+    ------
+    AssertionError
+        They are not: rows were lost.
+    """
+    every = counts.arrivals
+    known = every.code.isin(list(unit_of))
+    abroad = ~known & every.code.str.startswith(OUTSIDE_ENGLAND)
+    month = _month(every.day)
+    inside = known & month.isin(months)
+    places = {
+        "outside_england": abroad, "unknown_commissioner": ~known & ~abroad, "outside_window": known & ~inside, USED: inside,
+    }  # fmt: skip
+    ledger = counts.rows | {reason: int(every.rows[chosen].sum()) for reason, chosen in places.items()}
+    assert sum(ledger.values()) == counts.total, (
+        f"{counts.total} rows came in, {sum(ledger.values())} are accounted for"
+    )
+    sums = every[inside].groupby([every.code.map(unit_of).rename("unit"), month.rename("month")])[MEASURES].sum()
+    table = pd.DataFrame(
+        {
+            "emergency_admissions": sums.admissions, "emergency_bed_days": sums.nights, "emergency_zero_day": sums.zero_day,
+            "emergency_longer": sums.admissions - sums.zero_day, "ambulatory_care_sensitive": sums.sensitive,
+        }
+    )  # fmt: skip
+    cells = pd.MultiIndex.from_product([sorted(set(unit_of.values())), months], names=["unit", "month"])
+    table = table.reindex(cells, fill_value=0)
+    if len(counts.departures):
+        table["emergency_bed_days_by_day"] = _nights_by_month(counts, unit_of, months).reindex(cells, fill_value=0)
+    long = table.rename_axis(columns="outcome").stack().rename("value").reset_index()
+    return long.astype({"value": float}), ledger
+
+
+def _nights_by_month(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -> pd.Series:
+    """Beds that are occupied at the end of each day – those who came so far less those who left – summed by month."""
+    came = counts.arrivals.groupby([counts.arrivals.code.map(unit_of), "day"]).admissions.sum()
+    left = counts.departures.groupby([counts.departures.code.map(unit_of), "day"]).departures.sum()
+    change = came.sub(left, fill_value=0).rename_axis(["unit", "day"]).unstack("unit", fill_value=0)
+    days = range(int(change.index.min()), int(change.index.max()) + 1)
+    occupied = change.reindex(days, fill_value=0).cumsum()
+    by_month = occupied.groupby(_month(pd.Series(occupied.index, index=occupied.index))).sum()
+    return by_month.reindex(months, fill_value=0).rename_axis("month").unstack().rename_axis(["unit", "month"])
+
+
+def _by_reason(table: pd.DataFrame) -> tuple[dict[str, int], int, int]:
+    """Rows that are left out one by one, by reason; those that stay; and all; ``table`` is [reason, rows, …]."""
+    places = {reason: table.rows[table.reason == place].sum() for place, reason in enumerate(OF_ROWS)}
+    rows = {reason: int(count) for reason, count in places.items()} | dict.fromkeys(OF_SPELLS, 0)
+    return rows, int(table.rows[table.reason.isna()].sum()), int(table.rows.sum())
+
+
+def _left_out(spells: ir.Table) -> tuple[int, int]:
+    """Rows of these spells, and how many duplicates there were beside them."""
+    sums = (
+        _frame(spells.aggregate(rows=spells.rows.sum(), duplicates=spells.duplicates.sum()))
+        .fillna(0)
+        .astype(int)
+        .iloc[0]
+    )
+    return int(sums.rows - sums.duplicates), int(sums.duplicates)
+
+
+def _arrivals(stays: ir.Table) -> ir.Table:
+    nights = stays.ended - stays.admitted
+    return stays.group_by("code", "age_band", day=stays.admitted).aggregate(
+        admissions=stays.count(), nights=nights.sum(), zero_day=(nights == 0).sum(), sensitive=stays.sensitive.sum(),
+        rows=stays.rows.sum() - stays.duplicates.sum(), duplicates=stays.duplicates.sum(),
+    )  # fmt: skip
+
+
+def _departures(stays: ir.Table) -> ir.Table:
+    return stays.group_by("code", "age_band", day=stays.ended).aggregate(departures=stays.count())
+
+
+def _frame(table: ir.Table) -> pd.DataFrame:
+    return table.to_pyarrow().to_pandas()
+
+
+class _Sums:
+    """A table that is summed by its keys as parts are added, so that memory does not grow with them."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self._keys = keys
+        self.table = pd.DataFrame()
+
+    def add(self, part: pd.DataFrame) -> None:
+        both = pd.concat([self.table, part], ignore_index=True) if len(self.table) else part
+        self.table = both.groupby(self._keys, as_index=False).sum()
+
+
+def _month(day: pd.Series) -> pd.Series:
+    return pd.Series(
+        (DAYS_TO_1970 + day.to_numpy().astype(int)).astype("datetime64[M]").astype("datetime64[s]"), index=day.index
+    )

@@ -1,0 +1,58 @@
+"""What is counted: codes of the NHS Data Dictionary and of ICD-10, with their sources."""
+
+from __future__ import annotations
+
+# Admission methods of an emergency (NHS Data Dictionary, ADMISSION METHOD CODE (HOSPITAL PROVIDER SPELL)): accident and emergency
+# department, general practitioner, bed bureau, outpatient clinic, mental health crisis team, other means (28 before 2012,
+# 2A to 2D since). 2B, the transfer of a patient who was admitted elsewhere in an emergency, is one of them.
+EMERGENCY_METHODS = ("21", "22", "23", "24", "25", "28", "2A", "2B", "2C", "2D")
+
+# A spell that is the sequel of one at another provider: by its method (81, any transfer; 2B) or the source of admission (49, 50 and
+# 51 to 53: high-security, medium-secure, general, maternity and psychiatric beds of another provider; 87: a non-NHS hospital). These and the gap of
+# at most two days are NHS Digital's rule for continuous inpatient spells, as compared by Busby, Purdy and Hollingworth,
+# BMC Health Services Research 17:347 (2017), and Arabadzhyan et al., CHE Research Paper 182, supplement (2021).
+TRANSFER_METHODS = ("81", "2B")
+TRANSFER_SOURCES = ("49", "50", "51", "52", "53", "87")
+LONGEST_GAP_DAYS = 2
+
+ORDINARY = (
+    "1"  # CLASSPAT: an ordinary admission; day cases, regular attenders and mothers with babies are other classes
+)
+FINISHED = 3  # EPISTAT: a finished episode; 1 is one that goes on, which next year's file holds again
+
+# Codes of the commissioner that are not English: Welsh local health boards (7A), Scotland (S), Northern Ireland (Z), the Channel
+# Islands, the Isle of Man and abroad (X, Y).
+OUTSIDE_ENGLAND = ("7A", "S", "Z", "X", "Y")
+
+# ADMIDATE, DISDATE, EPISTART and EPIEND of 1 January 1800 and 1801 stand for null and for invalid in HES; nothing before 1930 is a date.
+FIRST_DATE = "1930-01-01"
+
+# Chronic ambulatory care sensitive conditions by primary diagnosis: NHS Outcomes Framework, indicator 2.3.i; three or four
+# characters of ICD-10. The published indicator also asks for the absence of some procedures and secondary diagnoses, which are
+# not looked at here.
+AMBULATORY_CARE_SENSITIVE = {
+    "chronic viral hepatitis B": ("B180", "B181"),
+    "asthma": ("J45", "J46"),
+    "congestive heart failure": ("I110", "I50", "J81", "I130"),
+    "diabetes": ("E10", "E11", "E12", "E13", "E14"),
+    "chronic obstructive pulmonary disease": ("J41", "J42", "J43", "J44", "J47"),
+    "angina": ("I20", "I25"),
+    "iron deficiency anaemia": ("D501", "D508", "D509", "D51", "D52"),
+    "hypertension": ("I10", "I119"),
+    "epilepsy": ("G40", "G41"),
+    "dementia": ("F00", "F01", "F02", "F03"),
+    "atrial fibrillation and flutter": ("I48",),
+}
+
+# Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.
+OUTCOMES = {
+    "emergency_admissions": ("Emergency admissions", "continuous spells that begin with an emergency admission, by month of admission"),
+    "emergency_bed_days": ("Emergency bed days", "nights of those spells, by month of admission"),
+    "emergency_bed_days_by_day": ("Emergency bed days, by day", "nights of those spells, by the month in which the night began"),
+    "emergency_zero_day": ("Emergency admissions without a night", "those that end on the day of admission"),
+    "emergency_longer": ("Emergency admissions with a night or more", "those that end on a later day"),
+    "ambulatory_care_sensitive": (
+        "Ambulatory care sensitive admissions",
+        "emergency admissions whose first episode has a chronic ambulatory care sensitive condition as primary diagnosis",
+    ),
+}  # fmt: skip

@@ -1,0 +1,190 @@
+"""Episodes → spells → counts, on rows whose answer is plain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from extracts import UNITS, counted, made_up, stay, write_extract
+
+from analysis.records.counts import USED, monthly, unlinked_counts
+from analysis.records.engines import open_engine
+from analysis.records.episodes import classified, read_episodes
+from analysis.records.extract import find_extract
+from analysis.records.synthesise import TRUTH
+from analysis.rules import Records
+
+MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
+Row = dict[str, Any]
+
+
+def answer(rows: list[Row], tmp_path: Path) -> tuple[pd.Series, dict[str, int]]:
+    """Outcome → total, and the ledger without its zeros."""
+    table, ledger = monthly(counted(write_extract(rows, tmp_path / "in"), tmp_path / "private"), UNITS, MONTHS)
+    return table.groupby("outcome").value.sum(), {reason: count for reason, count in ledger.items() if count}
+
+
+def test_a_stay_of_two_nights(tmp_path: Path) -> None:
+    totals, ledger = answer([stay("2014-05-10", "2014-05-12")], tmp_path)
+    assert totals.to_dict() == {
+        "ambulatory_care_sensitive": 0, "emergency_admissions": 1, "emergency_bed_days": 2, "emergency_bed_days_by_day": 2,
+        "emergency_longer": 1, "emergency_zero_day": 0,
+    }  # fmt: skip
+    assert ledger == {USED: 1}
+
+
+def test_days_fall_in_the_month_in_which_the_night_begins(tmp_path: Path) -> None:
+    rows = [stay("2014-05-30", "2014-06-02")]
+    table, _ = monthly(counted(write_extract(rows, tmp_path / "in"), tmp_path / "private"), UNITS, MONTHS)
+    by_month = table[table.unit == "00A"].pivot(index="month", columns="outcome", values="value")
+    assert by_month.emergency_bed_days.to_list() == [0, 3, 0, 0, 0]
+    assert by_month.emergency_bed_days_by_day.to_list() == [0, 2, 1, 0, 0]
+
+
+def test_episodes_of_one_spell_are_one_admission(tmp_path: Path) -> None:
+    first = stay("2014-05-10", None, EPIEND="2014-05-11")
+    second = stay("2014-05-10", "2014-05-15", EPISTART="2014-05-11", EPIORDER=2, DIAG_01="J45")
+    totals, ledger = answer([first, second], tmp_path)
+    assert (totals.emergency_admissions, totals.emergency_bed_days, totals.ambulatory_care_sensitive) == (1, 5, 0)
+    assert ledger == {USED: 2}
+
+
+@pytest.mark.parametrize(
+    ("gap", "other", "admissions", "nights"),
+    [
+        ("2014-05-12", {"ADMIMETH": "81"}, 1, 6),
+        ("2014-05-14", {"ADMIMETH": "2B"}, 1, 6),
+        ("2014-05-14", {"ADMISORC": "51"}, 1, 6),
+        ("2014-05-15", {"ADMISORC": "51"}, 2, 5),  # three days later
+        ("2014-05-12", {}, 2, 8),  # the same day, and no transfer
+        ("2014-05-11", {}, 1, 6),  # while the first goes on
+    ],
+)  # fmt: skip
+def test_a_sequel_elsewhere(gap: str, other: Row, admissions: int, nights: int, tmp_path: Path) -> None:
+    rows = [
+        stay("2014-05-10", "2014-05-12"),
+        stay(gap, "2014-05-16", PROCODE3="RBB", CCG_RESPONSIBILITY="00B", **other),
+    ]
+    totals, ledger = answer(rows, tmp_path)
+    expected = nights if admissions == 1 else 2 + (pd.Timestamp("2014-05-16") - pd.Timestamp(gap)).days
+    assert (totals.emergency_admissions, totals.emergency_bed_days) == (admissions, expected)
+    assert ledger == {USED: 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"EPISTAT": 1, "EPIEND": None, "DISDATE": None}, "unfinished"),
+        ({"ADMIDATE": "1800-01-01"}, "no_date"),
+        ({"EPISTART": None}, "no_date"),
+        ({"EPIEND": "2014-05-09"}, "runs_backwards"),
+        ({"DISDATE": "2014-05-01"}, "runs_backwards"),
+        ({"EPISTART": "2014-05-08"}, "runs_backwards"),
+        ({"ADMIMETH": "11"}, "not_emergency"),
+        ({"ADMIMETH": None}, "not_emergency"),
+        ({"CLASSPAT": "2"}, "other_class"),
+        ({"EPIORDER": 2}, "no_first_episode"),
+        ({"ADMIMETH": "81"}, "transfer_alone"),
+        ({"CCG_RESPONSIBILITY": "7A3"}, "outside_england"),
+        ({"CCG_RESPONSIBILITY": "Q99"}, "unknown_commissioner"),
+        ({"CCG_RESPONSIBILITY": None}, "unknown_commissioner"),
+        ({"ADMIDATE": "2013-05-10", "EPISTART": "2013-05-10", "EPIEND": "2013-05-11", "DISDATE": "2013-05-11"}, "outside_window"),
+    ],
+)  # fmt: skip
+def test_each_reason_is_counted(change: Row, reason: str, tmp_path: Path) -> None:
+    good = stay("2014-06-10", "2014-06-12", TOKEN_PERSON_ID="b")
+    totals, ledger = answer([good, {**stay("2014-05-10", "2014-05-12"), **change}], tmp_path)
+    assert totals.emergency_admissions == 1
+    assert ledger == {USED: 1, reason: 1}
+
+
+def test_a_duplicate_is_counted_once(tmp_path: Path) -> None:
+    row = stay("2014-05-10", "2014-05-12")
+    totals, ledger = answer([row, row, row], tmp_path)
+    assert totals.emergency_admissions == 1 and ledger == {USED: 1, "duplicate": 2}
+
+
+def test_rows_without_a_person_stand_alone(tmp_path: Path) -> None:
+    row = stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=None)
+    totals, ledger = answer([row, row], tmp_path)
+    assert totals.emergency_admissions == 2 and ledger == {USED: 2}
+
+
+def test_age_bands_where_asked(tmp_path: Path) -> None:
+    rows = [stay("2014-05-10", "2014-05-12", STARTAGE=age, TOKEN_PERSON_ID=str(age)) for age in (7003, 17, 64, 85, 101)]
+    counts = counted(write_extract(rows, tmp_path / "in"), tmp_path / "private", rules=Records(by_age=True))
+    assert counts.arrivals.groupby("age_band").admissions.sum().to_dict() == {0: 2, 18: 1, 85: 2}
+
+
+def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
+    rows = [stay("2014-05-10", "2014-05-12"), stay("2014-05-20", None, EPIEND="2014-05-21", TOKEN_PERSON_ID="b")]
+    found = [
+        counted(write_extract(rows, tmp_path / kind, f"part.{kind}"), tmp_path / "private")
+        for kind in ("csv", "parquet")
+    ]
+    pd.testing.assert_frame_equal(found[0].arrivals, found[1].arrivals)
+    assert found[0].rows == found[1].rows
+
+
+def test_the_ledger_finds_the_planted_dirt(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "made-up", 60_000)
+    truth = pd.read_json(folder / TRUTH, typ="series")
+    codes = {f"{n:02d}A": f"{n:02d}A" for n in range(12)}
+    counts = counted(folder, tmp_path / "private")
+    _, ledger = monthly(counts, codes, pd.date_range("2013-04-01", "2018-03-01", freq="MS"))
+    assert sum(ledger.values()) == 60_000
+    planted = {"unfinished": "unfinished", "no_date": "no_date", "runs_backwards": "runs_backwards",
+               "outside_england": "outside_england", "unknown_commissioner": "unknown_commissioner"}  # fmt: skip
+    assert {reason: ledger[reason] for reason in planted} == {
+        reason: truth.dirt[kind] for reason, kind in planted.items()
+    }
+    assert 0 <= ledger["duplicate"] - truth.dirt["duplicate"] <= 3  # two stays of one day may look alike by chance
+
+
+def test_buckets_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made_up(tmp_path / "made-up", 30_000)
+    whole = counted(folder, tmp_path / "private")
+    monkeypatch.setattr("analysis.records.engines.BUCKET_ROWS", 2_000)
+    parts = counted(folder, tmp_path / "private")
+    assert whole.rows == parts.rows
+    pd.testing.assert_frame_equal(whole.arrivals, parts.arrivals)
+    pd.testing.assert_frame_equal(whole.departures, parts.departures)
+    assert not (tmp_path / "private/store").exists(), "rows of patients are not left behind"
+
+
+def test_one_pass_without_links(tmp_path: Path) -> None:
+    rows = [
+        stay("2014-05-10", "2014-05-12"),
+        stay("2014-05-10", "2014-05-12"),
+        stay("2014-05-12", "2014-05-12", ADMIMETH="81"),
+    ]
+    folder = write_extract(rows, tmp_path / "in")
+    source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
+    counts = unlinked_counts(classified(read_episodes(engine.read(source), source), Records()))
+    table, ledger = monthly(counts, UNITS, MONTHS)
+    totals = table.groupby("outcome").value.sum()
+    assert (totals.emergency_admissions, totals.emergency_bed_days, totals.emergency_zero_day) == (2, 4, 0)
+    assert "emergency_bed_days_by_day" not in totals and ledger[USED] == 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_same_call_makes_up_the_same_extract(workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.records.synthesise.PART_ROWS", 5_000)
+    folder = made_up(tmp_path / "made-up", 12_000, workers)
+    again = made_up(tmp_path / "again", 12_000)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*.*")) and len(files) > 12
+    assert all((folder / file).read_bytes() == (again / file).read_bytes() for file in files)
+
+
+@pytest.mark.spark
+def test_spark_counts_the_same(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "made-up", 200_000)
+    ours, theirs = (counted(folder, tmp_path / engine, engine) for engine in ("duckdb", "spark"))
+    assert ours.rows == theirs.rows and ours.total == theirs.total
+    keys = ["code", "age_band", "day"]
+    for name in ("arrivals", "departures"):
+        tables = [getattr(counts, name).sort_values(keys, ignore_index=True) for counts in (ours, theirs)]
+        pd.testing.assert_frame_equal(*tables, check_dtype=False)
