@@ -24,7 +24,7 @@ RENDERER ?= auto
 WORKERS ?=
 # The time printed on documents and written into PDFs is the commit's, so that two builds of it give the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export MIRROR BUILD PROTOCOL DATA RENDERER WORKERS SOURCE_DATE_EPOCH
+export MIRROR BUILD PROTOCOL DATA RENDERER WORKERS SOURCE_DATE_EPOCH ROWS ENGINE SPARK_MASTER
 
 # Text is UTF-8 in files, names and on the screen, whatever the locale says.
 export PYTHONUTF8 := 1
@@ -35,7 +35,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 READY := $(VENV)/.ready
 
-.PHONY: help report data results records spark refresh edition headlines test check slow fuzz bench simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results records spark refresh edition headlines test check slow fuzz bench bench-records simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -91,6 +91,9 @@ fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=numb
 bench: data ## time the stages and print ratios
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "wildboottest==0.3.2"
 	@$(VENV)/bin/python tests/benchmarks/bench.py
+
+bench-records: $(READY) ## time the counting of made-up extracts (ROWS="1 3 10", in millions)
+	@$(VENV)/bin/python -m tests.benchmarks.records
 
 simulation: data ## simulate the error rates of every method, about an hour; writes reports/simulation.csv
 	@$(RUN) simulation

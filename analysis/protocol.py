@@ -72,8 +72,8 @@ class Protocol(Table):
                 raise ValueError(f"two entries of [[{name}]] share an id")
         if not self.specifications or self.specifications[0].id != "primary":
             raise ValueError('the first of [[specifications]] must have the id "primary"')
-        if not any(outcome.role == "primary" for outcome in self.outcomes):
-            raise ValueError("no outcome has the role primary")
+        if not any(outcome.role == "primary" and outcome.source != RECORDS for outcome in self.outcomes):
+            raise ValueError("no outcome has the role primary, but for those of records, which not everyone has")
         if self.inference.event_study_base not in self.months:
             raise ValueError("inference.event_study_base does not lie inside the study's window")
         self._check_curve()

@@ -208,6 +208,23 @@ class Results:
     def dataset_name(self) -> str:
         return self.protocol.report.snapshot if self.dataset == "snapshot" else self.protocol.report.mar
 
+    @property
+    def edition_name(self) -> str:
+        """What every page names: the published data, and records where they were counted."""
+        if not self.work.records("panel").is_file():
+            return self.dataset_name
+        return f"{self.dataset_name}; {self.records_name}"
+
+    @property
+    def records_name(self) -> str:
+        return "made-up records, which are not data" if self.records_made_up else "patient-level records"
+
+    @cached_property
+    def records_made_up(self) -> bool:
+        """Whether the extract that was counted is a made-up one."""
+        file = self.work.records("provenance").with_suffix(".json")
+        return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["made_up"])
+
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """The protocol's outcomes that this data set holds."""

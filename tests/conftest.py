@@ -27,7 +27,8 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def protocol() -> Protocol:
-    return load_protocol()
+    """The study's rules as an edition of public data knows them."""
+    return load_protocol().without_records()
 
 
 @pytest.fixture(scope="session")

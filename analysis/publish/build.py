@@ -106,7 +106,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
 
 def _tasks(name: str, source: Path, results: Results) -> Iterator[_Task]:
     """The documents of a source: where each goes, its own metadata, and its parameters."""
-    metadata = {"dataset-name": results.dataset_name, "edition": edition(results), "date": edition_date()}
+    metadata = {"dataset-name": results.edition_name, "edition": edition(results), "date": edition_date()}
 
     def task(place: str, more: dict[str, str], parameters: dict[str, str]) -> _Task:
         html, pdf = (results.work.staged / f"{place}.{suffix}" for suffix in ("html", "pdf"))

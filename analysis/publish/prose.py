@@ -15,8 +15,8 @@ from analysis.results import Results
 
 
 def dataset_callout(results: Results) -> Markdown:
-    """Callouts at the top: built on the snapshot, not on the published files; an interim edition. Nothing where neither holds."""
-    return Markdown("\n\n".join([*_of_snapshot(results), *_of_interim(results)]))
+    """Callouts at the top: built on the snapshot, not on the published files; an interim edition; made-up records. Nothing where none holds."""
+    return Markdown("\n\n".join([*_of_snapshot(results), *_of_interim(results), *_of_records(results)]))
 
 
 def _of_snapshot(results: Results) -> list[str]:
@@ -37,6 +37,15 @@ def _of_interim(results: Results) -> list[str]:
         '::: {.callout-important title="Interim edition"}\n'
         f"The data end in {study.end:%B %Y}; the study runs to {study.planned_end:%B %Y}. What later months will show is not in it, nor are comparisons that need them, "
         "nor simulated error rates, which are of the whole study.\n:::"
+    ]
+
+
+def _of_records(results: Results) -> list[str]:
+    if not results.records_made_up:
+        return []
+    return [
+        '::: {.callout-important title="With made-up records"}\n'
+        "Emergency admissions and bed days were counted from a made-up extract, to try the method: their figures say nothing of any place.\n:::"
     ]
 
 
@@ -223,7 +232,7 @@ def statement(results: Results) -> str:
 
 def provenance_list(results: Results) -> Markdown:
     """The build's identity as a definition list."""
-    details = {"Data set": results.dataset_name} | edition_details(results)
+    details = {"Data set": results.edition_name} | edition_details(results)
     return Markdown("\n\n".join(f"{name}\n:   {value}" for name, value in details.items()))
 
 

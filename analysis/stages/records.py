@@ -91,9 +91,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         work.records("provenance").with_suffix(".json"): as_json(provenance),
     }
     write_together(made)
-    say(
-        f"{ledger[USED]:,} of {counts.total:,} episodes are counted; why the others are not: {work.records('ledger').with_suffix('.csv')}"
-    )
+    say(f"about {shown[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger').with_suffix('.csv')}")
     return list(made)
 
 

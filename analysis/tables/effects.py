@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.narrative.wording import NO_BREAK, headed, plain
-from analysis.protocol import REST
+from analysis.narrative.wording import NO_BREAK, headed, in_sentence, listed, plain
+from analysis.protocol import RECORDS, REST
 from analysis.results import Results
 from analysis.tables.table import Table, bounds, number, p_value, with_bounds
 
@@ -84,6 +84,8 @@ def outcomes_table(results: Results) -> Table:
             cells += [with_bounds(effect), p_value(effect)]
             data.append((outcome.label, outcome.role, model, effect.value, effect.low, effect.high, effect.p_value))
         rows.append(cells)
+    counted = [in_sentence(outcome.label) for outcome in results.outcomes if outcome.source == RECORDS]
+    of_records = f" {headed(listed(counted))} are from {results.records_name}." if counted else ""
     headers = ["Outcome", "Role"]
     for model in protocol.model_ids:
         headers += [f"{protocol.cohort_labels[model]}, %", f"p{NO_BREAK}({protocol.cohort_labels[model]})"]
@@ -94,5 +96,5 @@ def outcomes_table(results: Results) -> Table:
         data=pd.DataFrame(
             data, columns=["outcome", "role", "cohort", "effect_percent", "ci_low", "ci_high", "p_value"]
         ),
-        note=f"Difference-in-differences with {protocol.study.conf_level:.0%} randomisation intervals.",
+        note=f"Difference-in-differences with {protocol.study.conf_level:.0%} randomisation intervals.{of_records}",
     )

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import tomlkit
 from reports.built import visible
-from scratch_project import Project, Refusal, Run, fingerprint, real_return
+from scratch_project import Project, Refusal, Run, fewer, fingerprint, real_return
 from synthetic import quicker
 
 from analysis.errors import EvaluationError
@@ -78,14 +77,6 @@ def state(project: Project) -> dict[str, bytes]:
     return {name: (project.root / name).read_bytes() for name in INPUTS} | {
         name: b"" for name in fingerprint(project.root / "data_raw")
     }
-
-
-def fewer(protocol: str) -> str:
-    """A protocol's text with its first specification alone, and without the specification curve: results take a third of the time."""
-    document = tomlkit.parse(protocol)
-    del document["specifications"][1:]
-    document["specification_curve"]["crossed"] = []
-    return tomlkit.dumps(document)
 
 
 def superseded(project: Project) -> list[str]:

@@ -17,7 +17,7 @@ from analysis.results import Results
 from analysis.tables.data import baseline_table
 from analysis.tables.reporting import GUIDELINES, guidelines_table
 
-PROTOCOL = load_protocol()
+PROTOCOL = load_protocol().without_records()
 EVERY = list(itertools.product([outcome.id for outcome in PROTOCOL.outcomes], PROTOCOL.treated_cohorts))
 PLACES = [f"{place} {model}" for model in PROTOCOL.model_ids for place in SITES]
 CLEAR = Number(-0.06, 0.02)

@@ -12,7 +12,7 @@ from synthetic import attributes_of
 
 from analysis.cleaning.panel import CCG, ENGLAND, clean
 from analysis.cleaning.quality import SMALL
-from analysis.protocol import Protocol
+from analysis.protocol import Protocol, load_protocol
 from analysis.records.disclosure import PARTS, protect, rounded, safe_panel
 from analysis.records.scan import scan
 
@@ -92,6 +92,12 @@ def test_a_list_of_counts() -> None:
         "d": None,
         "e": 75,
     }
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Protocol:
+    """With the outcomes of records."""
+    return load_protocol()
 
 
 @pytest.fixture(scope="module")

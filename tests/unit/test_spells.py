@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from extracts import UNITS, counted, made_up, stay, write_extract
+from records_in_pandas import arrivals_in_pandas
 
 from analysis.records.counts import USED, monthly, unlinked_counts
 from analysis.records.engines import open_engine
@@ -188,3 +189,13 @@ def test_spark_counts_the_same(tmp_path: Path) -> None:
     for name in ("arrivals", "departures"):
         tables = [getattr(counts, name).sort_values(keys, ignore_index=True) for counts in (ours, theirs)]
         pd.testing.assert_frame_equal(*tables, check_dtype=False)
+
+
+def test_pandas_finds_the_same(tmp_path: Path) -> None:
+    """The definitions written a second time, without Ibis."""
+    folder = made_up(tmp_path / "made-up", 40_000)
+    ours = counted(folder, tmp_path / "private").arrivals[
+        ["code", "day", "admissions", "nights", "zero_day", "sensitive"]
+    ]
+    theirs = arrivals_in_pandas(folder)
+    pd.testing.assert_frame_equal(ours.astype(theirs.dtypes.to_dict()), theirs)

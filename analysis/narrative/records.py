@@ -1,0 +1,51 @@
+"""Sentences about patient-level records: that there are none, or what admissions and bed days say together."""
+
+from __future__ import annotations
+
+from analysis.narrative.wording import certainty, headed, in_sentence, interval, listed, p_text, signed
+from analysis.protocol import RECORDS
+from analysis.results import Estimate, Results
+from analysis.rules import Outcome
+
+NONE = (
+    "No patient-level extract was counted for this edition, so that emergency admissions and emergency bed days are not among its outcomes; "
+    "no public series of bed days by commissioner reaches back before the programme."
+)
+
+
+def held(results: Results) -> list[Outcome]:
+    """The outcomes that were counted from records, in the protocol's order."""
+    return [outcome for outcome in results.outcomes if outcome.source == RECORDS]
+
+
+def records_paragraph(results: Results) -> str:
+    """What the co-primary outcomes of patient-level records show, model by model; one sentence where there are none."""
+    outcomes = held(results)
+    if not outcomes:
+        return NONE
+    names = listed([in_sentence(outcome.label) for outcome in outcomes])
+    found = " ".join(_together(results, outcomes, model) for model in results.protocol.model_ids)
+    return (
+        f"**Patient-level records.** {headed(names)} were counted from {results.records_name}, after disclosure control, and are read together with the primary outcome "
+        f"and with each other: fewer admissions with as many nights, or as many admissions with fewer, are two different changes. {found}"
+    )
+
+
+def _together(results: Results, outcomes: list[Outcome], model: str) -> str:
+    level = results.protocol.study.conf_level
+    effects = [results.effect(outcome.id, model) for outcome in outcomes]
+    parts = [
+        f"{in_sentence(outcome.label)} {signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
+        for outcome, effect in zip(outcomes, effects, strict=True)
+    ]
+    return f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}. {_reading(effects)}"
+
+
+def _reading(effects: list[Estimate]) -> str:
+    clear = [effect for effect in effects if effect.excludes_zero]
+    if not clear:
+        return "Neither interval leaves out zero."
+    if len(clear) == len(effects):
+        same = len({effect.value > 0 for effect in effects}) == 1
+        return f"Both intervals leave out zero, in {'one direction' if same else 'opposite directions'}."
+    return "Only one of the two intervals leaves out zero."

@@ -1,0 +1,55 @@
+"""A made-up extract with a known effect, from its rows to the reports, through the commands that users run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from reports.built import visible
+from scratch_project import Project, fewer
+from synthetic import quicker
+
+EFFECT = -3.0  # percent, planted in admissions; none in bed days
+
+
+@pytest.mark.slow
+def test_the_planted_effect_is_found_and_nothing_leaks(
+    repository: Path, published_folder: Path, tmp_path: Path
+) -> None:
+    project = Project.copy(repository, published_folder.resolve(), tmp_path)
+    rules = project.root / "analysis/protocol.toml"
+    rules.write_text(fewer(quicker(rules.read_text(encoding="utf-8"))), encoding="utf-8")
+    assert project.run("data").code == 0
+    extract = tmp_path / "made-up"
+    assert project.run("records", "synthesise", "--rows", "2000000", "--to", str(extract)).code == 0
+    run = project.run("records", "--extract", str(extract))
+    assert run.code == 0, run.err
+    assert project.run("results").code == 0
+    build = project.root / "build"
+    found = pd.read_parquet(build / "results/estimates.parquet").set_index("estimate_id")
+    pooled = "MCP+PACS/primary/att_percent/randomisation"
+    admissions, bed_days = (
+        found.loc[f"did/{outcome}/{pooled}"] for outcome in ("emergency_admissions", "emergency_bed_days")
+    )
+    assert admissions.ci_low < EFFECT < admissions.ci_high < 0, "a fall, and the one that was planted"
+    assert bed_days.ci_low < 0 < bed_days.ci_high
+    assert set(found.dataset[found.outcome.str.startswith("emergency")]) == {"records"}
+    run = project.run("reports", "evaluation", RENDERER="embedded")
+    assert run.code == 0, run.err
+    page = visible((build / "reports/evaluation.html").read_text(encoding="utf-8"))
+    assert "made-up records, which are not data" in page and "MCP: emergency admissions" in page
+    scan = project.run("records", "scan")
+    assert scan.code == 0, scan.out
+    assert oct((build / "private").stat().st_mode)[-3:] == "700"
+    (build / "reports/csv/leak.csv").write_text("outcome,value\nEmergency admissions,3\n", encoding="utf-8")
+    scan = project.run("records", "scan")
+    assert scan.code == 1 and "reports/csv/leak.csv" in scan.out
+
+
+def test_without_an_extract(repository: Path, published_folder: Path, tmp_path: Path) -> None:
+    project = Project.copy(repository, published_folder.resolve(), tmp_path)
+    run = project.run("records")
+    assert run.code == 2 and "make records EXTRACT=folder" in run.err
+    run = project.run("records", "--extract", str(tmp_path / "nowhere"))
+    assert run.code == 2 and "Run `make report`" in run.err, "the panel comes first"
