@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from built import BLOCK, EVERY_FLOAT, FLOATS, LONG, PAGES, Built, compact, environment, visible
+from built import BLOCK, BRIEFS, EVERY_FLOAT, FLOATS, LONG, PAGES, Built, compact, environment, visible
 
 from analysis.files import write_table
-from analysis.narrative import growth, verdicts
+from analysis.narrative import growth, records, verdicts
 from analysis.publish.build import build_reports
 from analysis.verdict import verdict_table
 
@@ -211,3 +211,8 @@ def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):
     assert "7.7% above" in after and "7.7% above" not in before
     assert f"{model}: inconclusive" in before and f"{model}: inconclusive" not in after
     assert compact("7.7% above") in Built(work).pdf_body()
+
+
+@pytest.mark.parametrize("name", [*LONG, "data-quality", "reconciliation", BRIEFS[0]])
+def test_each_report_says_once_that_no_records_were_counted(built, name):
+    assert visible(built.main(name)).count(visible(records.NONE)) == 1

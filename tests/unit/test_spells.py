@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 from extracts import UNITS, counted, made_up, stay, write_extract
 from records_in_pandas import arrivals_in_pandas
 
-from analysis.records.counts import USED, monthly, unlinked_counts
+from analysis.records.counts import USED, linked_counts, monthly, unlinked_counts
 from analysis.records.engines import open_engine
 from analysis.records.episodes import classified, read_episodes
 from analysis.records.extract import find_extract
@@ -199,3 +200,15 @@ def test_pandas_finds_the_same(tmp_path: Path) -> None:
     ]
     theirs = arrivals_in_pandas(folder)
     pd.testing.assert_frame_equal(ours.astype(theirs.dtypes.to_dict()), theirs)
+
+
+def test_a_table_of_a_database(tmp_path: Path) -> None:
+    folder = write_extract([stay("2014-05-10", "2014-05-12"), stay("2014-05-10", "2014-05-12")], tmp_path / "in")
+    database = tmp_path / "hospital.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"create table episodes as select * from '{folder}/part.parquet'")
+    source = find_extract(f"duckdb://{database}#episodes", {})
+    engine = open_engine("duckdb", tmp_path / "private", url=source.url)
+    raw = engine.read(source)
+    counts = linked_counts(engine, classified(read_episodes(raw, source), Records()))
+    assert counts.arrivals.admissions.sum() == 1 and counts.rows["duplicate"] == 1
