@@ -195,6 +195,8 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
 
 def _records(work: Workspace, choice: argparse.Namespace) -> None:
     """Count an extract, or make one up."""
+    if choice.action == "count" and not choice.extract:
+        raise UsageError("Name the extract: make records EXTRACT=folder.")
     from analysis.stages.records import build_records, make_up
 
     if choice.action == "synthesise":
@@ -203,8 +205,6 @@ def _records(work: Workspace, choice: argparse.Namespace) -> None:
         with _timed("Records: making up an extract, which is not data"):
             make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
         return
-    if not choice.extract:
-        raise UsageError("Name the extract: make records EXTRACT=folder.")
     engine = os.environ.get("ENGINE") or "duckdb"
     with _timed("Records: counting a patient-level extract"):
         files = build_records(work, choice.extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)
