@@ -13,6 +13,7 @@ from analysis.cleaning.panel import ATTRIBUTES, CCG, clean
 from analysis.cleaning.snapshot import read_population
 from analysis.errors import DataError, UsageError
 from analysis.files import write_together
+from analysis.inputs import study_geography
 from analysis.protocol import Protocol, load_protocol
 from analysis.records.counts import USED, linked_counts, monthly
 from analysis.records.disclosure import rounded, safe_panel
@@ -46,7 +47,8 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         raise UsageError(
             "Records are counted by commissioner, and this build holds the snapshot's areas. Supply the published files (MIRROR=folder)."
         )
-    unit_of = {code: unit for unit in units.unit.unique() for code in members(unit)}
+    # Codes of every year: an extract has those that were in force when the patient was in hospital.
+    unit_of = study_geography(work, protocol).unit_of
     source = find_extract(place, protocol.records.columns)
     engine = open_engine(engine_name, work.private, master, url=source.url)
     raw = engine.read(source)
@@ -87,7 +89,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     made: dict[Path, pd.DataFrame | str] = {
         work.records("panel"): safe,
         work.records("ledger").with_suffix(".csv"): table,
-        work.records("shifts").with_suffix(".csv"): cleaned.shifts[["outcome", "unit", "unit_name", "month", "ratio"]],
+        work.records("shifts").with_suffix(".csv"): cleaned.shifts.round({"ratio": 2}),
         work.records("provenance").with_suffix(".json"): as_json(provenance),
     }
     write_together(made)
