@@ -51,7 +51,7 @@ def plant(project: Project) -> list[str]:
 
     def line(found: re.Match[str]) -> str:
         key, text = found[1], json.loads(found[2])
-        if key not in FREE_TEXT or text in ("mar", "dtoc", "ae") or re.fullmatch(r"\d\w\w", text):
+        if key not in FREE_TEXT or text in ("mar", "dtoc", "records", "ae") or re.fullmatch(r"\d\w\w", text):
             return found[0]
         planted.append(spoil(text))
         return f"{key} = {json.dumps(planted[-1], ensure_ascii=False)}"
