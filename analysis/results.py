@@ -64,7 +64,7 @@ class Results:
     @cached_property
     def panel(self) -> pd.DataFrame:
         """Published data and, where an extract was counted, what disclosure control lets of it."""
-        parts = [file for file in (self.work.panel, self.work.records("panel")) if file.is_file()]
+        parts = [file for file in (self.work.panel, self.work.records("panel.parquet")) if file.is_file()]
         return outside(pd.concat([pd.read_parquet(file) for file in parts], ignore_index=True))
 
     @cached_property
@@ -211,7 +211,7 @@ class Results:
     @property
     def edition_name(self) -> str:
         """What every page names: the published data, and records where they were counted."""
-        if not self.work.records("panel").is_file():
+        if not self.work.records("panel.parquet").is_file():
             return self.dataset_name
         return f"{self.dataset_name}; {self.records_name}"
 
@@ -222,7 +222,7 @@ class Results:
     @cached_property
     def records_made_up(self) -> bool:
         """Whether the extract that was counted is a made-up one."""
-        file = self.work.records("provenance").with_suffix(".json")
+        file = self.work.records("provenance.json")
         return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["made_up"])
 
     @cached_property
@@ -323,7 +323,7 @@ def _read(file: Path, **options: Any) -> pd.DataFrame:
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
     protocol = outside(load_protocol(work.protocol_file))
-    if not work.records("panel").is_file():
+    if not work.records("panel.parquet").is_file():
         protocol = protocol.without_records()
     works = re.findall(r"(?m)^@\w+\{([^,\s]+),", work.references.read_text(encoding="utf-8"))
     prose = {name: cited(text, works) for name, text in protocol.report if isinstance(text, str)}

@@ -48,7 +48,8 @@ def data_step(work: Workspace) -> Step:
 def results_step(work: Workspace) -> Step:
     """The panel and the tables beside it."""
     tables = [work.panel, work.shifts, work.units, work.similar_units, work.national]
-    tables += [file for file in (work.records("panel"),) if file.is_file()]
+    if work.records("panel.parquet").is_file():
+        tables += [work.records("panel.parquet"), work.records("shifts.csv")]
     return Step(
         RESULTS,
         _digests({str(path.relative_to(work.build)): path for path in tables})

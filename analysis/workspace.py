@@ -105,7 +105,7 @@ class Workspace:
 
     def records(self, name: str) -> Path:
         """What may leave of a patient-level extract, after disclosure control."""
-        return self.build / "records" / f"{name}.parquet"
+        return self.build / "records" / name
 
     @property
     def results(self) -> Path:

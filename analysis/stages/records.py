@@ -71,7 +71,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     attributes = once.drop_duplicates("unit")[["unit", "unit_name", *ATTRIBUTES]]
     cleaned = clean(long, population, attributes, {}, protocol, source="records")
     rules = protocol.records
-    before = pd.read_parquet(work.records("panel")) if work.records("panel").is_file() else None
+    before = pd.read_parquet(work.records("panel.parquet")) if work.records("panel.parquet").is_file() else None
     safe = safe_panel(cleaned.panel, rules.smallest_count, rules.round_to, before)
     said = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted"}
     shown = rounded(ledger, rules.smallest_count, rules.round_to)
@@ -87,13 +87,13 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         }
     )  # fmt: skip
     made: dict[Path, pd.DataFrame | str] = {
-        work.records("panel"): safe,
-        work.records("ledger").with_suffix(".csv"): table,
-        work.records("shifts").with_suffix(".csv"): cleaned.shifts.round({"ratio": 2}),
-        work.records("provenance").with_suffix(".json"): as_json(provenance),
+        work.records("panel.parquet"): safe,
+        work.records("ledger.csv"): table,
+        work.records("shifts.csv"): cleaned.shifts.round({"ratio": 2}),
+        work.records("provenance.json"): as_json(provenance),
     }
     write_together(made)
-    say(f"about {shown[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger').with_suffix('.csv')}")
+    say(f"about {shown[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger.csv')}")
     return list(made)
 
 

@@ -24,9 +24,9 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> list[Pat
     protocol = load_protocol(work.protocol_file).only(RESULTS_RULES)
     panel = pd.read_parquet(work.panel)
     shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
-    if work.records("panel").is_file():
-        panel = pd.concat([panel, pd.read_parquet(work.records("panel"))], ignore_index=True)
-        shifts = pd.concat([shifts, pd.read_csv(work.records("shifts").with_suffix(".csv"))], ignore_index=True)
+    if work.records("panel.parquet").is_file():
+        panel = pd.concat([panel, pd.read_parquet(work.records("panel.parquet"))], ignore_index=True)
+        shifts = pd.concat([shifts, pd.read_csv(work.records("shifts.csv"))], ignore_index=True)
     else:
         protocol = protocol.without_records()
     national = read_national(work.national)
