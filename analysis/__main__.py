@@ -48,11 +48,15 @@ def main(arguments: list[str]) -> int:
     of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
     of_series.add_argument("--draws", type=int, default=2000, help="series for each autocorrelation (2000)")
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
-    records = stages.add_parser("records", help="a patient-level extract → counts that may be shown; or a made-up extract")
+    records = stages.add_parser(
+        "records", help="a patient-level extract → counts that may be shown; or a made-up extract"
+    )
     records.add_argument("action", nargs="?", choices=["count", "synthesise", "scan"], default="count")
     records.add_argument("--extract", help="a file or folder of Parquet or CSV, or URL#table of a database (count)")
     records.add_argument("--rows", type=int, default=1_000_000, help="episodes to make up (synthesise)")
-    records.add_argument("--to", type=Path, default=Path("build/made-up-extract"), help="the folder for them (synthesise)")
+    records.add_argument(
+        "--to", type=Path, default=Path("build/made-up-extract"), help="the folder for them (synthesise)"
+    )
     records.add_argument("--effect", type=float, default=-0.03, help="the effect on admissions to plant (synthesise)")
     records.add_argument("--seed", type=int, default=1, help="another seed, another extract (synthesise)")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
@@ -197,14 +201,16 @@ def _records(work: Workspace, choice: argparse.Namespace) -> None:
     """Count an extract, or make one up."""
     if choice.action == "count" and not choice.extract:
         raise UsageError("Name the extract: make records EXTRACT=folder.")
-    from analysis.stages.records import build_records, make_up
-
     if choice.action == "synthesise":
         if choice.rows < 1:
             raise UsageError(f"--rows {choice.rows}: it must be 1 or more.")
+        from analysis.stages.made_up import make_up
+
         with _timed("Records: making up an extract, which is not data"):
             make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
         return
+    from analysis.stages.records import build_records
+
     engine = os.environ.get("ENGINE") or "duckdb"
     with _timed("Records: counting a patient-level extract"):
         files = build_records(work, choice.extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)

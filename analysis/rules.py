@@ -267,7 +267,8 @@ class Records(Table):
     columns: dict[str, str] = {}  # HES column → its name in the extract, where it has another
     emergency_methods: list[str] = list(EMERGENCY_METHODS)
     age_bands: list[Annotated[int, Field(ge=0)]] = [0, 18, 65, 75, 85]  # the first age of each
-    by_age: bool = False  # count by age band too
+    by_age: bool = False  # a table by age band too
+    networks: str | None = None  # a table [network, practice_code]: count by network of practices too
     smallest_count: Count = 8  # a smaller one, but for none at all, is neither shown nor used
     round_to: Count = 5
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.records.counts import Counts, linked_counts
+from analysis.records.draw import Plan
 from analysis.records.engines import open_engine
 from analysis.records.episodes import classified, read_episodes
 from analysis.records.extract import COLUMNS, find_extract
-from analysis.records.synthesise import Plan, synthesise
+from analysis.records.synthesise import synthesise
 from analysis.rules import Records
 
 UNITS = {"00A": "00A", "00B": "00B", "01H": "01H+01K", "01K": "01H+01K"}
 USUAL: dict[str, Any] = {
     "EPIKEY": "1", "TOKEN_PERSON_ID": "a", "ADMIDATE": "2014-05-10", "DISDATE": "2014-05-12", "EPISTART": "2014-05-10",
     "EPIEND": "2014-05-12", "EPIORDER": 1, "EPISTAT": 3, "ADMIMETH": "21", "ADMISORC": "19", "CLASSPAT": "1", "PROCODE3": "RAA",
-    "CCG_RESPONSIBILITY": "00A", "STARTAGE": 70, "DIAG_01": "J189",
+    "CCG_RESPONSIBILITY": "00A", "STARTAGE": 70, "DIAG_01": "J189", "GPPRAC": "A81001",
 }  # fmt: skip
 
 
@@ -46,11 +47,16 @@ def write_extract(rows: Sequence[dict[str, Any]], folder: Path, name: str = "par
     return folder
 
 
-def counted(folder: Path, private: Path, engine: str = "duckdb", rules: Records | None = None) -> Counts:
-    """The counts of an extract."""
-    source = find_extract(str(folder), {})
+def counted(
+    folder: Path, private: Path, engine: str = "duckdb", rules: Records | None = None, practices: Collection[str] = ()
+) -> Counts:
+    """The counts of an extract, by age band and practice too where ``rules`` and ``practices`` ask for them."""
+    asked = [*(["STARTAGE"] if rules and rules.by_age else []), *(["GPPRAC"] if practices else [])]
+    source = find_extract(str(folder), {}, asked)
     running = open_engine(engine, private)
-    return linked_counts(running, classified(read_episodes(running.read(source), source), rules or Records()))
+    return linked_counts(
+        running, classified(read_episodes(running.read(source), source), rules or Records(), practices)
+    )
 
 
 def made_up(folder: Path, rows: int, workers: int = 1, effect: float = -0.03) -> Path:

@@ -1,28 +1,28 @@
-"""Continuous spells → admissions, nights and departures by commissioner and day, and the ledger of rows; then months."""
+"""Continuous spells → admissions, nights and departures by commissioner and day, and the ledger of rows; then tables by month."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from analysis.records.definitions import OUTSIDE_ENGLAND
+from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
 from analysis.records.engines import Engine
 from analysis.records.episodes import OF_ROWS
-from analysis.records.spells import OF_SPELLS, continuous_spells, provider_spells
+from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
 USED = "used"
-KEYS = ["code", "age_band", "day"]
 MEASURES = ["admissions", "nights", "zero_day", "sensitive"]
 DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """``arrivals`` [code, age_band, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, age_band,
-    day, departures] by day of discharge; ``rows`` by reason, and in all."""
+    """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
+    by day of discharge, both by age band and practice too where asked; ``rows`` by reason, and in all."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
@@ -34,7 +34,8 @@ def linked_counts(engine: Engine, episodes: ir.Table) -> Counts:
     """Count with duplicates removed and spells joined; ``episodes`` as ``classified`` gives them."""
     rows, stay, total = _by_reason(_frame(episodes.group_by("reason").aggregate(rows=lambda t: t.count())))
     kept = episodes.filter(episodes.reason.isnull()).drop("reason")
-    arrivals, departures = _Sums(KEYS), _Sums(KEYS)
+    keys = [*keys_of(kept), "day"]
+    arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, stay):
         with (
             provider_spells(part).cache() as spells,
@@ -59,15 +60,16 @@ def unlinked_counts(episodes: ir.Table) -> Counts:
     e = episodes
     stays = e.reason.isnull()
     nights = e.discharged - e.admitted
+    keys = {key: stays.ifelse(e[key], "") if e[key].type().is_string() else e[key] for key in keys_of(e)}
     first, left = e.emergency & (e.order == 1), e.emergency & e.discharged.notnull()
     # One pass over all rows: those that are left out fall into one group a reason.
     table = _frame(
         e.select(
-            "reason", code=stays.ifelse(e.code, ""), age_band=e.age_band, day=e.month,
+            "reason", **keys, day=e.month,
             first=stays.ifelse(first, False), nights=stays.ifelse(left.ifelse(nights, 0), 0),
             zero_day=stays.ifelse(left & (nights == 0), False), sensitive=stays.ifelse(first & e.sensitive, False),
         )
-        .group_by("reason", *KEYS)
+        .group_by("reason", *keys, "day")
         .aggregate(
             rows=lambda t: t.count(), admissions=lambda t: t.first.sum(), nights=lambda t: t.nights.sum(),
             zero_day=lambda t: t.zero_day.sum(), sensitive=lambda t: t.sensitive.sum(),
@@ -75,13 +77,21 @@ def unlinked_counts(episodes: ir.Table) -> Counts:
     )  # fmt: skip
     rows, _, total = _by_reason(table)
     kept = table[table.reason.isna()].drop(columns="reason")
-    return Counts(kept, pd.DataFrame(columns=[*KEYS, "departures"]), rows, total)
+    return Counts(kept, pd.DataFrame(columns=[*keys, "day", "departures"]), rows, total)
 
 
-def monthly(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Counts by unit and month of the window, [unit, month, outcome, value], a row for every unit, month and outcome; and the ledger.
+def placed(counts: Counts, unit_of: Mapping[str, str], network_of: Mapping[str, str]) -> Counts:
+    """The same with ``unit``, and ``network`` where practices were asked for; null where the code is of none."""
 
-    ``unit_of`` maps every commissioner that is known. In the ledger, rows in = rows used + rows by reason.
+    def with_places(table: pd.DataFrame) -> pd.DataFrame:
+        network = {"network": table.practice.map(network_of)} if "practice" in table else {}
+        return table.assign(unit=table.code.map(unit_of), **network)
+
+    return replace(counts, arrivals=with_places(counts.arrivals), departures=with_places(counts.departures))
+
+
+def ledger_of_rows(counts: Counts, months: pd.DatetimeIndex) -> dict[str, int]:
+    """Rows by reason, and those used; ``counts`` as ``placed`` gives them. Rows in = rows used + rows by reason.
 
     Raises
     ------
@@ -89,10 +99,9 @@ def monthly(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -
         They are not: rows were lost.
     """
     every = counts.arrivals
-    known = every.code.isin(list(unit_of))
+    known = every.unit.notna()
     abroad = ~known & every.code.str.startswith(OUTSIDE_ENGLAND)
-    month = _month(every.day)
-    inside = known & month.isin(months)
+    inside = known & _month(every.day).isin(months)
     places = {
         "outside_england": abroad, "unknown_commissioner": ~known & ~abroad, "outside_window": known & ~inside, USED: inside,
     }  # fmt: skip
@@ -100,30 +109,38 @@ def monthly(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -
     assert sum(ledger.values()) == counts.total, (
         f"{counts.total} rows came in, {sum(ledger.values())} are accounted for"
     )
-    sums = every[inside].groupby([every.code.map(unit_of).rename("unit"), month.rename("month")])[MEASURES].sum()
+    return ledger
+
+
+def monthly(counts: Counts, months: pd.DatetimeIndex, by: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+    """A column an outcome (``definitions.OUTCOMES``), a row for every label of ``by`` with every other, and each month.
+
+    ``counts`` as ``placed`` gives them; ``by`` has the labels of ``unit``, ``age_band`` or ``network``, the levels of the index before ``month``.
+    """
+    came, left = (table[table.unit.notna()] for table in (counts.arrivals, counts.departures))
+    sums = came.groupby([*by, _month(came.day).rename("month")])[MEASURES].sum()
     table = pd.DataFrame(
         {
-            "emergency_admissions": sums.admissions, "emergency_bed_days": sums.nights, "emergency_zero_day": sums.zero_day,
-            "emergency_longer": sums.admissions - sums.zero_day, "ambulatory_care_sensitive": sums.sensitive,
+            ADMISSIONS: sums.admissions, BED_DAYS: sums.nights, PARTS[0]: sums.zero_day, PARTS[1]: sums.admissions - sums.zero_day,
+            "ambulatory_care_sensitive": sums.sensitive,
         }
     )  # fmt: skip
-    cells = pd.MultiIndex.from_product([sorted(set(unit_of.values())), months], names=["unit", "month"])
+    cells = pd.MultiIndex.from_product([*by.values(), months], names=[*by, "month"])
     table = table.reindex(cells, fill_value=0)
-    if len(counts.departures):
-        table["emergency_bed_days_by_day"] = _nights_by_month(counts, unit_of, months).reindex(cells, fill_value=0)
-    long = table.rename_axis(columns="outcome").stack().rename("value").reset_index()
-    return long.astype({"value": float}), ledger
+    if len(left):
+        table["emergency_bed_days_by_day"] = _nights_by_month(came, left, [*by], months).reindex(cells, fill_value=0)
+    return table
 
 
-def _nights_by_month(counts: Counts, unit_of: dict[str, str], months: pd.DatetimeIndex) -> pd.Series:
+def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], months: pd.DatetimeIndex) -> pd.Series:
     """Beds that are occupied at the end of each day – those who came so far less those who left – summed by month."""
-    came = counts.arrivals.groupby([counts.arrivals.code.map(unit_of), "day"]).admissions.sum()
-    left = counts.departures.groupby([counts.departures.code.map(unit_of), "day"]).departures.sum()
-    change = came.sub(left, fill_value=0).rename_axis(["unit", "day"]).unstack("unit", fill_value=0)
+    change = (
+        came.groupby([*by, "day"]).admissions.sum().sub(left.groupby([*by, "day"]).departures.sum(), fill_value=0)
+    ).unstack(by, fill_value=0)
     days = range(int(change.index.min()), int(change.index.max()) + 1)
     occupied = change.reindex(days, fill_value=0).cumsum()
     by_month = occupied.groupby(_month(pd.Series(occupied.index, index=occupied.index))).sum()
-    return by_month.reindex(months, fill_value=0).rename_axis("month").unstack().rename_axis(["unit", "month"])
+    return by_month.reindex(months, fill_value=0).rename_axis("month").unstack()
 
 
 def _by_reason(table: pd.DataFrame) -> tuple[dict[str, int], int, int]:
@@ -146,14 +163,14 @@ def _left_out(spells: ir.Table) -> tuple[int, int]:
 
 def _arrivals(stays: ir.Table) -> ir.Table:
     nights = stays.ended - stays.admitted
-    return stays.group_by("code", "age_band", day=stays.admitted).aggregate(
+    return stays.group_by(*keys_of(stays), day=stays.admitted).aggregate(
         admissions=stays.count(), nights=nights.sum(), zero_day=(nights == 0).sum(), sensitive=stays.sensitive.sum(),
         rows=stays.rows.sum() - stays.duplicates.sum(), duplicates=stays.duplicates.sum(),
     )  # fmt: skip
 
 
 def _departures(stays: ir.Table) -> ir.Table:
-    return stays.group_by("code", "age_band", day=stays.ended).aggregate(departures=stays.count())
+    return stays.group_by(*keys_of(stays), day=stays.ended).aggregate(departures=stays.count())
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:

@@ -45,12 +45,15 @@ AMBULATORY_CARE_SENSITIVE = {
 }
 
 # Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.
+ADMISSIONS, BED_DAYS = "emergency_admissions", "emergency_bed_days"
+PARTS = ("emergency_zero_day", "emergency_longer")  # of admissions
+LENGTH_OF_STAY = "mean_length_of_stay"  # bed days for an admission, made from safe counts
 OUTCOMES = {
-    "emergency_admissions": ("Emergency admissions", "continuous spells that begin with an emergency admission, by month of admission"),
-    "emergency_bed_days": ("Emergency bed days", "nights of those spells, by month of admission"),
+    ADMISSIONS: ("Emergency admissions", "continuous spells that begin with an emergency admission, by month of admission"),
+    BED_DAYS: ("Emergency bed days", "nights of those spells, by month of admission"),
     "emergency_bed_days_by_day": ("Emergency bed days, by day", "nights of those spells, by the month in which the night began"),
-    "emergency_zero_day": ("Emergency admissions without a night", "those that end on the day of admission"),
-    "emergency_longer": ("Emergency admissions with a night or more", "those that end on a later day"),
+    PARTS[0]: ("Emergency admissions without a night", "those that end on the day of admission"),
+    PARTS[1]: ("Emergency admissions with a night or more", "those that end on a later day"),
     "ambulatory_care_sensitive": (
         "Ambulatory care sensitive admissions",
         "emergency admissions whose first episode has a chronic ambulatory care sensitive condition as primary diagnosis",

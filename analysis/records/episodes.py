@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ibis
 import ibis.expr.types as ir
 
@@ -17,6 +19,7 @@ from analysis.records.extract import COLUMNS, DATE, WHOLE, Extract
 from analysis.rules import Records
 
 EPOCH = "1970-01-01"
+NO_AGE = -1
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 
 # Reason → what it says; each episode is counted under the first that applies.
@@ -36,7 +39,9 @@ def read_episodes(extract: ir.Table, source: Extract) -> ir.Table:
     """
     columns = {}
     for column, kind in COLUMNS.items():
-        value = extract[source.names.get(column, column)]
+        if column not in source.names:  # one that nothing asks for
+            continue
+        value = extract[source.names[column]]
         if kind == DATE:
             value = _date(value)
         elif kind == WHOLE:
@@ -50,8 +55,8 @@ def read_episodes(extract: ir.Table, source: Extract) -> ir.Table:
 def unreadable(extract: ir.Table, source: Extract) -> ir.Table:
     """One row: for each text column that should be a date or a number, an example of what is neither; null where all is well."""
     examples = {}
-    for column, kind in COLUMNS.items():
-        value = extract[source.names.get(column, column)]
+    for column, name in source.names.items():
+        value, kind = extract[name], COLUMNS[column]
         if kind in (DATE, WHOLE) and value.type().is_string():
             text = value.strip()
             bad = (text != "") & ~text.re_search(ISO_DATE if kind == DATE else r"^-?\d+$")
@@ -67,12 +72,13 @@ def _date(value: ir.Value) -> ir.DateValue:
     return (date >= ibis.date(FIRST_DATE)).ifelse(date, ibis.null("date"))
 
 
-def classified(table: ir.Table, rules: Records) -> ir.Table:
+def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> ir.Table:
     """Typed episodes with what later steps need; days are numbers since 1970.
 
-    Returns [person, provider, code, age_band, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive, reason]. ``reason``
-    is the place of a reason in ``OF_ROWS``, from 0, null where the row stays; ``code``, of the commissioner, is empty where it has
-    none; ``age_band`` is -1 throughout unless the protocol asks for it.
+    Returns [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive, reason], and
+    ``age_band`` and ``practice`` where the rules and ``practices`` ask for them. ``reason`` is the place of a reason in ``OF_ROWS``, from
+    0, null where the row stays; ``code``, of the commissioner, is empty where it has none, and ``practice`` where it is not one of
+    ``practices``.
     """
     t = table
     no_date = t.ADMIDATE.isnull() | t.EPISTART.isnull() | t.EPIEND.isnull()
@@ -90,22 +96,26 @@ def classified(table: ir.Table, rules: Records) -> ir.Table:
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
     sensitive = ibis.or_(*[t.DIAG_01.substr(0, n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
     transfer = t.ADMIMETH.isin(TRANSFER_METHODS) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False)
+    asked: dict[str, ir.Value] = {}
+    if rules.by_age:
+        asked["age_band"] = age_band(t.STARTAGE, rules.age_bands)
+    if practices:
+        asked["practice"] = t.GPPRAC.isin(sorted(practices)).fill_null(False).ifelse(t.GPPRAC, "")
     return t.select(
         person=ibis.coalesce(t.TOKEN_PERSON_ID.nullif(""), ibis.literal("episode ") + t.EPIKEY),
         provider=t.PROCODE3.fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
-        age_band=age_band(t.STARTAGE, rules.age_bands) if rules.by_age else ibis.literal(-1, "int32"),
         month=stays.ifelse(_day(t.ADMIDATE.truncate("M")), 0),
         admitted=_day(t.ADMIDATE), discharged=_day(t.DISDATE), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
         emergency=stays.ifelse(t.ADMIMETH.isin(rules.emergency_methods), False), transfer=stays.ifelse(transfer, False),
-        sensitive=stays.ifelse(sensitive.fill_null(False), False), reason=t.reason,
+        sensitive=stays.ifelse(sensitive.fill_null(False), False), reason=t.reason, **asked,
     )  # fmt: skip
 
 
 def age_band(age: ir.IntegerValue, starts: list[int]) -> ir.IntegerValue:
-    """The first age of each episode's band; HES ages of 7001 to 7007 are babies under a year. -1 where not known."""
+    """The first age of each episode's band; HES ages of 7001 to 7007 are babies under a year. ``NO_AGE`` where not known."""
     years = (age >= 7001).ifelse(0, age)
     bands = [(years >= start, start) for start in sorted(starts, reverse=True)]
-    return ibis.cases(*bands, else_=-1).cast("int32")
+    return ibis.cases(*bands, else_=NO_AGE).cast("int32")
 
 
 def _day(date: ir.DateValue) -> ir.IntegerValue:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,8 +18,9 @@ DATE, WHOLE, TEXT, EMPTY = "a date", "a whole number", "text", "nothing"
 COLUMNS = {
     "EPIKEY": TEXT, "TOKEN_PERSON_ID": TEXT, "ADMIDATE": DATE, "DISDATE": DATE, "EPISTART": DATE, "EPIEND": DATE, "EPIORDER": WHOLE,
     "EPISTAT": WHOLE, "ADMIMETH": TEXT, "ADMISORC": TEXT, "CLASSPAT": TEXT, "PROCODE3": TEXT, "CCG_RESPONSIBILITY": TEXT,
-    "STARTAGE": WHOLE, "DIAG_01": TEXT,
+    "STARTAGE": WHOLE, "DIAG_01": TEXT, "GPPRAC": TEXT,
 }  # fmt: skip
+IF_ASKED = ("STARTAGE", "GPPRAC")  # for counts by age or practice alone
 OTHER_NAMES = {"TOKEN_PERSON_ID": ("ENCRYPTED_HESID", "HESID"), "PROCODE3": ("PROCODE",)}
 SUFFIXES = (".parquet", ".csv")
 
@@ -35,10 +36,10 @@ class Extract:
     table: str = ""
 
 
-def find_extract(place: str, column_map: Mapping[str, str]) -> Extract:
+def find_extract(place: str, column_map: Mapping[str, str], asked: Collection[str] = ()) -> Extract:
     """The files of an extract, their columns found, or a database's table (``URL#table``).
 
-    Every file's header or footer is read, and nothing more.
+    Every file's header or footer is read, and nothing more. ``asked``: which of ``IF_ASKED`` must be there.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def find_extract(place: str, column_map: Mapping[str, str]) -> Extract:
             )
     read = _parquet_columns if kinds[0] == ".parquet" else _csv_columns
     first = read(files[0])
-    names = column_names(files[0], list(first), column_map)
+    names = column_names(files[0], list(first), column_map, asked)
     _check_types(files[0], first, names)
     for file in files[1:]:
         held = read(file)
@@ -88,7 +89,22 @@ def find_extract(place: str, column_map: Mapping[str, str]) -> Extract:
     return Extract(tuple(files), kinds[0], names)
 
 
-def column_names(file: Path | str, held: Sequence[str], column_map: Mapping[str, str]) -> dict[str, str]:
+def with_columns(
+    source: Extract, held: Sequence[str], column_map: Mapping[str, str], asked: Collection[str]
+) -> Extract:
+    """An extract that is a table of a database, its columns found among those it holds.
+
+    Raises
+    ------
+    DataError
+        As ``column_names``.
+    """
+    return replace(source, names=column_names(f"table {source.table}", held, column_map, asked))
+
+
+def column_names(
+    file: Path | str, held: Sequence[str], column_map: Mapping[str, str], asked: Collection[str] = ()
+) -> dict[str, str]:
     """HES column → its name in the extract: as the protocol's map says, else the name itself or another that HES has for it, in any case.
 
     Raises
@@ -98,7 +114,7 @@ def column_names(file: Path | str, held: Sequence[str], column_map: Mapping[str,
     """
     upper = {name.upper(): name for name in held}
     found = {}
-    for column in COLUMNS:
+    for column in [name for name in COLUMNS if name in asked or name not in IF_ASKED]:
         wanted = [column_map[column]] if column in column_map else [column, *OTHER_NAMES.get(column, ())]
         there = [upper[name.upper()] for name in wanted if name.upper() in upper]
         if not there:
@@ -158,9 +174,7 @@ def _csv_columns(file: Path) -> dict[str, str]:
 
 def _check_types(file: Path, held: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Text may hold anything, and is read as what it should be; a number is no date."""
-    for column, wanted in COLUMNS.items():
-        kind = held[names[column]]
+    for column, name in names.items():
+        wanted, kind = COLUMNS[column], held[name]
         if kind not in (wanted, TEXT, EMPTY) and not (wanted == TEXT and kind == WHOLE):
-            raise DataError(
-                file, f"{names[column]} as {kind}", wanted, "Write the column as such.", column=names[column]
-            )
+            raise DataError(file, f"{name} as {kind}", wanted, "Write the column as such.", column=name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from pypdf import PdfReader
 
 from analysis.records.definitions import OUTCOMES
 
@@ -32,6 +33,8 @@ def scan(build: Path, smallest: int, base: int) -> list[str]:
 def _faults(file: Path, smallest: int, base: int) -> Iterator[str]:
     if file.suffix in TEXTS:
         yield from _in_text(file.read_text(encoding="utf-8", errors="replace"))
+    if file.suffix == ".pdf":
+        yield from _in_text("\n".join(page.extract_text() for page in PdfReader(file).pages))
     if file.suffix in (".csv", ".parquet"):
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, keep_default_na=True)
         for column in table:

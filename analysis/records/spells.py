@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from analysis.records.definitions import LONGEST_GAP_DAYS
 
+KEYS = ("code", "age_band", "practice")
 OF_SPELLS = {
     "duplicate": "the same person, provider, admission, order, start and end as another row",
     "no_first_episode": "of a spell whose first episode (EPIORDER 1) is not here",
@@ -20,28 +21,33 @@ OF_SPELLS = {
 }
 
 
+def keys_of(table: ir.Table) -> list[str]:
+    """By what the spells of a table are counted, beside the day."""
+    return [name for name in KEYS if name in table.columns]
+
+
 def provider_spells(episodes: ir.Table) -> ir.Table:
     """One row a person, provider and day of admission, duplicates counted once.
 
     Duplicates are rows that agree in person, provider, admission, order, start and end (Aylin et al., BMJ 329:1207, 2004, web appendix).
-    The spell takes commissioner, age and condition from its first episode, and ends when the last of its episodes does.
-    Returns [person, provider, admitted, ended, code, age_band, emergency, transfer, sensitive, rows, duplicates]; ``code`` is null
+    The spell takes commissioner, age, practice and condition from its first episode, and ends when the last of its episodes does.
+    Returns [person, provider, admitted, ended, emergency, transfer, sensitive, rows, duplicates] and ``keys_of(episodes)``; ``code`` is null
     where no first episode is there.
     """
+    keys = keys_of(episodes)
     once = episodes.group_by("person", "provider", "admitted", "order", "starts", "ends").aggregate(
-        rows=lambda t: t.count(), discharged=lambda t: t.discharged.max(), code=lambda t: t.code.min(),
-        age_band=lambda t: t.age_band.min(), emergency=lambda t: t.emergency.any(), transfer=lambda t: t.transfer.any(),
-        sensitive=lambda t: t.sensitive.any(),
+        rows=lambda t: t.count(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
+        transfer=lambda t: t.transfer.any(), sensitive=lambda t: t.sensitive.any(), **{key: episodes[key].min() for key in keys},
     )  # fmt: skip
+    first = once.order == 1
     return once.group_by("person", "provider", "admitted").aggregate(
         ended=lambda t: ibis.greatest(t.ends.max(), ibis.coalesce(t.discharged.max(), t.ends.max())),
-        code=lambda t: t.code.min(where=t.order == 1),
-        age_band=lambda t: t.age_band.min(where=t.order == 1),
-        emergency=lambda t: t.emergency.any(),
-        transfer=lambda t: t.transfer.any(),
-        sensitive=lambda t: t.sensitive.any(where=t.order == 1),
-        rows=lambda t: t.rows.sum(),
+        emergency=once.emergency.any(),
+        transfer=once.transfer.any(),
+        sensitive=once.sensitive.any(where=first),
+        rows=once.rows.sum(),
         duplicates=lambda t: t.rows.sum() - t.count(),
+        **{key: once[key].min(where=first) for key in keys},
     )
 
 
@@ -49,8 +55,8 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
     """Spells joined to the one they continue.
 
     A spell continues the person's earlier ones if it begins while one of them goes on, or within two days of their end
-    as a transfer (``definitions``). Returns [code, age_band, admitted, ended, emergency, sensitive, rows, duplicates], the first five of the
-    first spell but ``ended`` of the last.
+    as a transfer (``definitions``). Returns [admitted, ended, emergency, sensitive, rows, duplicates] and ``keys_of(spells)``, all of the
+    first spell but ``ended``, of the last, and the sums ``rows`` and ``duplicates``.
     """
     order = [spells.admitted, spells.ended, spells.provider]
     earlier = ibis.window(group_by=spells.person, order_by=order, preceding=(None, 1))
@@ -59,24 +65,17 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
         with_end.transfer & (with_end.admitted <= with_end.before + LONGEST_GAP_DAYS)
     )
     begun = with_end.mutate(begins=(~goes_on).fill_null(True).cast("int32"))
-    numbered = begun.mutate(
-        number=begun.begins.sum().over(
-            ibis.window(
-                group_by=begun.person,
-                order_by=[begun.admitted, begun.ended, begun.provider],
-                preceding=None,
-                following=0,
-            )
-        )
+    so_far = ibis.window(
+        group_by=begun.person, order_by=[begun.admitted, begun.ended, begun.provider], preceding=None, following=0
     )
+    numbered = begun.mutate(number=begun.begins.sum().over(so_far))
     first = numbered.begins == 1
     return numbered.group_by("person", "number").aggregate(
-        code=numbered.code.min(where=first),
-        age_band=numbered.age_band.min(where=first),
         admitted=numbered.admitted.min(),
         ended=numbered.ended.max(),
         emergency=numbered.emergency.any(where=first),
         sensitive=numbered.sensitive.any(where=first),
         rows=numbered.rows.sum(),
         duplicates=numbered.duplicates.sum(),
+        **{key: numbered[key].min(where=first) for key in keys_of(spells)},
     )

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.cleaning.assemble import members
 from analysis.cleaning.panel import ATTRIBUTES, CCG, clean
-from analysis.cleaning.snapshot import read_population
 from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
-from analysis.protocol import Protocol, load_protocol
-from analysis.records.counts import USED, linked_counts, monthly
-from analysis.records.disclosure import rounded, safe_panel
+from analysis.protocol import RECORDS, Protocol, load_protocol
+from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed
+from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
 from analysis.records.engines import open_engine
-from analysis.records.episodes import OF_ROWS, classified, read_episodes, unreadable
-from analysis.records.extract import Extract, column_names, find_extract
+from analysis.records.episodes import NO_AGE, OF_ROWS, classified, read_episodes, unreadable
+from analysis.records.extract import Extract, find_extract, with_columns
+from analysis.records.networks import read_networks
 from analysis.records.scan import scan
 from analysis.records.spells import OF_SPELLS
-from analysis.records.synthesise import TRUTH, Plan, synthesise
+from analysis.records.synthesise import TRUTH
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
+
+BY_COMMISSIONER, BY_AGE, BY_NETWORK = "by_commissioner.csv", "by_age.csv", "by_network.csv"
+TABLES = {
+    BY_COMMISSIONER: ["unit", "month"], BY_AGE: ["unit", "age_band", "month"], BY_NETWORK: ["network", "month"],
+}  # fmt: skip
+PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not data"
 
 
 def build_records(work: Workspace, place: str, engine_name: str, master: str, say: Say) -> list[Path]:
@@ -47,39 +53,26 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         raise UsageError(
             "Records are counted by commissioner, and this build holds the snapshot's areas. Supply the published files (MIRROR=folder)."
         )
-    # Codes of every year: an extract has those that were in force when the patient was in hospital.
-    unit_of = study_geography(work, protocol).unit_of
-    source = find_extract(place, protocol.records.columns)
-    engine = open_engine(engine_name, work.private, master, url=source.url)
-    raw = engine.read(source)
-    if source.table:
-        source = Extract(
-            (),
-            source.kind,
-            column_names(f"table {source.table}", raw.columns, protocol.records.columns),
-            source.url,
-            source.table,
-        )
-    check_content(raw, source, protocol)
-    say(f"{place}: {len(source.files) or 1} files, on {engine.name}")
-    counts = linked_counts(engine, classified(read_episodes(raw, source), protocol.records))
-    long, ledger = monthly(counts, unit_of, protocol.months)
+    rules = protocol.records
+    network_of = read_networks(work.named(rules.networks)) if rules.networks else {}
+    counts, provenance = _counted(work, protocol, place, engine_name, master, network_of, say)
+    ledger = ledger_of_rows(counts, protocol.months)
+    earlier = _earlier(work, provenance["made_up"])
+    exact, shown = _tables(counts, protocol, earlier, sorted(units.unit.unique()), network_of)
     wanted = {outcome.measure: outcome.id for outcome in protocol.outcomes if outcome.source == "records"}
-    long = long[long.outcome.isin(wanted)].assign(outcome=long.outcome.map(wanted))
     once = units[units.outcome == units.outcome.iloc[0]]
     population = once[["unit", "month", "population_published"]].rename(columns={"population_published": "population"})
     attributes = once.drop_duplicates("unit")[["unit", "unit_name", *ATTRIBUTES]]
-    cleaned = clean(long, population, attributes, {}, protocol, source="records")
-    rules = protocol.records
-    before = pd.read_parquet(work.records("panel.parquet")) if work.records("panel.parquet").is_file() else None
-    safe = safe_panel(cleaned.panel, rules.smallest_count, rules.round_to, before)
+    in_panel = exact[BY_COMMISSIONER][[*wanted]].rename(columns=wanted).rename_axis(columns="outcome")
+    long = in_panel.stack().rename("value").reset_index().astype({"value": float})
+    cleaned = clean(long, population, attributes, {}, protocol, source=RECORDS)
+    safe = shown[BY_COMMISSIONER][[*wanted]].rename(columns=wanted).rename_axis(columns="outcome").stack()
+    panel = safe_panel(cleaned.panel, safe, rules.smallest_count)
     said = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted"}
-    shown = rounded(ledger, rules.smallest_count, rules.round_to)
+    rows = rounded(ledger, rules.smallest_count, rules.round_to)
     table = pd.DataFrame(
-        [(reason, shown[reason], said[reason]) for reason in ledger], columns=["reason", "rows", "what"]
+        [(reason, rows[reason], said[reason]) for reason in ledger], columns=["reason", "rows", "what"]
     )
-    made_up = (Path(place) / TRUTH).is_file() if not source.url else False
-    provenance = {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
     write_together(
         {
             work.private / "panel.parquet": cleaned.panel, work.private / "quality_ledger.csv": cleaned.ledger,
@@ -87,14 +80,77 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         }
     )  # fmt: skip
     made: dict[Path, pd.DataFrame | str] = {
-        work.records("panel.parquet"): safe,
+        work.records("panel.parquet"): panel,
         work.records("ledger.csv"): table,
         work.records("shifts.csv"): cleaned.shifts.round({"ratio": 2}),
         work.records("provenance.json"): as_json(provenance),
     }
+    names = attributes.set_index("unit").unit_name
+    for name, of_labels in shown.items():
+        out = with_length_of_stay(of_labels).reset_index()
+        if "unit" in out:
+            out.insert(1, "unit_name", out.unit.map(names))
+        out.insert(0, "source", MADE_UP if provenance["made_up"] else PATIENTS)
+        made[work.records(name)] = out
     write_together(made)
-    say(f"about {shown[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger.csv')}")
+    for name in set(TABLES) - set(shown):  # of an earlier run that was asked for more
+        work.records(name).unlink(missing_ok=True)
+    say(f"about {rows[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger.csv')}")
     return list(made)
+
+
+def _counted(
+    work: Workspace, protocol: Protocol, place: str, engine_name: str, master: str, network_of: dict[str, str], say: Say
+) -> tuple[Counts, dict[str, Any]]:
+    """Exact counts of an extract, and what they were made from."""
+    rules = protocol.records
+    asked = (["STARTAGE"] if rules.by_age else []) + (["GPPRAC"] if network_of else [])
+    source = find_extract(place, rules.columns, asked)
+    engine = open_engine(engine_name, work.private, master, url=source.url)
+    raw = engine.read(source)
+    if source.table:
+        source = with_columns(source, raw.columns, rules.columns, asked)
+    check_content(raw, source, protocol)
+    say(f"{place}: {len(source.files) or 1} files, on {engine.name}")
+    counts = linked_counts(engine, classified(read_episodes(raw, source), rules, network_of))
+    made_up = not source.url and (Path(place) / TRUTH).is_file()
+    # Codes of every year: an extract has those that were in force when the patient was in hospital.
+    unit_of = study_geography(work, protocol).unit_of
+    return placed(counts, unit_of, network_of), {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
+
+
+def _tables(
+    counts: Counts, protocol: Protocol, earlier: dict[str, pd.DataFrame], units: list[str], network_of: dict[str, str]
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """The tables that are asked for, by file name, exact and as they may be shown."""
+    rules = protocol.records
+    bands = [*sorted(rules.age_bands), NO_AGE]
+    labels: dict[str, dict[str, list[Any]]] = {BY_COMMISSIONER: {"unit": units}}
+    if rules.by_age:
+        labels[BY_AGE] = {"unit": units, "age_band": bands}
+    if network_of:
+        labels[BY_NETWORK] = {"network": sorted(set(network_of.values()))}
+    exact: dict[str, pd.DataFrame] = {}
+    shown: dict[str, pd.DataFrame] = {}
+    for name, by in labels.items():
+        exact[name] = monthly(counts, protocol.months, by)
+        safe = [earlier[name]] if name in earlier else []
+        totals = [shown[BY_COMMISSIONER]] if name == BY_AGE else []
+        shown[name] = safe_counts(exact[name], rules.smallest_count, rules.round_to, safe + totals)
+    return exact, shown
+
+
+def _earlier(work: Workspace, made_up: bool) -> dict[str, pd.DataFrame]:
+    """The safe tables of the last run; none where one of the two is of made-up records and the other is not."""
+    provenance = work.records("provenance.json")
+    if not provenance.is_file() or json.loads(provenance.read_text(encoding="utf-8"))["made_up"] != made_up:
+        return {}
+    found = {}
+    for name, labels in TABLES.items():
+        if work.records(name).is_file():
+            table = pd.read_csv(work.records(name), dtype={"unit": str, "network": str}, parse_dates=["month"])
+            found[name] = table.set_index(labels)
+    return found
 
 
 def check_content(raw: ir.Table, source: Extract, protocol: Protocol) -> None:
@@ -127,42 +183,3 @@ def check_safe(work: Workspace) -> list[str]:
     """What is not safe in the files that leave the build."""
     rules = load_protocol(work.protocol_file).records
     return scan(work.build, rules.smallest_count, rules.round_to)
-
-
-def make_up(work: Workspace, rows: int, folder: Path, effect: float, seed: int, say: Say) -> None:
-    """Write a made-up extract whose treated commissioners are the study's, with a known effect on admissions.
-
-    Raises
-    ------
-    UsageError
-        The folder holds something else.
-    """
-    if folder.exists() and any(folder.iterdir()) and not (folder / TRUTH).is_file():
-        raise UsageError(f"{folder} holds something else. Name a folder that is not there yet.")
-    shutil.rmtree(folder, ignore_errors=True)
-    protocol = load_protocol(work.protocol_file)
-    plan = Plan(
-        study_units(work, protocol),
-        protocol.study.start,
-        protocol.study.end + pd.offsets.MonthEnd(0),
-        protocol.study.programme_start,
-        effect,
-        seed,
-    )
-    done = 0
-    for part in synthesise(plan, rows, folder, work.workers):
-        done += part
-        if done % 10_000_000 == 0 or done == rows:
-            say(f"{done:,} of {rows:,} episodes")
-
-
-def study_units(work: Workspace, protocol: Protocol) -> pd.DataFrame:
-    """[ccg_code, population, treated] of every commissioner, from the embedded population and the protocol's cohorts."""
-    _, population = read_population(work.snapshot, protocol)
-    persons = population.groupby("unit").population.mean()
-    cohorts = pd.read_csv(work.named(protocol.study.cohorts))
-    whole = set(cohorts.ccg_code[cohorts.model.isin(protocol.model_ids) & (cohorts.coverage == "whole")])
-    rows = [
-        (code, persons[unit] / len(members(unit)), code in whole) for unit in persons.index for code in members(unit)
-    ]
-    return pd.DataFrame(rows, columns=["ccg_code", "population", "treated"])

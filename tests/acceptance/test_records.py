@@ -14,6 +14,7 @@ from analysis.narrative.records import records_paragraph
 from analysis.results import load_results
 from analysis.workspace import Workspace
 
+NETWORKS = [*(("North", number) for number in range(10)), ("One practice", 10)]  # of the first commissioner's thirty
 EFFECT = -3.0  # percent, planted in admissions; none in bed days
 
 
@@ -23,7 +24,10 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
 ) -> None:
     project = Project.copy(repository, published_folder.resolve(), tmp_path)
     rules = project.root / "analysis/protocol.toml"
-    rules.write_text(fewer(quicker(rules.read_text(encoding="utf-8"))), encoding="utf-8")
+    asked = '\n[records]\nby_age = true\nnetworks = "data_raw/networks.csv"\n'
+    rules.write_text(fewer(quicker(rules.read_text(encoding="utf-8"))) + asked, encoding="utf-8")
+    practices = "".join(f"{name},V{number:05d}\n" for name, number in NETWORKS)
+    (project.root / "data_raw/networks.csv").write_text("network,practice_code\n" + practices, encoding="utf-8")
     assert project.run("data").code == 0
     extract = tmp_path / "made-up"
     assert project.run("records", "synthesise", "--rows", "2000000", "--to", str(extract)).code == 0
@@ -31,6 +35,16 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     assert run.code == 0, run.err
     assert project.run("results").code == 0
     build = project.root / "build"
+    whole, ages, networks = (pd.read_csv(build / f"records/by_{name}.csv") for name in ("commissioner", "age", "network"))
+    assert len(ages) == 6 * len(whole) and {*networks.network} == {"North", "One practice"}
+    assert set(whole.source) == {"made-up records, which are not data"}
+    shown = whole[whole.emergency_admissions > 0]
+    assert (shown.emergency_bed_days / shown.emergency_admissions).round(2).equals(shown.mean_length_of_stay)
+    by_age = ages.groupby(["unit", "month"]).emergency_admissions.sum().to_numpy()
+    assert abs(by_age.sum() / whole.emergency_admissions.sum() - 1) < 0.02, "ages are nearly all, after suppression"
+    counts = networks.set_index(["network", "month"]).emergency_admissions
+    assert counts["One practice"].isna().mean() > 0.5, "a single practice is mostly too small to show"
+    assert counts["North"].notna().any()
     found = pd.read_parquet(build / "results/estimates.parquet").set_index("estimate_id")
     pooled = "MCP+PACS/primary/att_percent/randomisation"
     admissions, bed_days = (
