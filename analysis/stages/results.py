@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.cleaning.national import read_national
+from analysis.cleaning.panel import ATTRIBUTES, CCG
+from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.models.evaluate import evaluate, job_count
-from analysis.protocol import load_protocol
+from analysis.protocol import RECORDS, Protocol, load_protocol
 from analysis.slices import RESULTS_RULES
 from analysis.workspace import Workspace
 
@@ -25,7 +27,7 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> list[Pat
     panel = pd.read_parquet(work.panel)
     shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
     if work.records("panel.parquet").is_file():
-        panel = pd.concat([panel, pd.read_parquet(work.records("panel.parquet"))], ignore_index=True)
+        panel = pd.concat([panel, _records(work, panel, protocol)], ignore_index=True)
         shifts = pd.concat([shifts, pd.read_csv(work.records("shifts.csv"))], ignore_index=True)
     else:
         protocol = protocol.without_records()
@@ -43,3 +45,32 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> list[Pat
     )
     write_together(made)
     return list(made)
+
+
+def _records(work: Workspace, published: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
+    """The panel of a patient-level extract that was counted for this build.
+
+    Raises
+    ------
+    UsageError
+        It was counted for another one: for other commissioners, months, cohorts or outcomes.
+    """
+    records = pd.read_parquet(work.records("panel.parquet"))
+
+    def places(panel: pd.DataFrame) -> pd.DataFrame:
+        rows = panel[panel.geography == CCG].drop_duplicates("unit")
+        return rows.set_index("unit")[ATTRIBUTES].sort_index()
+
+    wanted = {outcome.id for outcome in protocol.outcomes if outcome.source == RECORDS}
+    differs = {
+        "commissioners or cohorts": not places(records).equals(places(published)),
+        "months": set(records.month) != set(protocol.months),
+        "outcomes": set(records.outcome) != wanted,
+    }
+    if any(differs.values()):
+        what = ", ".join(name for name, other in differs.items() if other)
+        raise UsageError(
+            f"{work.records('panel.parquet')} was counted for another study than this build's ({what} differ). Run `make records EXTRACT=…` again, "
+            f"or remove {work.records('')} to do without records."
+        )
+    return records

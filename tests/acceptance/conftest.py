@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,8 +82,26 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
     return project
 
 
+@pytest.fixture(scope="session")
+def small(study: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the made study with its quicker documents alone: most tests need no appendix and no brief for each site."""
+    root = tmp_path_factory.mktemp("small") / "project"
+    shutil.copytree(study.root, root)
+    for name in ("appendix.qmd", "data-quality.qmd", "sites"):
+        source = root / "reports" / name
+        shutil.rmtree(source) if source.is_dir() else source.unlink()
+    return replace(study, root=root)
+
+
 @pytest.fixture
-def made(study: Project) -> Project:
-    """The study with all of it made, whatever the test before left."""
+def made(small: Project) -> Project:
+    """The small study with all of it made, whatever the test before left."""
+    assert make(small, "report").code == 0
+    return small
+
+
+@pytest.fixture
+def made_whole(study: Project) -> Project:
+    """The study with every document."""
     assert make(study, "report").code == 0
     return study

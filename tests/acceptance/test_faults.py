@@ -25,7 +25,8 @@ def whole(project: Project) -> dict[str, str]:
     "`kill -9` while reports are made",
     "the earlier edition stays whole; no kernel lives on; the next run gives the same bytes",
 )
-def test_a_kill_while_reports_are_made(made: Project) -> None:
+def test_a_kill_while_reports_are_made(made_whole: Project) -> None:
+    made = made_whole
     before = whole(made)
     process = made.start("reports", **ON_SNAPSHOT)
     staged, deadline = made.root / "build/staged", time.monotonic() + 120

@@ -35,7 +35,9 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     assert run.code == 0, run.err
     assert project.run("results").code == 0
     build = project.root / "build"
-    whole, ages, networks = (pd.read_csv(build / f"records/by_{name}.csv") for name in ("commissioner", "age", "network"))
+    whole, ages, networks = (
+        pd.read_csv(build / f"records/by_{name}.csv") for name in ("commissioner", "age", "network")
+    )
     assert len(ages) == 6 * len(whole) and {*networks.network} == {"North", "One practice"}
     assert set(whole.source) == {"made-up records, which are not data"}
     shown = whole[whole.emergency_admissions > 0]
@@ -59,6 +61,11 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     scan = project.run("records", "scan")
     assert scan.code == 0, scan.out
     assert oct((build / "private").stat().st_mode)[-3:] == "700"
+    assert project.run("data", DATA="snapshot").code == 0
+    run = project.run("results", DATA="snapshot")
+    assert run.code == 2 and "commissioners or cohorts differ" in run.err, (
+        "records of commissioners, beside the snapshot's areas"
+    )
     (build / "reports").mkdir()
     (build / "reports/leak.csv").write_text("outcome,value\nEmergency admissions,3\n", encoding="utf-8")
     scan = project.run("records", "scan")
