@@ -76,10 +76,11 @@ test: $(READY) ## the quick tests (under 3 minutes)
 
 check: test slow ## everything: style, types, all the tests
 
+# In the order of their folders, so that whole builds, which take longest, come first.
 slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
-	@$(PYTEST) -m "slow and not spark" --numprocesses 2 --dist loadfile
+	@$(PYTEST) -m "slow and not spark" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint requirements.lock "pyspark==4.0.5"

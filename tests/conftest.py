@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from real_data import RealData
+from shared import made_once
 
 from analysis.protocol import Protocol, load_protocol
 from analysis.sources.manifest import read_manifest, required_months, verify
@@ -52,10 +53,14 @@ def workspace_of(published_folder: Path) -> Callable[..., Workspace]:
 
 @pytest.fixture(scope="session")
 def real(workspace_of: Callable[..., Workspace], tmp_path_factory: pytest.TempPathFactory) -> RealData:
-    work = workspace_of(tmp_path_factory.mktemp("real"))
-    snapshot = Workspace(root=REPOSITORY, build=tmp_path_factory.mktemp("snapshot"), data="snapshot")
-    for run in (work, snapshot):
-        build_data(run, say=lambda message: None)
+    def runs(folder: Path) -> tuple[Workspace, Workspace]:
+        return workspace_of(folder / "real"), Workspace(root=REPOSITORY, build=folder / "snapshot", data="snapshot")
+
+    def make(folder: Path) -> None:
+        for run in runs(folder):
+            build_data(run, say=lambda message: None)
+
+    work, snapshot = runs(made_once(tmp_path_factory, "panels", make))
     return RealData(
         work,
         pd.read_parquet(work.panel),

@@ -108,7 +108,7 @@ def _spark_session(private: Path, master: str) -> Any:
             "ENGINE=spark needs Java 17 or later, and there is no `java` here. Install it, or use ENGINE=duckdb."
         )
     settings = {
-        "spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC", "spark.local.dir": str(private / "spark"),
+        "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.session.timeZone": "UTC", "spark.local.dir": str(private / "spark"),
         "spark.sql.shuffle.partitions": "16", "spark.driver.memory": "3g", "spark.sql.warehouse.dir": str(private / "warehouse"),
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
     }  # fmt: skip

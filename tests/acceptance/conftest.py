@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from scratch_project import Project, Warm, fingerprint, make, with_make
+from shared import made_once
 from synthetic import quicker
 
 # A shell's background job ignores Ctrl-C, and so would every run that a test starts from one.
@@ -64,22 +65,25 @@ sys.addaudithook(_hear)
 
 @pytest.fixture(scope="session")
 def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard."""
-    folder = tmp_path_factory.mktemp("made")
-    project = Project.copy(repository, folder / "none", folder)
-    with_make(project, repository)
-    rules = project.root / "analysis/protocol.toml"
-    rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
-    (folder / "listen").mkdir()
-    (folder / "listen/sitecustomize.py").write_text(LISTEN)
-    for stage in ("data", "results", "report"):
-        heard = {
-            "HEARD": str(folder / f"{stage}.heard"),
-            "PYTHONPATH": f"{folder / 'listen'}{os.pathsep}{project.root}",
-        }
-        run = make(project, stage, **heard)
-        assert run.code == 0, run.err
-    return project
+    """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard; tests change copies of it."""
+
+    def make_all(folder: Path) -> None:
+        project = Project.copy(repository, folder / "none", folder)
+        with_make(project, repository)
+        rules = project.root / "analysis/protocol.toml"
+        rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
+        (folder / "listen").mkdir()
+        (folder / "listen/sitecustomize.py").write_text(LISTEN)
+        for stage in ("data", "results", "report"):
+            heard = {
+                "HEARD": str(folder / f"{stage}.heard"),
+                "PYTHONPATH": f"{folder / 'listen'}{os.pathsep}{project.root}",
+            }
+            run = make(project, stage, **heard)
+            assert run.code == 0, run.err
+
+    folder = made_once(tmp_path_factory, "study", make_all)
+    return Project(folder / "project", folder / "published", folder / "none", {})
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +105,7 @@ def made(small: Project) -> Project:
 
 
 @pytest.fixture
-def made_whole(study: Project) -> Project:
+def made_whole(study: Project, tmp_path: Path) -> Project:
     """The study with every document."""
-    assert make(study, "report").code == 0
-    return study
+    shutil.copytree(study.root, tmp_path / "project")
+    return replace(study, root=tmp_path / "project")

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from scratch_project import Project, Run, Warm, fingerprint, needs_own_mounts
 from sources.local_site import serving
+from synthetic import quicker
 
 PROTOCOL = "analysis/protocol.toml"
 LEDGER, PANEL = "results/quality_ledger.csv", "data/panel.parquet"
@@ -320,7 +321,7 @@ def test_the_returns_alone_downloaded(project: Project, warm: Warm, tmp_path: Pa
 def shorten(project: Project) -> None:
     """Leave one specification of the study, so that its results take seconds, but time enough to be stopped."""
     path = project.root / PROTOCOL
-    head, _, rest = path.read_text(encoding="utf-8").partition("[[specifications]]")
+    head, _, rest = quicker(path.read_text(encoding="utf-8")).partition("[[specifications]]")
     first, _, others = rest.partition("[[specifications]]")
     rest = "[specification_curve]\ncrossed = []\ndraws = 99\n\n[inference]" + others.partition("[inference]")[2]
     path.write_text(f"{head}[[specifications]]{first}{rest}", encoding="utf-8")

@@ -24,7 +24,6 @@ from analysis.rules import Records
 from tests.records_in_pandas import arrivals_in_pandas
 
 PANDAS_ROWS = 10  # millions at most: pandas needs far more memory
-WARM = "few"
 WAYS = ("scan", "outcomes", "linked", "pandas")
 
 
@@ -74,8 +73,6 @@ def measured(way: str, folder: Path, private: Path) -> tuple[float, int]:
 def main() -> None:
     if sys.argv[1:]:
         way, folder, private = sys.argv[1:]
-        if way in ("outcomes", "linked"):  # once on few rows, so that loading libraries does not count
-            globals()[way](Path(folder).parent / WARM, Path(private))
         start = time.perf_counter()
         globals()[way](Path(folder), Path(private))
         print(f"{time.perf_counter() - start:.2f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}")
@@ -85,7 +82,6 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
-        make_up(10_000, Path(place) / WARM)
         for size in map(int, (os.environ.get("ROWS") or "1 3 10").split()):
             folder = Path(place) / str(size)
             make_up(size * 1_000_000, folder)

@@ -142,7 +142,7 @@ def environment(work: Workspace) -> Iterator[None]:
         yield
 
 
-def build(work: Workspace, folder: Path) -> Built:
+def build(work: Workspace, folder: Path) -> None:
     rules = folder / "protocol.toml"
     rules.write_text(quicker(PROTOCOL_FILE.read_text(encoding="utf-8")), encoding="utf-8")
     assert {s.draws for s in load_protocol(rules).specifications} == {199, 99}
@@ -161,4 +161,3 @@ def build(work: Workspace, folder: Path) -> Built:
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, cwd=REPOSITORY)
     with environment(work):
         build_reports(work, [], say=lambda message: None)
-    return Built(work)

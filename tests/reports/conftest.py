@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from built import REPOSITORY, Built, build
+from shared import made_once
 from worlds import World, write_world
 
 from analysis.results import Results
@@ -74,11 +75,13 @@ def undrawn(monkeypatch):
 def built(request, tmp_path_factory) -> Built:
     """Both reports: always from the embedded snapshot, and from the published files where they are."""
     mirror = request.getfixturevalue("published_folder") if request.param == "mar" else Path("/nonexistent")
-    folder = tmp_path_factory.mktemp(request.param)
-    work = Workspace(
-        root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
-    )
-    return build(work, folder)
+
+    def work(folder: Path) -> Workspace:
+        return Workspace(
+            root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
+        )
+
+    return Built(work(made_once(tmp_path_factory, request.param, lambda folder: build(work(folder), folder))))
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,7 @@ def results(small_protocol: Protocol, tables: dict[str, pd.DataFrame]) -> Result
     return _evaluate(small_protocol, tables)
 
 
+@pytest.mark.slow
 def test_every_design_of_every_cohort_is_there_on_both_scales(results: Results, small_protocol: Protocol) -> None:
     """Ids are unique, and each log rate has its percent twin, for every outcome, cohort and specification."""
     table = results.estimates
@@ -134,6 +135,7 @@ def test_every_design_of_every_cohort_is_there_on_both_scales(results: Results, 
     assert set(twins) == set(table.estimate_id[table.scale == "percent"])
 
 
+@pytest.mark.slow
 def test_the_effect_put_in_comes_out(results: Results) -> None:
     """The MCP units' 10% is found and significant; PACS, where nothing was put in, shows none."""
     table = results.estimates.set_index("estimate_id")
@@ -145,6 +147,7 @@ def test_the_effect_put_in_comes_out(results: Results) -> None:
     assert table.loc["cits/non_elective_admissions/MCP/primary/level/HAC"].estimate == pytest.approx(EFFECT, abs=0.03)
 
 
+@pytest.mark.slow
 def test_masking_changes_what_it_should(results: Results) -> None:
     """Nine lost months of a control before the start bend the unmasked effect downwards, not the masked one."""
     table = results.estimates.set_index("estimate_id").estimate
@@ -193,6 +196,7 @@ def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(
     assert counts["did/non_elective_admissions/MCP/primary/att/CR1"] == 38
 
 
+@pytest.mark.slow
 def test_every_method_stands_beside_the_others_with_what_it_could_have_found(results: Results) -> None:
     """The primary outcome's effects, overall and by year, by four methods; each has its minimum detectable effect."""
     rows = results.estimates.query(
