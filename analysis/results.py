@@ -17,6 +17,7 @@ from analysis.errors import DataError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, estimate_ids, fall_of_equal_size
 from analysis.outside import cited, outside, plain, unguarded
 from analysis.protocol import Protocol, load_protocol
+from analysis.records.definitions import MADE_UP, PATIENTS
 from analysis.refresh.editions import read_editions
 from analysis.rules import Outcome
 from analysis.tabular import read_table
@@ -217,7 +218,7 @@ class Results:
 
     @property
     def records_name(self) -> str:
-        return "made-up records, which are not data" if self.records_made_up else "patient-level records"
+        return MADE_UP if self.records_made_up else PATIENTS
 
     @cached_property
     def records_made_up(self) -> bool:

@@ -14,7 +14,7 @@ from analysis.records.definitions import (
     TRANSFER_METHODS,
     TRANSFER_SOURCES,
 )
-from analysis.records.extract import COLUMNS
+from analysis.records.extract import COLUMNS, IF_ASKED
 
 CODES = tuple(code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group)
 DATES = ["ADMIDATE", "DISDATE", "EPISTART", "EPIEND"]
@@ -65,8 +65,9 @@ def arrivals_in_pandas(folder: Path) -> pd.DataFrame:
 
 
 def _chunks(folder: Path) -> Iterator[pd.DataFrame]:
+    columns = [column for column in COLUMNS if column not in IF_ASKED]
     for file in sorted(folder.rglob("*.parquet")):
-        yield pq.read_table(file, columns=list(COLUMNS), partitioning=None).to_pandas(date_as_object=False)
+        yield pq.read_table(file, columns=columns, partitioning=None).to_pandas(date_as_object=False)
 
 
 def _kept(chunk: pd.DataFrame) -> pd.DataFrame:

@@ -44,6 +44,9 @@ AMBULATORY_CARE_SENSITIVE = {
     "atrial fibrillation and flutter": ("I48",),
 }
 
+# What the counts are of, as every page and table says.
+PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not data"
+
 # Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.
 ADMISSIONS, BED_DAYS = "emergency_admissions", "emergency_bed_days"
 PARTS = ("emergency_zero_day", "emergency_longer")  # of admissions

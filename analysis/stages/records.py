@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.cleaning.panel import ATTRIBUTES, CCG, clean
+from analysis.cleaning.panel import ATTRIBUTES, CCG, clean, outcomes_from
 from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
 from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed
+from analysis.records.definitions import MADE_UP, PATIENTS
 from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
 from analysis.records.engines import open_engine
 from analysis.records.episodes import NO_AGE, OF_ROWS, classified, read_episodes, unreadable
@@ -30,7 +30,6 @@ BY_COMMISSIONER, BY_AGE, BY_NETWORK = "by_commissioner.csv", "by_age.csv", "by_n
 TABLES = {
     BY_COMMISSIONER: ["unit", "month"], BY_AGE: ["unit", "age_band", "month"], BY_NETWORK: ["network", "month"],
 }  # fmt: skip
-PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not data"
 
 
 def build_records(work: Workspace, place: str, engine_name: str, master: str, say: Say) -> list[Path]:
@@ -57,9 +56,11 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     network_of = read_networks(work.named(rules.networks)) if rules.networks else {}
     counts, provenance = _counted(work, protocol, place, engine_name, master, network_of, say)
     ledger = ledger_of_rows(counts, protocol.months)
-    earlier = _earlier(work, provenance["made_up"])
+    # What was suppressed before is kept apart for made-up records and for patients', also of tables that are not asked for now.
+    memory = work.private / ("shown-made-up" if provenance["made_up"] else "shown")
+    earlier = _earlier(memory)
     exact, shown = _tables(counts, protocol, earlier, sorted(units.unit.unique()), network_of)
-    wanted = {outcome.measure: outcome.id for outcome in protocol.outcomes if outcome.source == "records"}
+    wanted = {outcome.measure: outcome.id for outcome in outcomes_from(RECORDS, protocol)}
     once = units[units.outcome == units.outcome.iloc[0]]
     population = once[["unit", "month", "population_published"]].rename(columns={"population_published": "population"})
     attributes = once.drop_duplicates("unit")[["unit", "unit_name", *ATTRIBUTES]]
@@ -76,6 +77,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(
         {
             work.private / "panel.parquet": cleaned.panel, work.private / "quality_ledger.csv": cleaned.ledger,
+            **{memory / name: of_labels.reset_index() for name, of_labels in shown.items()},
             work.private / "ledger.csv": pd.DataFrame({"reason": list(ledger), "rows": list(ledger.values())}),
         }
     )  # fmt: skip
@@ -140,15 +142,12 @@ def _tables(
     return exact, shown
 
 
-def _earlier(work: Workspace, made_up: bool) -> dict[str, pd.DataFrame]:
-    """The safe tables of the last run; none where one of the two is of made-up records and the other is not."""
-    provenance = work.records("provenance.json")
-    if not provenance.is_file() or json.loads(provenance.read_text(encoding="utf-8"))["made_up"] != made_up:
-        return {}
+def _earlier(memory: Path) -> dict[str, pd.DataFrame]:
+    """The safe tables of earlier runs that the folder holds, by file name."""
     found = {}
     for name, labels in TABLES.items():
-        if work.records(name).is_file():
-            table = pd.read_csv(work.records(name), dtype={"unit": str, "network": str}, parse_dates=["month"])
+        if (memory / name).is_file():
+            table = pd.read_csv(memory / name, dtype={"unit": str, "network": str}, parse_dates=["month"])
             found[name] = table.set_index(labels)
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.cleaning.national import read_national
-from analysis.cleaning.panel import ATTRIBUTES, CCG
+from analysis.cleaning.panel import ATTRIBUTES, CCG, outcomes_from
 from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.models.evaluate import evaluate, job_count
@@ -61,7 +61,7 @@ def _records(work: Workspace, published: pd.DataFrame, protocol: Protocol) -> pd
         rows = panel[panel.geography == CCG].drop_duplicates("unit")
         return rows.set_index("unit")[ATTRIBUTES].sort_index()
 
-    wanted = {outcome.id for outcome in protocol.outcomes if outcome.source == RECORDS}
+    wanted = {outcome.id for outcome in outcomes_from(RECORDS, protocol)}
     differs = {
         "commissioners or cohorts": not places(records).equals(places(published)),
         "months": set(records.month) != set(protocol.months),

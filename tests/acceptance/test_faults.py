@@ -26,21 +26,20 @@ def whole(project: Project) -> dict[str, str]:
     "the earlier edition stays whole; no kernel lives on; the next run gives the same bytes",
 )
 def test_a_kill_while_reports_are_made(made_whole: Project) -> None:
-    made = made_whole
-    before = whole(made)
-    process = made.start("reports", **ON_SNAPSHOT)
-    staged, deadline = made.root / "build/staged", time.monotonic() + 120
+    before = whole(made_whole)
+    process = made_whole.start("reports", **ON_SNAPSHOT)
+    staged, deadline = made_whole.root / "build/staged", time.monotonic() + 120
     while not list(staged.glob("*.pdf")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
-    assert whole(made) == before
-    while (living := kernels(made)) and time.monotonic() < deadline:
+    assert whole(made_whole) == before
+    while (living := kernels(made_whole)) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not living, "a kernel that lives on writes into the next run's edition"
-    assert make(made, "report").code == 0
-    assert made.start("reports", **ON_SNAPSHOT).wait(timeout=200) == 0
-    assert fingerprint(made.root / "build") == before
+    assert make(made_whole, "report").code == 0
+    assert made_whole.start("reports", **ON_SNAPSHOT).wait(timeout=200) == 0
+    assert fingerprint(made_whole.root / "build") == before
 
 
 @pytest.mark.fault(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from reports.built import visible
-from scratch_project import Project, fewer
+from scratch_project import Project, fewer, fingerprint
 from synthetic import quicker
 
 from analysis.narrative.records import records_paragraph
@@ -37,6 +38,20 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     assert run.code == 0, run.err
     assert project.run("results").code == 0
     build = project.root / "build"
+    safe = fingerprint(build / "records")
+    assert "shown-made-up/by_age.csv" in fingerprint(build / "private"), (
+        "what was suppressed is remembered where nobody removes it"
+    )
+    memory = pd.read_csv(build / "private/shown-made-up/by_commissioner.csv").assign(emergency_admissions=float("nan"))
+    kept = (build / "private/shown-made-up/by_commissioner.csv").read_bytes()
+    memory.to_csv(build / "private/shown-made-up/by_commissioner.csv", index=False)
+    assert project.run("records", "--extract", str(extract)).code == 0
+    assert pd.read_csv(build / "records/by_commissioner.csv").emergency_admissions.isna().all(), "and stays so"
+    (build / "private/shown-made-up/by_commissioner.csv").write_bytes(kept)
+    (build / "private/shown-made-up/by_age.csv").unlink()
+    shutil.rmtree(build / "records")
+    assert project.run("records", "--extract", str(extract)).code == 0
+    assert fingerprint(build / "records") == safe
     whole, ages, networks = (
         pd.read_csv(build / f"records/by_{name}.csv") for name in ("commissioner", "age", "network")
     )

@@ -19,7 +19,7 @@ import duckdb
 from analysis.records.counts import linked_counts, unlinked_counts
 from analysis.records.engines import MEMORY, open_engine
 from analysis.records.episodes import classified, read_episodes
-from analysis.records.extract import COLUMNS, find_extract
+from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
 from analysis.rules import Records
 from tests.records_in_pandas import arrivals_in_pandas
 
@@ -29,7 +29,7 @@ WAYS = ("scan", "outcomes", "linked", "pandas")
 
 def scan(folder: Path, private: Path) -> None:
     """DuckDB reads the columns that are needed and counts them by commissioner and month, no more."""
-    columns = ", ".join(f"count({column})" for column in COLUMNS if column != "EPIKEY")
+    columns = ", ".join(f"count({column})" for column in COLUMNS if column not in ("EPIKEY", *IF_ASKED))
     engine = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
     engine.execute(
         f"select CCG_RESPONSIBILITY, date_trunc('month', ADMIDATE), count(*), {columns} from read_parquet('{folder}/**/*.parquet') group by 1, 2"

@@ -145,6 +145,13 @@ def test_the_provenance_says_which_code_and_data(built):
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_a_blank_follows_every_comma_of_a_sentence(built, name):
+    """Sentences are put together from pieces, at whose seams one may be lost."""
+    text = visible(re.sub(r"<pre\b.*?</pre>", "", built.main(name), flags=re.DOTALL))
+    assert re.findall(r".{20}[a-z][,;:][a-z].{20}", text) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_the_page_and_the_pdf_have_the_same_headings(built, name):
     def titles(outline) -> list[str]:
         return [title for item in outline for title in (titles(item) if isinstance(item, list) else [item.title])]
