@@ -15,12 +15,12 @@ from itertools import combinations, permutations
 from math import comb, perm
 
 import numpy as np
-from scipy.sparse import csc_array, hstack
+from scipy.sparse import csc_array, csr_array, hstack
 
 from analysis.inference.inversion import invert, p_value
 from analysis.models.regression import Comparison, Fit, by_cluster
 
-COLUMNS_AT_ONCE = 500  # assignments whose arrays fit a processor's cache
+ASSIGNMENTS_AT_ONCE = 500  # whose arrays fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,10 @@ def one_step(comparison: Comparison, assigned: csc_array, null: Fit) -> tuple[np
     For every assignment D̃ is the treatment less its weighted unit and month effects. The estimate is Σ D̃e ÷ Σ WD̃²,
     and its CR1 variance sums the squared cluster scores Σ D̃(e − W D̃ β).
     """
-    basis = _Basis(null, comparison.post.astype(float))
-    cluster = comparison.cluster
-    members = csc_array((np.ones(len(cluster)), (cluster, np.arange(len(cluster)))))
-    pieces = range(0, assigned.shape[1], COLUMNS_AT_ONCE)
-    found = [basis.studentised(assigned[:, k : k + COLUMNS_AT_ONCE], members) for k in pieces]
+    basis = _Basis(null, comparison.post.astype(float), comparison.cluster)
+    doses = assigned.T  # assignments × units, so that one assignment's numbers lie side by side
+    pieces = range(0, doses.shape[0], ASSIGNMENTS_AT_ONCE)
+    found = [basis.studentised(doses[k : k + ASSIGNMENTS_AT_ONCE]) for k in pieces]
     return np.concatenate([t for t, _ in found]), np.concatenate([beta for _, beta in found])
 
 
@@ -132,57 +131,66 @@ class _Basis:
     """The treatment of each single unit less its effects, from which that of any assignment is a sum.
 
     With Z the units' columns, C the months' and p the months of treatment, D̃ = D p − Z u − C m: for unit k's own
-    indicator u and m are columns here, and sums over months of products with D̃ are matrices units × units.
+    indicator u and m are columns here, and sums over months of products with D̃ are matrices units × units. Where a unit is
+    not treated, most of those products are nothing, so that they are taken for the treated units of an assignment alone.
     """
 
-    def __init__(self, null: Fit, post: np.ndarray) -> None:
+    def __init__(self, null: Fit, post: np.ndarray, cluster: np.ndarray) -> None:
         effects = null.effects
         across = effects.nuisance.across
         units, months = effects.weights.shape
         weighted = effects.weights * post
-        self.own = np.einsum("nat,t->na", effects.weighted_within, post)  # Σ W p Z
-        self.unit = np.einsum("nab,nb->na", effects.block_inverse, self.own)
-        seen = weighted - np.einsum("nat,na->nt", effects.shares, self.own)
-        month = effects.schur_inverse @ np.einsum("nq,nt->qtn", across, seen).reshape(-1, units)
-        self.month = month.reshape(-1, months, units)  # q × T × units assigned
+        own = np.einsum("nat,t->na", effects.weighted_within, post)  # Σ W p Z
+        unit = np.einsum("nab,nb->na", effects.block_inverse, own)
+        seen = weighted - np.einsum("nat,na->nt", effects.shares, own)
+        month = (effects.schur_inverse @ np.einsum("nq,nt->qtn", across, seen).reshape(-1, units)).reshape(
+            -1, months, units
+        )  # q × T × units assigned
 
         def along(cells: np.ndarray) -> np.ndarray:
             """Σ_t cells · C m: units × units assigned."""
-            return np.asarray(sum((cells * across[:, [q]]) @ self.month[q] for q in range(across.shape[1])))
+            return np.asarray(sum((cells * across[:, [q]]) @ month[q] for q in range(across.shape[1])))
 
-        self.smoothed = np.stack([along(effects.shares[:, a]) for a in range(effects.shares.shape[1])], axis=1)
-        self.overlap, self.residual = along(weighted), along(null.scores)
-        self.exposure = weighted @ post
+        smoothed = [along(effects.shares[:, a]) for a in range(effects.shares.shape[1])]
+        shared = along(weighted) - sum(own[:, [a]] * part for a, part in enumerate(smoothed))
+        self.alone = weighted @ post - (unit * own).sum(axis=1)  # Σ W D̃² of a unit by itself, but for the months' effects
         self.score = null.scores @ post
-        self.effects, self.across = effects, across
+        # Units assigned × units (or months), those of a cluster side by side.
+        self.order = np.argsort(cluster, kind="stable")
+        self.starts = np.searchsorted(cluster[self.order], np.arange(int(cluster.max()) + 1))
+        self.shared = np.ascontiguousarray(shared.T)
+        self.residual = np.ascontiguousarray(along(null.scores)[self.order].T)
+        self.smoothed = [np.ascontiguousarray(part[self.order].T) for part in smoothed]
+        self.month = [np.ascontiguousarray(part.T) for part in month]
+        self.place = np.argsort(self.order)
+        self.block = effects.block[self.order]
+        self.weights, self.across = effects.weights[self.order], across[self.order]
 
-    def studentised(self, assigned: csc_array, members: csc_array) -> tuple[np.ndarray, np.ndarray]:
-        dose = assigned.toarray()
-        within = range(self.own.shape[1])
-        smoothed = [_times(self.smoothed[:, a], assigned) for a in within]
-        unit = [dose * self.unit[:, [a]] - smoothed[a] for a in within]
-        month = [_times(part, assigned) for part in self.month]
-        overlap = dose * _times(self.overlap, assigned)
-        through = dose * sum(unit[a] * self.own[:, [a]] for a in within)
-        exposed = dose**2 * self.exposure[:, None]
+    def studentised(self, doses: csr_array) -> tuple[np.ndarray, np.ndarray]:
+        """The statistic and the estimate of each row of ``doses`` (assignments × units)."""
+        row, unit, dose = np.repeat(np.arange(doses.shape[0]), np.diff(doses.indptr)), doses.indices, doses.data
+        cell = (row, self.place[unit])
+        alone, shared = dose**2 * self.alone[unit], dose * (doses @ self.shared)[row, unit]
+        denominator = np.bincount(row, alone - shared, doses.shape[0])
+        estimate = (doses @ self.score) / denominator
 
-        denominator = (exposed - through - overlap).sum(axis=0)
-        estimate = (assigned.T @ self.score) / denominator
-        spread = exposed - 2 * through - 2 * overlap
-        for a in within:
-            for b in within:
-                block = self.effects.block[:, a, b, None]
-                if block.any():
-                    spread += block * unit[a] * (unit[b] + 2 * smoothed[b])
+        # Σ_t W D̃² of each unit
+        month, smoothed = [doses @ part for part in self.month], [doses @ part for part in self.smoothed]
+        spread = np.zeros((doses.shape[0], len(self.order)))
         for q, first in enumerate(month):
             for r, second in enumerate(month):
                 scale = (self.across[:, q] * self.across[:, r])[:, None]
-                spread += (self.effects.weights * scale) @ (first * second)
-        unit_scores = dose * self.score[:, None] - _times(self.residual, assigned) - spread * estimate
-        clusters = members.shape[0]
-        meat = ((members @ unit_scores) ** 2).sum(axis=0)
+                spread += (first * second) @ (self.weights * scale).T
+        for a, first in enumerate(smoothed):
+            for b, second in enumerate(smoothed):
+                block = self.block[:, a, b]
+                if block.any():
+                    spread -= first * second * block
+        spread[cell] += alone - 2 * shared
+
+        scores = spread * -estimate[:, None]
+        scores -= doses @ self.residual
+        scores[cell] += dose * self.score[unit]
+        meat = (np.add.reduceat(scores, self.starts, axis=1) ** 2).sum(axis=1)
+        clusters = len(self.starts)
         return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1)), np.asarray(estimate)
-
-
-def _times(matrix: np.ndarray, assigned: csc_array) -> np.ndarray:
-    return np.asarray((assigned.T @ matrix.T).T)

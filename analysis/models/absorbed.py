@@ -9,6 +9,7 @@ than months × covariates is ever inverted (Frisch & Waugh 1933; Lovell 1963).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import orth
@@ -32,6 +33,12 @@ class Nuisance:
 
     def rows(self, kept: np.ndarray) -> Nuisance:
         return Nuisance(self.within, self.across[kept])
+
+    @cached_property
+    def shared(self) -> np.ndarray:
+        """What a unit's columns can mimic with the months', as a projection (qT × qT)."""
+        mimicked = np.kron(np.eye(self.across.shape[1]), orth(self.within))
+        return np.asarray(mimicked @ mimicked.T)
 
 
 def two_way(units: int, months: int) -> Nuisance:
@@ -60,8 +67,7 @@ class Absorbed:
         schur = parts.reshape(q * months, q * months)
         # What a unit's columns can mimic with the months' maps to zero. Adding those directions makes the matrix regular
         # and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
-        shared = np.kron(np.eye(q), orth(within))
-        regular = schur + np.trace(schur) / len(schur) * (shared @ shared.T)
+        regular = schur + np.trace(schur) / len(schur) * nuisance.shared
         try:
             self.schur_inverse = np.linalg.inv(regular)
         except np.linalg.LinAlgError as problem:

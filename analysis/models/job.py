@@ -85,7 +85,7 @@ def run_job(job: Job) -> Found:
     fewer = min(specification.draws, protocol.inference.variant_draws)
     variant = specification.model_copy(update={"draws": fewer})
     designs = set(specification.designs)
-    by_commissioner = LOCAL_AUTHORITY not in set(job.panel.geography)
+    by_commissioner = LOCAL_AUTHORITY not in job.panel.geography.unique()
     if not by_commissioner:
         designs -= {"growth", "robustness"}  # these describe places covered as a whole
     if "did" in designs:

@@ -13,6 +13,12 @@ from analysis.protocol import NO_MODEL, Protocol
 from analysis.rules import Specification
 
 
+USED = [  # of the panel's columns
+    "geography", "unit", "unit_name", "month", "value_published", "population_published", "value", "population", "quality",
+    "model", "site", "covered_share", "other_programmes",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class UnitTables:
     """What is known of CCG units beside the panel; empty where the data set does not hold it.
@@ -77,7 +83,7 @@ class Sample:
 
 def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTables) -> str | None:
     """Why the specification cannot be run on this outcome's rows; None where it can."""
-    held = set(panel.geography)
+    held = set(panel.geography.unique())
     about_returns = (
         not specification.masked
         or specification.pending_masked
@@ -99,7 +105,7 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
         return "masks single CCGs, which this data set does not hold"
     if CCG not in held and specification.known_breaks:
         return "gives single CCGs a step of their own, which this data set does not hold"
-    if not set(specification.also_treated) <= set(panel.unit):
+    if not set(specification.also_treated) <= set(panel.unit.unique()):
         return "treats a single CCG, which this data set does not hold"
     if specification.controls == "similar" and tables.similar.empty:
         return "needs the list of similar CCGs, which this data set does not hold"
@@ -124,16 +130,17 @@ def build_sample(
     is by local authority, all whose share is known. Units of other models are in neither group.
     """
     tables = tables or UnitTables()
-    rows = panel[(panel.geography != ENGLAND) & (panel.outcome == outcome)]
-    dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in set(rows.geography)
+    rows = panel.loc[(panel.geography != ENGLAND) & (panel.outcome == outcome), USED]
+    dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in rows.geography.unique()
     ours = rows.model.isin(models)
     also = ours & rows.unit.isin(specification.also_treated)
     share = rows.covered_share.where(~also, 1.0)
     rows = rows.assign(covered_share=share)
     treated = ours & (share > 0 if dosed else share == 1)
-    unknown = sorted(set(rows.unit_name[ours & share.isna()])) if dosed else []
-    rows = rows[treated | (rows.model == NO_MODEL)]
-    rows = rows[~rows.unit.isin(_excluded(rows, specification, tables))]
+    unknown = sorted(rows.unit_name[ours & share.isna()].unique()) if dosed else []
+    control = rows.model == NO_MODEL
+    excluded = _excluded(rows, treated, control, specification, tables)
+    rows = rows[(treated | control) & ~rows.unit.isin(excluded)]
     rows = apply_specification(rows, specification, protocol, tables)
     wide = rows.pivot(index="unit", columns="month", values=["y", "people", "everyone"]).sort_index()
     attributes = rows.drop_duplicates("unit").set_index("unit").loc[wide.index]
@@ -157,15 +164,17 @@ def build_sample(
     return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
 
 
-def _excluded(rows: pd.DataFrame, specification: Specification, tables: UnitTables) -> set[str]:
-    """Units that the specification leaves out."""
+def _excluded(
+    rows: pd.DataFrame, treated: pd.Series, control: pd.Series, specification: Specification, tables: UnitTables
+) -> set[str]:
+    """Units that the specification leaves out; ``treated`` and ``control`` say which rows are whose."""
     excluded: set[str] = set(tables.shifted) if specification.units == "no_lasting_shift" else set()
-    controls = rows[rows.model == NO_MODEL]
     if specification.controls == "no_other_programmes":
-        excluded |= set(controls.unit[controls.other_programmes != ""])
+        excluded |= set(rows.unit[control & (rows.other_programmes != "")].unique())
     if specification.controls == "similar":
-        treated = set(rows.unit[rows.model != NO_MODEL]) - excluded
-        excluded |= set(controls.unit) - set(tables.similar.similar_unit[tables.similar.unit.isin(treated)])
+        compared = set(rows.unit[treated].unique()) - excluded
+        similar = tables.similar.similar_unit[tables.similar.unit.isin(compared)]
+        excluded |= set(rows.unit[control].unique()) - set(similar)
     return excluded
 
 

@@ -89,7 +89,7 @@ def curve_rows(job: CurveJob) -> list[dict[str, Any]]:
 def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
     protocol = job.protocol
     # A choice about units of another model is no choice for this cohort.
-    theirs = set(job.panel.unit[job.panel.model.isin(models)])
+    theirs = set(job.panel.unit[job.panel.model.isin(models)].unique())
     departures = job.combination.departures
     made = tuple(id for id in departures if theirs.issuperset(protocol.specification(id).also_treated))
     specification = job.combination.specification if made == departures else combined(made, protocol)
