@@ -153,7 +153,9 @@ class _Basis:
 
         smoothed = [along(effects.shares[:, a]) for a in range(effects.shares.shape[1])]
         shared = along(weighted) - sum(own[:, [a]] * part for a, part in enumerate(smoothed))
-        self.alone = weighted @ post - (unit * own).sum(axis=1)  # Σ W D̃² of a unit by itself, but for the months' effects
+        self.alone = weighted @ post - (unit * own).sum(
+            axis=1
+        )  # Σ W D̃² of a unit by itself, but for the months' effects
         self.score = null.scores @ post
         # Units assigned × units (or months), those of a cluster side by side.
         self.order = np.argsort(cluster, kind="stable")

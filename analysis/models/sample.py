@@ -12,7 +12,6 @@ from analysis.cleaning.quality import PENDING
 from analysis.protocol import NO_MODEL, Protocol
 from analysis.rules import Specification
 
-
 USED = [  # of the panel's columns
     "geography", "unit", "unit_name", "month", "value_published", "population_published", "value", "population", "quality",
     "model", "site", "covered_share", "other_programmes",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from scratch_project import Project, Warm, fingerprint, make, with_make
 from shared import made_once
-from synthetic import quicker
+from synthetic import smaller
 
 # A shell's background job ignores Ctrl-C, and so would every run that a test starts from one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,7 +71,7 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
         project = Project.copy(repository, folder / "none", folder)
         with_make(project, repository)
         rules = project.root / "analysis/protocol.toml"
-        rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
+        rules.write_text(smaller(rules.read_text(encoding="utf-8")), encoding="utf-8")
         (folder / "listen").mkdir()
         (folder / "listen/sitecustomize.py").write_text(LISTEN)
         for stage in ("data", "results", "report"):

@@ -19,7 +19,7 @@ import pytest
 from acceptance.scratch_project import ON_SNAPSHOT, Project
 from built import compact
 from hostile import AT, FORMULA, HTML, MARKDOWN, PAYLOADS, PLUS, SITES, cells, plant
-from synthetic import protocol_with, quicker
+from synthetic import protocol_with, smaller
 
 from analysis.cleaning.cohorts import read_cohorts
 from analysis.errors import DataError, StudyError
@@ -290,7 +290,7 @@ def hostile(repository, tmp_path_factory) -> Hostile:
     project = Project.copy(repository, Path("/nonexistent"), tmp_path_factory.mktemp("hostile"))
     planted = plant(project)
     rules = project.root / "analysis/protocol.toml"
-    rules.write_text(quicker(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    rules.write_text(smaller(rules.read_text(encoding="utf-8")), encoding="utf-8")
     for stage in ("data", "results", "reports"):
         process = project.start(stage, **ON_SNAPSHOT)
         _, errors = process.communicate(timeout=900)
