@@ -131,8 +131,8 @@ class _Basis:
     """The treatment of each single unit less its effects, from which that of any assignment is a sum.
 
     With Z the units' columns, C the months' and p the months of treatment, D̃ = D p − Z u − C m: for unit k's own
-    indicator u and m are columns here, and sums over months of products with D̃ are matrices units × units. Where a unit is
-    not treated, most of those products are nothing, so that they are taken for the treated units of an assignment alone.
+    indicator u and m are columns here, and sums over months of products with D̃ are matrices units × units. Terms with a
+    unit's own dose are nothing where it is not treated: they are taken for the treated units of an assignment alone.
     """
 
     def __init__(self, null: Fit, post: np.ndarray, cluster: np.ndarray) -> None:
@@ -143,9 +143,8 @@ class _Basis:
         own = np.einsum("nat,t->na", effects.weighted_within, post)  # Σ W p Z
         unit = np.einsum("nab,nb->na", effects.block_inverse, own)
         seen = weighted - np.einsum("nat,na->nt", effects.shares, own)
-        month = (effects.schur_inverse @ np.einsum("nq,nt->qtn", across, seen).reshape(-1, units)).reshape(
-            -1, months, units
-        )  # q × T × units assigned
+        stacked = effects.schur_inverse @ np.einsum("nq,nt->qtn", across, seen).reshape(-1, units)
+        month = stacked.reshape(-1, months, units)  # q × T × units assigned
 
         def along(cells: np.ndarray) -> np.ndarray:
             """Σ_t cells · C m: units × units assigned."""
@@ -153,46 +152,38 @@ class _Basis:
 
         smoothed = [along(effects.shares[:, a]) for a in range(effects.shares.shape[1])]
         shared = along(weighted) - sum(own[:, [a]] * part for a, part in enumerate(smoothed))
-        self.alone = weighted @ post - (unit * own).sum(
-            axis=1
-        )  # Σ W D̃² of a unit by itself, but for the months' effects
+        self.alone = weighted @ post - (unit * own).sum(axis=1)  # Σ W D̃² with no effects of months
         self.score = null.scores @ post
-        # Units assigned × units (or months), those of a cluster side by side.
-        self.order = np.argsort(cluster, kind="stable")
-        self.starts = np.searchsorted(cluster[self.order], np.arange(int(cluster.max()) + 1))
-        self.shared = np.ascontiguousarray(shared.T)
-        self.residual = np.ascontiguousarray(along(null.scores)[self.order].T)
-        self.smoothed = [np.ascontiguousarray(part[self.order].T) for part in smoothed]
+        # Units assigned × units (or months).
+        self.shared, self.residual = np.ascontiguousarray(shared.T), np.ascontiguousarray(along(null.scores).T)
+        self.smoothed = [np.ascontiguousarray(part.T) for part in smoothed]
         self.month = [np.ascontiguousarray(part.T) for part in month]
-        self.place = np.argsort(self.order)
-        self.block = effects.block[self.order]
-        self.weights, self.across = effects.weights[self.order], across[self.order]
+        self.effects, self.across, self.cluster = effects, across, cluster
 
     def studentised(self, doses: csr_array) -> tuple[np.ndarray, np.ndarray]:
         """The statistic and the estimate of each row of ``doses`` (assignments × units)."""
         row, unit, dose = np.repeat(np.arange(doses.shape[0]), np.diff(doses.indptr)), doses.indices, doses.data
-        cell = (row, self.place[unit])
         alone, shared = dose**2 * self.alone[unit], dose * (doses @ self.shared)[row, unit]
         denominator = np.bincount(row, alone - shared, doses.shape[0])
         estimate = (doses @ self.score) / denominator
 
         # Σ_t W D̃² of each unit
         month, smoothed = [doses @ part for part in self.month], [doses @ part for part in self.smoothed]
-        spread = np.zeros((doses.shape[0], len(self.order)))
+        spread = np.zeros(doses.shape)
         for q, first in enumerate(month):
             for r, second in enumerate(month):
                 scale = (self.across[:, q] * self.across[:, r])[:, None]
-                spread += (first * second) @ (self.weights * scale).T
+                spread += (first * second) @ (self.effects.weights * scale).T
         for a, first in enumerate(smoothed):
             for b, second in enumerate(smoothed):
-                block = self.block[:, a, b]
+                block = self.effects.block[:, a, b]
                 if block.any():
                     spread -= first * second * block
-        spread[cell] += alone - 2 * shared
+        spread[row, unit] += alone - 2 * shared
 
         scores = spread * -estimate[:, None]
         scores -= doses @ self.residual
-        scores[cell] += dose * self.score[unit]
-        meat = (np.add.reduceat(scores, self.starts, axis=1) ** 2).sum(axis=1)
-        clusters = len(self.starts)
+        scores[row, unit] += dose * self.score[unit]
+        by_site = by_cluster(scores.T, self.cluster)
+        meat, clusters = (by_site**2).sum(axis=0), len(by_site)
         return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1)), np.asarray(estimate)

@@ -35,7 +35,7 @@ class Nuisance:
         return Nuisance(self.within, self.across[kept])
 
     @cached_property
-    def shared(self) -> np.ndarray:
+    def in_common(self) -> np.ndarray:
         """What a unit's columns can mimic with the months', as a projection (qT × qT)."""
         mimicked = np.kron(np.eye(self.across.shape[1]), orth(self.within))
         return np.asarray(mimicked @ mimicked.T)
@@ -67,7 +67,7 @@ class Absorbed:
         schur = parts.reshape(q * months, q * months)
         # What a unit's columns can mimic with the months' maps to zero. Adding those directions makes the matrix regular
         # and leaves the residuals as they are, for a tenth of a pseudo-inverse's time.
-        regular = schur + np.trace(schur) / len(schur) * nuisance.shared
+        regular = schur + np.trace(schur) / len(schur) * nuisance.in_common
         try:
             self.schur_inverse = np.linalg.inv(regular)
         except np.linalg.LinAlgError as problem:

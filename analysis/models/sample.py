@@ -82,6 +82,7 @@ class Sample:
 
 def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTables) -> str | None:
     """Why the specification cannot be run on this outcome's rows; None where it can."""
+    # unique() first, here and below: a set of a column of text walks over every row in Python.
     held = set(panel.geography.unique())
     about_returns = (
         not specification.masked
