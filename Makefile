@@ -111,7 +111,7 @@ doctor: $(READY) ## say what is there, what is not, and what follows
 clean: ## remove what was built (not the downloads)
 	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} + 2>/dev/null || true
 
-# Set-up: a virtual environment with exactly the locked packages, their hashes checked; then Quarto, tried once.
+# Set-up: a virtual environment with exactly the locked packages, their hashes checked and compiled, as pip does; then Quarto, tried once.
 $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from analysis.records.counts import Counts
 from analysis.records.definitions import (
     AMBULATORY_CARE_SENSITIVE,
     EMERGENCY_METHODS,
@@ -18,72 +20,90 @@ from analysis.records.extract import COLUMNS, IF_ASKED
 
 CODES = tuple(code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group)
 DATES = ["ADMIDATE", "DISDATE", "EPISTART", "EPIEND"]
+REASONS = ["unfinished", "no_date", "runs_backwards", "not_emergency", "other_class"]
+SPELL = ["person", "provider", "ADMIDATE"]
 
 
-def arrivals_in_pandas(folder: Path) -> pd.DataFrame:
-    """[code, day, admissions, nights, zero_day, sensitive] by day of admission, of linked emergency spells."""
-    kept = pd.concat([_kept(chunk) for chunk in _chunks(folder)], ignore_index=True)
-    once = kept.groupby(["person", "provider", "ADMIDATE", "EPIORDER", "EPISTART", "EPIEND"], as_index=False).agg(
-        DISDATE=("DISDATE", "max"),
-        code=("code", "min"),
-        emergency=("emergency", "max"),
-        transfer=("transfer", "max"),
-        sensitive=("sensitive", "max"),
-    )
-    once["first"] = once.EPIORDER == 1
-    once["ended"] = once[["EPIEND", "DISDATE"]].max(axis=1)
-    firsts = once[once["first"]]
-    keys = ["person", "provider", "ADMIDATE"]
-    spells = once.groupby(keys).agg(
-        ended=("ended", "max"), emergency=("emergency", "max"), transfer=("transfer", "max")
-    )
-    spells = spells.join(
-        firsts.groupby(keys).agg(code=("code", "min"), sensitive=("sensitive", "max")), how="inner"
-    ).reset_index()
-    spells = spells.sort_values(["person", "ADMIDATE", "ended", "provider"], ignore_index=True)
-    before = spells.groupby("person").ended.cummax().groupby(spells.person).shift()
-    goes_on = (before > spells.ADMIDATE) | (spells.transfer & (before + pd.Timedelta(days=2) >= spells.ADMIDATE))
-    spells["number"] = (~goes_on).cumsum()
-    stays = spells.groupby("number").agg(
-        code=("code", "first"),
-        admitted=("ADMIDATE", "first"),
-        ended=("ended", "max"),
-        emergency=("emergency", "first"),
-        sensitive=("sensitive", "first"),
-    )
+def counts_in_pandas(folder: Path) -> Counts:
+    """What ``linked_counts`` gives for the Parquet files of a folder, neither by age nor by practice."""
+    by_reason, chunks, total = np.zeros(len(REASONS), int), [], 0
+    for chunk in _chunks(folder):
+        reason = _reason(chunk)
+        by_reason += np.bincount(reason[reason >= 0], minlength=len(REASONS))
+        chunks.append(_episodes(chunk[reason < 0]))
+        total += len(chunk)
+    spells = _provider_spells(pd.concat(chunks, ignore_index=True))
+    stays = _continuous_spells(spells[spells.code.notna()])
+    rows = dict(zip(REASONS, by_reason.tolist(), strict=True))
+    lost = {"no_first_episode": spells[spells.code.isna()], "transfer_alone": stays[~stays.emergency]}
+    rows |= {reason: int((table.rows - table.duplicates).sum()) for reason, table in lost.items()}
+    rows["duplicate"] = int(spells.duplicates.sum())
     stays = stays[stays.emergency]
-    stays["nights"] = (stays.ended - stays.admitted).dt.days
-    stays["zero_day"] = stays.nights == 0
-    stays["day"] = (stays.admitted - pd.Timestamp(0)).dt.days
-    grouped = stays.groupby(["code", "day"])
-    return grouped.agg(
-        admissions=("nights", "size"),
-        nights=("nights", "sum"),
-        zero_day=("zero_day", "sum"),
-        sensitive=("sensitive", "sum"),
-    ).reset_index()
+    stays = stays.assign(
+        nights=stays.ended - stays.admitted, zero_day=stays.ended == stays.admitted, rows=stays.rows - stays.duplicates
+    )
+    arrivals = stays.groupby(["code", "admitted"]).agg(
+        admissions=("nights", "size"), nights=("nights", "sum"), zero_day=("zero_day", "sum"), sensitive=("sensitive", "sum"),
+        rows=("rows", "sum"),
+    )  # fmt: skip
+    departures = stays.groupby(["code", "ended"]).size().rename("departures")
+    return Counts(
+        arrivals.rename_axis(["code", "day"]).reset_index(), departures.rename_axis(["code", "day"]).reset_index(), rows, total,
+    )  # fmt: skip
 
 
 def _chunks(folder: Path) -> Iterator[pd.DataFrame]:
     columns = [column for column in COLUMNS if column not in IF_ASKED]
     for file in sorted(folder.rglob("*.parquet")):
-        yield pq.read_table(file, columns=columns, partitioning=None).to_pandas(date_as_object=False)
+        chunk = pq.read_table(file, columns=columns, partitioning=None).to_pandas(date_as_object=False)
+        for name in DATES:
+            chunk[name] = chunk[name].where(chunk[name] >= pd.Timestamp("1930-01-01"))
+        yield chunk
 
 
-def _kept(chunk: pd.DataFrame) -> pd.DataFrame:
-    chunk = chunk[
-        (chunk.EPISTAT == 3) & (chunk.CLASSPAT == "1") & chunk.ADMIMETH.isin([*EMERGENCY_METHODS, *TRANSFER_METHODS])
-    ].copy()
-    for name in DATES:
-        chunk[name] = chunk[name].where(chunk[name] >= pd.Timestamp("1930-01-01")).astype("datetime64[s]")
-    chunk = chunk.dropna(subset=["ADMIDATE", "EPISTART", "EPIEND"])
-    backwards = (chunk.EPIEND < chunk.EPISTART) | (chunk.DISDATE < chunk.ADMIDATE) | (chunk.EPISTART < chunk.ADMIDATE)
-    chunk = chunk[~backwards]
+def _reason(chunk: pd.DataFrame) -> np.ndarray:
+    """The place in ``REASONS`` of the first for which each row is left out, or -1."""
+    found = [
+        chunk.EPISTAT != 3,
+        chunk.ADMIDATE.isna() | chunk.EPISTART.isna() | chunk.EPIEND.isna(),
+        (chunk.EPIEND < chunk.EPISTART) | (chunk.DISDATE < chunk.ADMIDATE) | (chunk.EPISTART < chunk.ADMIDATE),
+        ~chunk.ADMIMETH.isin([*EMERGENCY_METHODS, *TRANSFER_METHODS]),
+        (chunk.CLASSPAT != "1").fillna(True),
+    ]
+    return np.select([condition.to_numpy(bool) for condition in found], range(len(found)), default=-1)
+
+
+def _episodes(chunk: pd.DataFrame) -> pd.DataFrame:
+    days = {name: (chunk[name] - pd.Timestamp(0)).dt.days for name in DATES}
     return pd.DataFrame(
         {
             "person": chunk.TOKEN_PERSON_ID.fillna("episode " + chunk.EPIKEY.astype(str)), "provider": chunk.PROCODE3,
             "code": chunk.CCG_RESPONSIBILITY, "emergency": chunk.ADMIMETH.isin(EMERGENCY_METHODS),
             "transfer": chunk.ADMIMETH.isin(TRANSFER_METHODS) | chunk.ADMISORC.isin(TRANSFER_SOURCES),
-            "sensitive": chunk.DIAG_01.str.startswith(CODES), "EPIORDER": chunk.EPIORDER, **{name: chunk[name] for name in DATES},
+            "sensitive": chunk.DIAG_01.str.startswith(CODES), "order": chunk.EPIORDER, **days,
         }
     )  # fmt: skip
+
+
+def _provider_spells(episodes: pd.DataFrame) -> pd.DataFrame:
+    once = episodes.groupby([*SPELL, "order", "EPISTART", "EPIEND"], as_index=False).agg(
+        DISDATE=("DISDATE", "max"), code=("code", "min"), emergency=("emergency", "max"), transfer=("transfer", "max"),
+        sensitive=("sensitive", "max"), rows=("emergency", "size"),
+    )  # fmt: skip
+    once["ended"] = once[["EPIEND", "DISDATE"]].max(axis=1)
+    spells = once.groupby(SPELL).agg(
+        ended=("ended", "max"), emergency=("emergency", "max"), transfer=("transfer", "max"), rows=("rows", "sum"), episodes=("rows", "size"),
+    )  # fmt: skip
+    firsts = once[once.order == 1].groupby(SPELL).agg(code=("code", "min"), sensitive=("sensitive", "max"))
+    return spells.assign(duplicates=spells.rows - spells.episodes).join(firsts).reset_index()
+
+
+def _continuous_spells(spells: pd.DataFrame) -> pd.DataFrame:
+    spells = spells.sort_values(["person", "ADMIDATE", "ended", "provider"], ignore_index=True)
+    before = spells.groupby("person").ended.cummax().groupby(spells.person).shift()
+    goes_on = (before > spells.ADMIDATE) | (spells.transfer & (before + 2 >= spells.ADMIDATE))
+    stays = spells.groupby((~goes_on).cumsum()).agg(
+        code=("code", "first"), admitted=("ADMIDATE", "first"), ended=("ended", "max"), emergency=("emergency", "first"),
+        sensitive=("sensitive", "first"), rows=("rows", "sum"), duplicates=("duplicates", "sum"),
+    )  # fmt: skip
+    return stays.astype({"ended": int, "sensitive": bool})

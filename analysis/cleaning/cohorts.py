@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.cleaning.geography import Geography
 from analysis.errors import StudyError
 from analysis.outside import slug
-from analysis.protocol import NO_MODEL
+from analysis.protocol import ENGLAND_COHORT, NO_MODEL, POOLED_SEPARATOR, REST
 from analysis.tabular import read_table
 
 COHORT_COLUMNS = ["vanguard", "model", "ccg_code", "ccg_name", "coverage", "covered_share"]
@@ -27,7 +27,7 @@ def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.Dat
     ------
     StudyError
         A CCG is not known, a coverage or a share makes no sense, a CCG is wholly in two models of the study, or a site's name
-        gives its files no name, or another site's.
+        is a cohort's, or gives its files no name, or another site's.
     """
     table = read_table(path, COHORT_COLUMNS)
     table["covered_share"] = pd.to_numeric(table.covered_share.replace("", None), errors="coerce")
@@ -69,16 +69,22 @@ def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.Dat
             row=int(twice.index[0]) + 2,
             column="model",
         )
-    _check_file_names(path, table[table.model.isin(models)])
+    _check_site_names(path, table[table.model.isin(models)], models)
     return table
 
 
-def _check_file_names(path: Path, table: pd.DataFrame) -> None:
-    """Refuse a site whose files would have no name, too long a one, or another site's."""
+def _check_site_names(path: Path, table: pd.DataFrame, models: list[str]) -> None:
+    """Refuse a site that is called as a cohort is in the estimates, or whose files would have no name, too long a one, or another site's."""
+    cohorts = {*models, POOLED_SEPARATOR.join(models), REST, NO_MODEL, ENGLAND_COHORT}
     taken: dict[str, str] = {}
     for index, site in table.vanguard.drop_duplicates().items():
         name = slug(site)
         other = taken.get(name, site)
+        if site in cohorts:
+            raise StudyError(
+                path, f"{site!r}, which the estimates call a cohort", f"names of sites other than {', '.join(sorted(cohorts))}",
+                "Change the name.", row=int(str(index)) + 2, column="vanguard",
+            )  # fmt: skip
         if other == site and 0 < len(name) <= LONGEST_NAME:
             taken |= {name: site, f"{name}-growth": site}
             continue

@@ -33,7 +33,7 @@ class Counts:
 def linked_counts(engine: Engine, episodes: ir.Table) -> Counts:
     """Count with duplicates removed and spells joined; ``episodes`` as ``classified`` gives them."""
     rows, stay, total = _by_reason(_frame(episodes.group_by("reason").aggregate(rows=lambda t: t.count())))
-    kept = episodes.filter(episodes.reason.isnull()).drop("reason")
+    kept = episodes.filter(episodes.reason.isnull()).drop("reason", "month")
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, stay):

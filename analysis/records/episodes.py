@@ -94,15 +94,16 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
     t = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")))
     stays = t.reason.isnull()  # of all other rows nothing more is asked, which saves half the time
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
-    sensitive = ibis.or_(*[t.DIAG_01.substr(0, n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
+    sensitive = ibis.or_(*[t.DIAG_01.left(n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
     transfer = t.ADMIMETH.isin(TRANSFER_METHODS) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False)
     asked: dict[str, ir.Value] = {}
     if rules.by_age:
         asked["age_band"] = age_band(t.STARTAGE, rules.age_bands)
     if practices:
         asked["practice"] = t.GPPRAC.isin(sorted(practices)).fill_null(False).ifelse(t.GPPRAC, "")
+    named = (t.TOKEN_PERSON_ID != "").fill_null(False)
     return t.select(
-        person=ibis.coalesce(t.TOKEN_PERSON_ID.nullif(""), ibis.literal("episode ") + t.EPIKEY),
+        person=named.ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + t.EPIKEY.fill_null("")),
         provider=t.PROCODE3.fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
         month=stays.ifelse(_day(t.ADMIDATE.truncate("M")), 0),
         admitted=_day(t.ADMIDATE), discharged=_day(t.DISDATE), starts=_day(t.EPISTART), ends=_day(t.EPIEND),

@@ -58,24 +58,29 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
     as a transfer (``definitions``). Returns [admitted, ended, emergency, sensitive, rows, duplicates] and ``keys_of(spells)``, all of the
     first spell but ``ended``, of the last, and the sums ``rows`` and ``duplicates``.
     """
-    order = [spells.admitted, spells.ended, spells.provider]
-    earlier = ibis.window(group_by=spells.person, order_by=order, preceding=(None, 1))
+    keys = keys_of(spells)
+    order = ["admitted", "ended", "provider"]
+    earlier = ibis.window(group_by="person", order_by=order, preceding=(None, 1))
     with_end = spells.mutate(before=spells.ended.max().over(earlier))
     goes_on = (with_end.admitted < with_end.before) | (
         with_end.transfer & (with_end.admitted <= with_end.before + LONGEST_GAP_DAYS)
     )
-    begun = with_end.mutate(begins=(~goes_on).fill_null(True).cast("int32"))
-    so_far = ibis.window(
-        group_by=begun.person, order_by=[begun.admitted, begun.ended, begun.provider], preceding=None, following=0
-    )
-    numbered = begun.mutate(number=begun.begins.sum().over(so_far))
-    first = numbered.begins == 1
-    return numbered.group_by("person", "number").aggregate(
+    begun = with_end.mutate(begins=(~goes_on).fill_null(True))
+    # Few persons were ever moved; the spells of all others are continuous as they are.
+    moved = begun.filter(~begun.begins).select("person").distinct()
+    alone = begun.anti_join(moved, "person")
+    theirs = begun.semi_join(moved, "person")
+    so_far = ibis.window(group_by="person", order_by=order, preceding=None, following=0)
+    numbered = theirs.mutate(number=theirs.begins.cast("int32").sum().over(so_far))
+    first = numbered.begins
+    joined = numbered.group_by("person", "number").aggregate(
         admitted=numbered.admitted.min(),
         ended=numbered.ended.max(),
         emergency=numbered.emergency.any(where=first),
         sensitive=numbered.sensitive.any(where=first),
         rows=numbered.rows.sum(),
         duplicates=numbered.duplicates.sum(),
-        **{key: numbered[key].min(where=first) for key in keys_of(spells)},
+        **{key: numbered[key].min(where=first) for key in keys},
     )
+    columns = ["admitted", "ended", "emergency", "sensitive", "rows", "duplicates", *keys]
+    return alone.select(columns).union(joined.select(columns))

@@ -21,7 +21,7 @@ from analysis.records.engines import MEMORY, open_engine
 from analysis.records.episodes import classified, read_episodes
 from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
 from analysis.rules import Records
-from tests.records_in_pandas import arrivals_in_pandas
+from tests.records_in_pandas import counts_in_pandas
 
 PANDAS_ROWS = 10  # millions at most: pandas needs far more memory
 WAYS = ("scan", "outcomes", "linked", "pandas")
@@ -47,7 +47,7 @@ def linked(folder: Path, private: Path) -> None:
 
 
 def pandas(folder: Path, private: Path) -> None:
-    arrivals_in_pandas(folder)
+    counts_in_pandas(folder)
 
 
 def make_up(rows: int, folder: Path) -> None:

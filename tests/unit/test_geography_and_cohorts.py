@@ -114,6 +114,9 @@ def _unit(folder: Path, geography: Geography, unit: str, *lines: str) -> tuple[s
         (["Site,MCP,00E,E,part,0"], "column 'covered_share'"),
         (["Site,MCP,00E,E,part,13%"], "column 'covered_share'"),
         (["One,MCP,00E,E,whole,1", "Two,PACS,00E,E,whole,1"], "row 3, column 'model'"),
+        (["One,MCP,00E,E,whole,1", "rest,PACS,00C,C,whole,1"], "row 3, column 'vanguard'"),
+        (["PACS,MCP,00E,E,whole,1"], "row 2, column 'vanguard'"),
+        (["MCP+PACS,MCP,00E,E,whole,1"], "row 2, column 'vanguard'"),
     ],
 )
 def test_a_cohort_table_that_makes_no_sense_is_refused(
