@@ -51,9 +51,12 @@ class Results(Artefacts):
     @property
     def edition_name(self) -> str:
         """What every page names: the published data, and records where they were counted."""
-        if not self.work.records("panel.parquet").is_file():
-            return self.dataset_name
-        return f"{self.dataset_name}; {self.records_name}"
+        return f"{self.dataset_name}; {self.records_name}" if self.with_records else self.dataset_name
+
+    @property
+    def with_records(self) -> bool:
+        """Whether a patient-level extract was counted for this build."""
+        return self.work.records("panel.parquet").is_file()
 
     @property
     def records_name(self) -> str:

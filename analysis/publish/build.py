@@ -17,7 +17,6 @@ from analysis.files import write_table, write_text
 from analysis.narrative.places import sites
 from analysis.narrative.verdicts import headline
 from analysis.outside import plain, slug
-from analysis.protocol import Protocol
 from analysis.publish.contents import contents, merged
 from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import Document, Renderer, choose, execute, renderer_versions, write
@@ -113,17 +112,19 @@ def _tasks(name: str, source: Path, results: Results) -> Iterator[_Task]:
         return _Task(name, place, Document(source, html, pdf, metadata | more, parameters))
 
     if name != BRIEF:
-        yield task(name, _titles(results.protocol).get(name, {}), {})
+        yield task(name, _titles(results).get(name, {}), {})
         return
     for site in sites(results, results.protocol.primary_outcomes[0].id).site:
         yield task(f"{SITES}/{slug(site)}", {"title": site}, {"site": site})
 
 
-def _titles(protocol: Protocol) -> dict[str, dict[str, str]]:
-    """What the protocol calls the study, for the reports that are called so."""
+def _titles(results: Results) -> dict[str, dict[str, str]]:
+    """What the protocol calls the study, for the reports that are called so; the subtitle says it where records were counted too."""
+    protocol = results.protocol
     evaluation = {"title": protocol.study.title}
     if protocol.report.subtitle:
-        evaluation["subtitle"] = protocol.report.subtitle
+        counted = f", with {results.records_name}" if results.with_records else ""
+        evaluation["subtitle"] = protocol.report.subtitle + counted
     return {"evaluation": evaluation, INDEX: {"title": protocol.report.name}}
 
 

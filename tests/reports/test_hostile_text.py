@@ -393,7 +393,7 @@ def test_nothing_happens_in_a_browser(hostile, browser):
             "document.querySelectorAll('img').length == [...document.images].filter(i => i.naturalWidth).length"
         )
     page.goto((hostile.build / "reports/index.html").as_uri())
-    page.get_by_label("Show rows with").first.fill("<script>window.hostile=1</script>")
+    page.get_by_label("Show rows of").first.fill("<script>window.hostile=1</script>")
     assert page.locator("#tbl-briefs tbody tr:visible").count() == 1
     for button in page.locator("#tbl-briefs button").all():
         button.click()

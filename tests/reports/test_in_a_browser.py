@@ -110,7 +110,7 @@ def names(page) -> list[str]:
 def test_the_sites_are_filtered_by_keyboard(built, page):
     show(page, built, "index")
     every = names(page)
-    page.get_by_label("Show rows with").first.focus()
+    page.get_by_label("Show rows of Table 1 with").focus()
     page.keyboard.type("pacs north")
     some = names(page)
     assert 1 <= len(some) < 9 and all("North" in name for name in some)
