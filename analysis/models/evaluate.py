@@ -133,10 +133,10 @@ def model_jobs(
     """The jobs, and what the data set at hand rules out from the start."""
     jobs: list[Job] = []
     absent: list[tuple[str, ...]] = []
-    units = panel[panel.geography != ENGLAND]
+    rows_of = _rows_of_outcomes(panel, protocol)
     for specification in protocol.specifications:
         for outcome in protocol.outcomes:
-            rows, tables = units[units.outcome == outcome.id], known[outcome.id]
+            rows, tables = rows_of[outcome.id], known[outcome.id]
             reason = "not in this data set" if rows.empty else why_not(rows, specification, tables)
             if reason:
                 absent.append((outcome.id, "all", specification.id, "all", reason))
@@ -152,10 +152,16 @@ def model_jobs(
 
 def curve_jobs(panel: pd.DataFrame, known: dict[str, UnitTables], protocol: Protocol) -> list[CurveJob]:
     """One job for each primary outcome that is held and each combination of choices."""
-    units = panel[panel.geography != ENGLAND]
+    rows_of = _rows_of_outcomes(panel, protocol)
     return [
-        CurveJob(units[units.outcome == outcome.id], outcome, combination, protocol, known[outcome.id])
+        CurveJob(rows_of[outcome.id], outcome, combination, protocol, known[outcome.id])
         for outcome in protocol.primary_outcomes
-        if (units.outcome == outcome.id).any()
+        if len(rows_of[outcome.id])
         for combination in curve_combinations(protocol)
     ]
+
+
+def _rows_of_outcomes(panel: pd.DataFrame, protocol: Protocol) -> dict[str, pd.DataFrame]:
+    """Outcome → its rows of single units, one table however many jobs read it: hundreds of copies would be gigabytes."""
+    units = panel[panel.geography != ENGLAND]
+    return {outcome.id: units[units.outcome == outcome.id] for outcome in protocol.outcomes}
