@@ -51,12 +51,7 @@ class Results(Artefacts):
     @property
     def edition_name(self) -> str:
         """What every page names: the published data, and records where they were counted."""
-        return f"{self.dataset_name}; {self.records_name}" if self.with_records else self.dataset_name
-
-    @property
-    def with_records(self) -> bool:
-        """Whether a patient-level extract was counted for this build."""
-        return self.work.records("panel.parquet").is_file()
+        return f"{self.dataset_name}; {self.records_name}" if self.work.has_records else self.dataset_name
 
     @property
     def records_name(self) -> str:
@@ -161,7 +156,7 @@ class Results(Artefacts):
 def load_results(work: Workspace | None = None) -> Results:
     work = work or Workspace.from_environment()
     protocol = outside(load_protocol(work.protocol_file))
-    if not work.records("panel.parquet").is_file():
+    if not work.has_records:
         protocol = protocol.without_records()
     works = re.findall(r"(?m)^@\w+\{([^,\s]+),", work.references.read_text(encoding="utf-8"))
     prose = {name: cited(text, works) for name, text in protocol.report if isinstance(text, str)}

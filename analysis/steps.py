@@ -48,7 +48,7 @@ def data_step(work: Workspace) -> Step:
 def results_step(work: Workspace) -> Step:
     """The panel and the tables beside it."""
     tables = [work.panel, work.shifts, work.units, work.similar_units, work.national]
-    if work.records("panel.parquet").is_file():
+    if work.has_records:
         tables += [work.records("panel.parquet"), work.records("shifts.csv")]
     return Step(
         RESULTS,

@@ -108,6 +108,11 @@ class Workspace:
         return self.build / "records" / name
 
     @property
+    def has_records(self) -> bool:
+        """Whether a patient-level extract was counted for this build."""
+        return self.records("panel.parquet").is_file()
+
+    @property
     def results(self) -> Path:
         return self.build / "results"
 

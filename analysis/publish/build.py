@@ -123,7 +123,7 @@ def _titles(results: Results) -> dict[str, dict[str, str]]:
     protocol = results.protocol
     evaluation = {"title": protocol.study.title}
     if protocol.report.subtitle:
-        counted = f", with {results.records_name}" if results.with_records else ""
+        counted = f", with {results.records_name}" if results.work.has_records else ""
         evaluation["subtitle"] = protocol.report.subtitle + counted
     return {"evaluation": evaluation, INDEX: {"title": protocol.report.name}}
 

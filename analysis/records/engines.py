@@ -22,7 +22,7 @@ MEMORY = "2GB"
 
 @ibis.udf.scalar.builtin(name="hash", signature=(("string",), "uint64"))
 def _hash(text):  # type: ignore[no-untyped-def]
-    """DuckDB's own; that of Ibis turns each hash into a signed number by way of a string of bits, which takes longer than hashing."""
+    """DuckDB's own; that of Ibis makes each hash a signed number by way of a string of bits, which takes time."""
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,10 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
         with_end.transfer & (with_end.admitted <= with_end.before + LONGEST_GAP_DAYS)
     )
     begun = with_end.mutate(begins=(~goes_on).fill_null(True))
-    # Few persons were ever moved; the spells of all others are continuous as they are.
-    moved = begun.filter(~begun.begins).select("person").distinct()
-    alone = begun.anti_join(moved, "person")
-    theirs = begun.semi_join(moved, "person")
+    # Few persons have a spell that continues another; the spells of all others are continuous as they are.
+    of_several = begun.filter(~begun.begins).select("person").distinct()
+    alone = begun.anti_join(of_several, "person")
+    theirs = begun.semi_join(of_several, "person")
     so_far = ibis.window(group_by="person", order_by=order, preceding=None, following=0)
     numbered = theirs.mutate(number=theirs.begins.cast("int32").sum().over(so_far))
     first = numbered.begins

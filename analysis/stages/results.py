@@ -26,7 +26,7 @@ def build_results(work: Workspace, progress: Progress, workers: int) -> list[Pat
     protocol = load_protocol(work.protocol_file).only(RESULTS_RULES)
     panel = pd.read_parquet(work.panel)
     shifts, covariates, similar = (pd.read_csv(path) for path in (work.shifts, work.units, work.similar_units))
-    if work.records("panel.parquet").is_file():
+    if work.has_records:
         panel = pd.concat([panel, _records(work, panel, protocol)], ignore_index=True)
         shifts = pd.concat([shifts, pd.read_csv(work.records("shifts.csv"))], ignore_index=True)
     else:

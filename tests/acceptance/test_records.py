@@ -12,6 +12,7 @@ from scratch_project import Project, fewer, fingerprint
 from synthetic import quicker
 
 from analysis.narrative.records import records_paragraph
+from analysis.publish.build import _titles
 from analysis.results import load_results
 from analysis.workspace import Workspace
 
@@ -76,7 +77,10 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     assert bed_days.ci_low < 0 < bed_days.ci_high
     assert set(found.dataset[found.outcome.str.startswith("emergency")]) == {"records"}
     work = Workspace(project.root, build, project.files, protocol_file=rules)
-    said = visible(records_paragraph(load_results(work)))
+    results = load_results(work)
+    subtitle = _titles(results)["evaluation"]["subtitle"]
+    assert subtitle.endswith("from public data, with made-up records, which are not data")
+    said = visible(records_paragraph(results))
     assert "made-up records, which are not data" in said and "MCP: emergency admissions" in said
     scan = project.run("records", "scan")
     assert scan.code == 0, scan.out

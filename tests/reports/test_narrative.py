@@ -20,7 +20,7 @@ from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
 from analysis.figures.paths import event_study_figure
 from analysis.figures.series import controlled_series_figure
-from analysis.narrative import choices, effects, growth, reconciliation, series, verdicts, wording
+from analysis.narrative import choices, effects, growth, reconciliation, series, two_designs, verdicts, wording
 from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import REST, Protocol
 from analysis.publish import prose
@@ -223,12 +223,12 @@ def test_designs_that_find_the_same_are_not_said_to_disagree(world, told, outcom
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(-0.08, 0.02)}
     )
     for case in (world, both):
-        assert "disagree" not in series.designs_agree_sentence(told(case), outcome)
+        assert "disagree" not in two_designs.designs_agree_sentence(told(case), outcome)
 
 
 def test_the_cohort_whose_designs_disagree_is_named(world, told, outcome, protocol):
     first, second = protocol.model_ids
-    text = series.designs_agree_sentence(
+    text = two_designs.designs_agree_sentence(
         told(world.with_numbers({("cits", second, late_effect(protocol)): Number(-0.08, 0.02)})), outcome
     )
     assert "disagree" in text and second in text and first not in text
@@ -239,7 +239,7 @@ def test_designs_with_opposite_findings_disagree(world, told, outcome, protocol)
     opposite = world.with_numbers(
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(0.08, 0.02)}
     )
-    assert "disagree" in series.designs_agree_sentence(told(opposite), outcome)
+    assert "disagree" in two_designs.designs_agree_sentence(told(opposite), outcome)
 
 
 # Growth

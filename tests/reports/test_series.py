@@ -29,7 +29,7 @@ from analysis.models.its_terms import (
     STEP,
     TREND,
 )
-from analysis.narrative import national, series, series_checks, series_errors
+from analysis.narrative import national, series, series_checks, series_errors, two_designs
 from analysis.narrative.wording import NO_BREAK
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol
 from analysis.publish import prose
@@ -62,7 +62,7 @@ def late(protocol: Protocol) -> str:
 
 SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
     "series": lambda r, o, c: series.its_sentence(r, o, c),
-    "reconciliation": lambda r, o, c: series.reconciliation(r, o, c),
+    "reconciliation": lambda r, o, c: two_designs.reconciliation(r, o, c),
     "synthetic": lambda r, o, c: series.synthetic_sentence(r, o, c),
     "choices": lambda r, o, c: series.its_choices_sentence(r, o),
     "what it rests on": lambda r, o, c: series.rests_on_sentence(r, o, c),
@@ -104,7 +104,7 @@ def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw,
 def test_one_cohorts_number_changes_its_own_sentence_and_no_other(world, told, outcome, protocol):
     first, second = protocol.model_ids
     moved = world.with_numbers({(CONTROLLED, first): Number(0.033, 0.05)})
-    for sentence in (series.its_sentence, series.reconciliation):
+    for sentence in (series.its_sentence, two_designs.reconciliation):
         assert sentence(told(world), outcome, first) != sentence(told(moved), outcome, first)
         assert sentence(told(world), outcome, second) == sentence(told(moved), outcome, second)
 
@@ -195,7 +195,7 @@ def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
         (CONTROLLED, first, STEP): Number(-0.01, 0.05), (CONTROLLED, first, TREND): Number(trend, 0.005, 0.16),
         (CONTROLLED, first, MEAN): Number(-0.01 - months * trend, 0.09), ("did", first, "att", "primary"): Number(-0.012, 0.05),
     }  # fmt: skip
-    text = series.reconciliation(told(world.with_numbers(numbers)), outcome, first)
+    text = two_designs.reconciliation(told(world.with_numbers(numbers)), outcome, first)
     for value in (-0.01, -0.01 - months * trend, -0.012):
         assert f"{MINUS}{abs(100 * math.expm1(value)):.1f}%" in text
     assert f"+{100 * math.expm1(months * trend):.1f}%" in text and "rose by 0.20% a month" in text
@@ -204,7 +204,7 @@ def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
     )
     numbers[CONTROLLED, first, TREND] = Number(trend, 0.001, 0.01)
     numbers["did", first, "att", "primary"] = Number(-0.05, 0.02)
-    text = series.reconciliation(told(world.with_numbers(numbers)), outcome, first)
+    text = two_designs.reconciliation(told(world.with_numbers(numbers)), outcome, first)
     assert "unlikely to be chance alone" in text and "points from the difference-in-differences" in text
 
 
