@@ -13,7 +13,7 @@ from analysis.artefacts import Artefacts
 from analysis.errors import DataError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
 from analysis.outside import cited, outside
-from analysis.protocol import load_protocol
+from analysis.protocol import RECORDS, load_protocol
 from analysis.records.definitions import MADE_UP, PATIENTS
 from analysis.rules import Outcome
 from analysis.workspace import Workspace
@@ -47,6 +47,11 @@ class Results(Artefacts):
     @property
     def dataset_name(self) -> str:
         return self.protocol.report.snapshot if self.dataset == "snapshot" else self.protocol.report.mar
+
+    def source_of(self, outcome: str) -> str:
+        """What an outcome was counted from."""
+        other = {"dtoc": "NHS England, Delayed Transfers of Care", RECORDS: self.records_name}
+        return other.get(self.protocol.outcome(outcome).source, self.dataset_name)
 
     @property
     def edition_name(self) -> str:

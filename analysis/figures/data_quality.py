@@ -98,4 +98,5 @@ def national_figure(results: Results) -> Figure:
         caption=f"**{headed(name)} run between {low:.2f} and {high:.2f} times {in_sentence(check.label)}.** England, by month; solid: segmented regression; dashed: its "
         "counterfactual; dotted line: the programme's start.",
         data=data[["month", *values]],
+        source=f"{results.dataset_name}; NHS England, A&E attendances and emergency admissions",
     )

@@ -67,7 +67,7 @@ def _forest(
     return Figure(
         svg=draw(plot, MARGIN + row * len(order)),
         alt=f"Difference-in-differences under each {what}: {listed(spans)}.",
-        caption=f"**The choices move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each "
+        caption=f"**{what.replace('choice', 'Choices', 1)} move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each "
         f"{what}, with {protocol.study.conf_level:.0%} randomisation intervals.",
         data=data[["label", "choice", "estimate", "low", "high", "p_value", "n_units", "n_treated"]].assign(
             choice=data.choice.str.replace("\n", " ")

@@ -48,7 +48,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + geom_segment(aes(x="low", xend="high", yend="cohort"), data=mine, size=1.2)
         + geom_point(aes(shape="source"), size=3.6, fill="white", stroke=0.9)
         + geom_text(aes(label="label"), data=mine, nudge_y=0.42, size=7.5, color=INK)
-        + geom_text(aes(label="label"), data=other, nudge_y=-0.44, size=7.5, color=INK)
+        + geom_text(aes(label="label"), data=other, nudge_y=-0.41, size=7.5, color=INK)
         + scale_color_manual(values=results.protocol.cohort_colours, guide=None)
         + scale_shape_manual(values={ours: "o", THEIRS: "D"}, breaks=[ours, THEIRS][: 1 + bool(published)])
         + scale_x_continuous(labels=with_minus)
@@ -69,6 +69,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         alt=f"Growth per head, comparing {rule.label}. This evaluation: {listed(said)}.{beside}",
         caption=f"{_title(results, outcome, rule_id)} {headed(rule.label)}.{diamonds}",
         data=data[["cohort", "source", "growth", "low", "high"]],
+        source=f"{results.dataset_name}; {THEIRS}" if theirs else "",
     )
 
 

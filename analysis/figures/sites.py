@@ -34,7 +34,8 @@ from analysis.narrative.wording import counted, headed, listed, signed, span
 from analysis.results import Estimate, Results
 
 MEAN = "Mean of the sites covered as a whole"
-WIDEST = 40.0  # percent; ends further out are cut, and are in the table
+WIDEST = 45.0  # percent; ends further out are cut, and are in the table
+LONGEST = 66  # letters of a name
 SEPARATOR = ": "
 MARGIN = 1.1  # wider by less than a tenth is not called wider
 MARKS = "Filled: covered as a whole; hollow: covered in part, and so diluted"
@@ -66,8 +67,9 @@ def forest_figure(results: Results, outcome: str) -> Figure:
     for model in protocol.model_ids:
         found, label = pool(results, outcome, model), protocol.cohort_labels[model]
         if found:
+            own, more = span(found.cautious), span(found.prediction)
             parts.append(
-                f"{label} {signed(found.mean.value)} ({span(found.cautious)}; one more site {span(found.prediction)})"
+                f"{label} {signed(found.mean.value)} ({own}; one more site {'the same' if more == own else more})"
             )
     means = f"Means: {listed(parts)}." if parts else "No mean could be made."
     clear = int(((single.low > 0) | (single.high < 0)).sum())
@@ -171,4 +173,4 @@ def _width(row: pd.Series) -> str:
 
 
 def _short(name: str) -> str:
-    return textwrap.shorten(name, 58, placeholder=" …")
+    return textwrap.shorten(name, LONGEST, placeholder=" …")

@@ -26,12 +26,13 @@ WIDTH = 6.6  # inches, the text width of the PDF
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn plot: its SVG, what it shows in words (``alt``), its caption, and the numbers behind it."""
+    """A drawn plot: its SVG, what it shows in words (``alt``), its caption, the numbers behind it, and their source where it is not the data set alone."""
 
     svg: str
     alt: str
     caption: str
     data: pd.DataFrame
+    source: str = ""
 
 
 def draw(plot: ggplot, height: float) -> str:

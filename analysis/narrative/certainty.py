@@ -121,6 +121,18 @@ def joint_test_sentence(results: Results, outcome: str) -> str:
     return " ".join(parts)
 
 
+def pooled_caution(results: Results, outcome: str) -> str:
+    """What to remember of the estimates of all sites; nothing where the quarters before the programme do not stand out."""
+    cohort = results.protocol.pooled_cohort
+    found = pre_period(results, outcome, cohort)
+    if not found.p_value < results.protocol.study.level:
+        return ""
+    return (
+        f"The path of {results.protocol.cohort_labels[cohort]} was not level before the programme ({p_text(found.p_value)}), so that what came after it "
+        "cannot be put down to the programme with confidence."
+    )
+
+
 def joint_tests_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The quarters before the programme: their mean, and both tests that all are zero."""
     label, level = results.protocol.cohort_labels[cohort], results.protocol.study.level

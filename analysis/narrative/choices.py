@@ -181,10 +181,7 @@ def plain_curve_sentence(results: Results, outcome: str) -> str:
             parts.append(f"{ends} for {labels[model]} ({clear} with p under {level:.0%})")
     if not parts:
         return "What other choices of data and model would have given could not be worked out."
-    return (
-        f"Within the first method, on which our verdict rests, other choices of data and model would have given {listed(parts)}; chance alone gives "
-        f"about {level:.0%}."
-    )
+    return f"Within the first method, on which our verdict rests, other choices of data and model would have given {listed(parts)}."
 
 
 def not_in_curve(results: Results, outcome: str) -> str:
@@ -195,7 +192,7 @@ def not_in_curve(results: Results, outcome: str) -> str:
     if lost.empty:
         return "Every specification of the curve could be estimated."
     reasons = [f"{reason} ({count})" for reason, count in lost.reason.value_counts().items()]
-    return f"Of the specifications, {share_text(len(lost) / len(table))} could not be estimated: {'; '.join(reasons)}."
+    return f"Of {len(table):,} specifications {len(lost):,} could not be estimated: {'; '.join(reasons)}."
 
 
 def _points(change: float) -> str:

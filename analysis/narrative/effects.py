@@ -97,7 +97,7 @@ def controls_sentence(results: Results, cohort: str) -> str:
             effect = results.effect(outcome.id, cohort)
             parts.append(f"{in_sentence(outcome.label)} {signed(effect.value)} ({span(effect)})")
             moved += [in_sentence(outcome.label)] if effect.excludes_zero else []
-    ending = "None of the intervals leaves out zero, but they are wide: a moderate change could not be seen."
+    ending = "None of the intervals leaves out zero; none rules out a change within it."
     if moved:
         ending = (
             f"The interval leaves out zero for {listed(moved)}: the comparison may be picking up something other than the "
@@ -112,9 +112,10 @@ def quality_sentence(results: Results, outcome: str) -> str:
     every = results.provenance["ccg_units"] * len(results.protocol.months)
     if rows.empty:
         return f"Of {every:,} CCG-months, none is masked."
+    high = int((rows.ratio > 1).sum())
     total = rows.groupby("unit_name").size().sort_values(ascending=False, kind="stable")
     longest = listed([f"{name} ({count} months)" for name, count in total.head(4).items()])
     return (
-        f"Of {every:,} CCG-months, {len(rows)} ({len(rows) / every:.2%}) are masked, in {rows.unit.nunique()} CCGs, "
-        f"{(rows.ratio > 1).sum()} of them because they are too high; the most in {longest}."
+        f"Of {every:,} CCG-months, {len(rows)} ({len(rows) / every:.2%}) are masked, {counted(high) if high else 'none'} of them for being too high, "
+        f"in {rows.unit.nunique()} CCGs; the most in {longest}."
     )

@@ -115,13 +115,28 @@ def power_sentence(results: Results) -> str:
     return f"A true {'fall' if effect < 0 else 'rise'} of {abs(effect):g}% would be found in {listed(parts)}."
 
 
+def usual_fall(results: Results, outcome: str, cohort: str) -> float | None:
+    """The detectable fall, in percent, that such sites have in simulated panels on average; None where none were simulated."""
+    if not simulated_power(results, outcome, cohort):
+        return None
+    rows = no_effect(results, HEADLINE_INFERENCE, BASE)
+    return fall_of_equal_size(100 * math.expm1(float(rows.mean_mde[rows.cohort == cohort].iloc[0])))
+
+
+def detectable_note(results: Results, outcome: str) -> str:
+    """What a table means by a detectable fall, and what simulated panels say of it."""
+    usual = {cohort: usual_fall(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
+    said = [f"{fall:.1f}% for {case_sites(results, cohort)}" for cohort, fall in usual.items() if fall is not None]
+    simulated = f"; in simulated panels, the better guide, it is {listed(said)} over the programme" if said else ""
+    return f"Detectable fall: the true fall found {results.protocol.inference.power:.0%} of the time, by the width of this interval{simulated}."
+
+
 def width_sentence(results: Results, outcome: str) -> str:
     """What the width of the interval says could be found, in the data and on average in such panels; nothing where none were simulated."""
     parts = []
     for model in results.protocol.model_ids:
-        if simulated_power(results, outcome, model):
-            rows = no_effect(results, HEADLINE_INFERENCE, BASE)
-            usual = fall_of_equal_size(100 * math.expm1(float(rows.mean_mde[rows.cohort == model].iloc[0])))
+        usual = usual_fall(results, outcome, model)
+        if usual is not None:
             ours, _ = results.detectable(outcome, model)
             parts.append(f"{ours:.1f}% for {case_sites(results, model)} (in simulated panels {usual:.1f}% on average)")
     if not parts:

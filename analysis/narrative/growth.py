@@ -29,12 +29,12 @@ def published_sentence(results: Results, rule_id: str) -> str:
 
 
 def comparison_sentence(results: Results) -> str:
-    """Whose comparison the table of growth makes, on how many baselines."""
+    """Whose comparison the table of growth makes, and how many times."""
     rules = results.protocol.growth
     number = counted(len(rules))
     if any(rule.published for rule in rules):
-        return f"NHS England compared one year with another. @tbl-growth does the same on {number} baselines."
-    return f"The simplest comparison is of one year with another. @tbl-growth makes it on {number} baselines."
+        return f"NHS England compared one year with another. @tbl-growth makes {number} such comparisons."
+    return f"The simplest comparison is of one year with another. @tbl-growth makes {number} of them."
 
 
 def in_programme_sentence(results: Results) -> str:

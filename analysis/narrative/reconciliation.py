@@ -1,4 +1,4 @@
-"""Our number beside every published one: which agree, which differ, and which public data cannot be set beside."""
+"""Published figures, and ours beside them: which agree, which differ, and which public data cannot be set beside."""
 
 from __future__ import annotations
 
@@ -145,6 +145,18 @@ def differences_sentence(results: Results, outcome: str) -> str:
         ends = "" if math.isnan(row.low) else f", {span(ours)}"
         parts.append(f"{row.cohort}, {row.window}: {signed(row.published)} published, {signed(row.ours)}{ends} here")
     return f"{headed('; '.join(parts))}. {left_out_sentence(results, outcome)}".strip()
+
+
+def chosen_sentence(results: Results, outcome: str) -> str:
+    """That figures of single places were chosen for being high; nothing where none that is compared comes from such a list."""
+    table = reconciled(results, outcome)
+    number = int((table.source.str.contains("highest") & (table.verdict != NOT_COMPARABLE)).sum())
+    if not number:
+        return ""
+    return (
+        f"{headed(counted(number))} of the figures are of single places from a list of those that grew most: chance helped to put them there, and ours have no "
+        "interval to say how much of it there is, so that to agree or to differ says little."
+    )
 
 
 def reasons_sentence(results: Results, outcome: str) -> str:

@@ -7,7 +7,17 @@ import pandas as pd
 from analysis.cleaning.panel import ANALYSED
 from analysis.models.estimates import PLACEBO
 from analysis.models.robustness import MONTHS_A_YEAR
-from analysis.narrative.wording import above_or_below, beyond_zero, counted, headed, listed, share_text, signed, span
+from analysis.narrative.wording import (
+    above_or_below,
+    beyond_zero,
+    counted,
+    headed,
+    listed,
+    missed_text,
+    share_text,
+    signed,
+    span,
+)
 from analysis.protocol import NO_MODEL
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 
@@ -90,8 +100,8 @@ def high_use_sentence(results: Results, outcome: str, cohort: str) -> str:
     above, units = high_use_units(results, outcome, cohort)
     share = results.protocol.inference.high_use_share
     return (
-        f"{label}: pseudo-vanguards of high use come out {above_or_below(found.value)} the rest on average (central range "
-        f"{span(found)}). Of the cohort's own {units} units, {counted(above) if above else 'none'} had use as high, where {share * units:.1f} would be expected."
+        f"{label}: as many sites drawn from the {share:.0%} of controls of highest use come out {above_or_below(found.value)} the rest on average, without any "
+        f"programme ({results.protocol.study.conf_level:.0%} of draws {span(found)}). Of the cohort's own {units} units, {counted(above) if above else 'none'} had use as high, where {share * units:.1f} would be expected."
     )
 
 
@@ -125,7 +135,7 @@ def group_time_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def secondary_sentence(results: Results) -> str:
     """The secondary outcomes model by model, or that this data set does not hold them."""
-    parts = []
+    parts, missed = [], missed_text(results.protocol.inference.power)
     for outcome in results.protocol.outcomes:
         if outcome.role != "secondary":
             continue
@@ -137,7 +147,7 @@ def secondary_sentence(results: Results) -> str:
             effect, label = results.effect(outcome.id, model), results.protocol.cohort_labels[model]
             fall, _ = results.detectable(outcome.id, model)
             found.append(
-                f"{signed(effect.value)} ({span(effect)}) for {label}, where by the width of the interval a drop of under {fall:.0f}% is too small to be found"
+                f"{signed(effect.value)} ({span(effect)}) for {label}, where by the width of the interval a true fall of {fall:.0f}% would be missed {missed}"
             )
             clear += [label] if effect.excludes_zero else []
         ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."

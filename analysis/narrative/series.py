@@ -72,7 +72,7 @@ def _findable(results: Results, outcome: str, cohort: str) -> str:
         return "No departure, however large, could have been found with confidence."
     fall, rise = found
     power = results.protocol.inference.power
-    return f"A true fall of {fall:.1f}%, or rise of {rise:.1f}%, by then would have been found {power:.0%} of the time."
+    return f"By the width of this interval a true fall of {fall:.1f}%, or rise of {rise:.1f}%, by then would have been found {power:.0%} of the time."
 
 
 def detectable_change(
@@ -156,7 +156,7 @@ def known_breaks_sentence(results: Results, outcome: str, cohort: str) -> str:
     apart = [part for part in row.notes.split("; ") if "cannot be told" in part]
     ending = f" {headed(apart[0])}." if apart else ""
     return (
-        f"A step of its own for what is known to have changed by itself ({said}) moves it from {signed(before.value)} to {signed(after.value)} "
+        f"A step of its own for each known break in the returns ({said}), which may or may not be the programme, moves it from {signed(before.value)} to {signed(after.value)} "
         f"({span(after)}, {p_text(after.p_value)}).{ending}"
     )
 

@@ -112,7 +112,11 @@ def _how_often(results: Results) -> str:
     if table is None:
         return ""
     rows = table[(table.scenario == REAL_PLACES) & (table.method == HAC) & (table.term == late_term(results))]
-    return f"; it finds one in {rows.size_or_power.iloc[0]:.0%} of sets of other places" if len(rows) else ""
+    return (
+        f"; by that rule a late departure is found in {rows.size_or_power.iloc[0]:.0%} of sets of other places"
+        if len(rows)
+        else ""
+    )
 
 
 def _find(names: list[str]) -> str:
@@ -210,7 +214,7 @@ def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
         parts.append(f"{name} the level changed at {said[0]} and the slope at {said[1]}")
     starts = found.start.nunique()
     ending = (
-        " Its path was no straight line before the programme either."
+        " Its path seems to have been no straight line before the programme either."
         if bends_sentence(results, outcome, cohort)
         else ""
     )
@@ -227,7 +231,7 @@ def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
     label, level = headed(results.protocol.cohort_labels[cohort]), results.protocol.study.level
     number = {term: int((beside.p_value[beside.kind == term] < level).sum()) for term in TERMS}
     return (
-        f"The path of {label} was no straight line before the programme either: of {counted(beside.start.nunique())} starts at which nothing began, the level "
+        f"The path of {label} seems to have been no straight line before the programme either: of {counted(beside.start.nunique())} starts at which nothing began, so near one another that they are little more than one look, the level "
         f"changes at {counted(number[LEVEL]) if number[LEVEL] else 'none'} and the slope at {counted(number[SLOPE]) if number[SLOPE] else 'none'}, beside other places."
     )
 
@@ -237,7 +241,7 @@ def bends_summary(results: Results, outcome: str) -> str:
     years, models = results.protocol.years_before, results.protocol.model_ids
     bent = [results.protocol.cohort_labels[model] for model in models if bends_sentence(results, outcome, model)]
     text = f"It leans on a trend of {counted(years)} years"
-    return f"{text}, over which the path of {listed(bent)} was no straight line." if bent else f"{text}."
+    return f"{text}, over which the path of {listed(bent)} seems to have been no straight line." if bent else f"{text}."
 
 
 def placebo_starts(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
@@ -266,7 +270,7 @@ def power_sentence(results: Results, outcome: str, cohort: str) -> str:
                 f"{named} of {signed(-found[0], 2 if term == SLOPE else 1)}{' a month' if term == SLOPE else ''}"
             )
     power = f"{results.protocol.inference.power:.0%}"
-    said = [f"{listed(parts)} would have been found {power} of the time"] if parts else []
+    said = [f"by the width of its intervals {listed(parts)} would have been found {power} of the time"] if parts else []
     said += [f"no size of {listed(endless)} would have been"] if endless else []
     return f"{label}: {'; '.join(said)}."
 

@@ -137,7 +137,7 @@ def cautions(results: Results, outcome: str, site: str) -> list[str]:
     }
     found = [text for flag, text in said.items() if flag in flags]
     found += [
-        f"Known to have changed by itself: {known.label}, from {known.month:%B %Y}."
+        f"A known break in its returns, which may or may not be the programme: {known.label}, from {known.month:%B %Y}."
         for known in known_breaks(results, outcome, site)
     ]
     return [

@@ -16,6 +16,7 @@ from analysis.narrative.wording import (
     in_sentence,
     interval,
     listed,
+    missed_text,
     p_text,
     share_text,
     signed,
@@ -120,8 +121,8 @@ def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
     fall, rise = results.detectable(outcome, cohort)
     if math.isinf(rise):
         return "No change of any size could have been found with confidence."
-    missed = round(1 / (1 - results.protocol.inference.power))
-    return f"By this interval's width, a true fall of {fall:.1f}% or rise of {rise:.1f}% would be missed one time in {counted(missed)}."
+    missed = missed_text(results.protocol.inference.power)
+    return f"By this interval's width, a true fall of {fall:.1f}% or rise of {rise:.1f}% would be missed {missed}."
 
 
 def width_caution(results: Results, outcome: str) -> str:

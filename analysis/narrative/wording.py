@@ -123,6 +123,11 @@ def untouched(models: Sequence[object]) -> str:
     return f"where {began.get(len(models), 'none of the models began')}"
 
 
+def missed_text(power: float) -> str:
+    """How often what is found with this power is missed: one time in five."""
+    return f"one time in {counted(round(1 / (1 - power)))}"
+
+
 def share_text(share: float) -> str:
     """63%, all, none; what only rounds to all or none is almost all, or hardly any."""
     if share in (0, 1):

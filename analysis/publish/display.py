@@ -26,7 +26,7 @@ def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -
     write_text(references(figure.svg), picture)
     write_table(figure.data, results.work.staged / folder / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
-    caption = f"{figure.caption} Source: {results.dataset_name}. {_link(f'fig-{name}')}"
+    caption = f"{figure.caption} Source: {figure.source or results.dataset_name}. {_link(f'fig-{name}')}"
     title = re.sub(r"\*\*(.*?)\*\*.*", r"\1", figure.caption, flags=re.DOTALL)
     return Markdown(
         f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}',
@@ -38,7 +38,7 @@ def show_table(results: Results, name: str, table: Table, folder: str = "") -> M
     """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports, or beside those of a ``folder``."""
     write_table(table.data, results.work.staged / folder / NUMBERS / f"tbl-{name}.csv")
     widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
-    note = f"{table.note} Source: {results.dataset_name}. {_link(f'tbl-{name}')}".strip()
+    note = f"{table.note} Source: {table.source or results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(
         f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::",
         metadata=_entry(f"tbl-{name}", table.caption),

@@ -8,7 +8,7 @@ from analysis.cleaning.panel import ANALYSED
 from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.growth import published_growth
 from analysis.narrative.verdicts import QUOTED
-from analysis.narrative.wording import counted, headed, in_no_model, listed, plain
+from analysis.narrative.wording import counted, headed, in_no_model, listed, missed_text, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
@@ -116,7 +116,10 @@ def published_versions(results: Results, rule_id: str) -> str:
             continue
         note = results.published.note[results.published.id.str.startswith(rule.published)].iloc[0]
         if rule.id == rule_id:
-            said.append(f"{note}.")
+            about = results.published[results.published.id.str.startswith(rule.published)].iloc[0]
+            said.append(
+                f"NHS England's figures stand here as they were reported, of {about.window} on the {about.baseline}. {note}."
+            )
         elif rule.publication:
             found = published_growth(results, rule.published)
             parts = [
@@ -133,13 +136,11 @@ def detectable(results: Results, outcome: str) -> str:
     if all(simulated.values()):
         said = []
         for effect in list(simulated[models[0]])[-QUOTED:]:
-            found = [f"{simulated[model][effect]:.0%} for {labels[model]}" for model in models]
+            found = [f"{simulated[model][effect]:.0%} of cases for {labels[model]}" for model in models]
             said.append(f"a true change of {plain(effect)} is found in {listed(found)}")
         return f"In simulations with these sites and years, {', and '.join(said)}."
     parts = [f"{results.detectable(outcome, model)[0]:.1f}% for {labels[model]}" for model in models]
-    return (
-        f"By the width of the intervals, falls under about {listed(parts)} are too small to be found with confidence."
-    )
+    return f"By the width of the intervals, true falls of {listed(parts)} would be missed {missed_text(results.protocol.inference.power)}."
 
 
 def inference(results: Results) -> str:
@@ -207,7 +208,9 @@ def protocol_history(results: Results) -> str:
     """When the rules were fixed, and what was changed afterwards."""
     changed = deviations(results)
     if results.protocol.deviations:
-        changed = f"What was changed afterwards, some of it after estimates had been seen, is listed with its date and reason: {changed}"
+        number = len(results.protocol.deviations)
+        made = "changes were made" if number > 1 else "change was made"
+        changed = f"{headed(counted(number))} {made} afterwards, with a date and a reason, which say whether estimates had been seen."
     return f"{results.protocol.report.fixed} {changed}".strip()
 
 

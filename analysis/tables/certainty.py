@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.cleaning.panel import ANALYSED
 from analysis.models.event_study import PRE_PERIOD
 from analysis.narrative.certainty import LOG_RATE, METHODS, by_method, places, pre_period
-from analysis.narrative.error_rates import an_effect, case_name, case_sites, no_effect
+from analysis.narrative.error_rates import an_effect, case_name, case_sites, detectable_note, no_effect
 from analysis.narrative.wording import NO_BREAK, headed
 from analysis.results import PRIMARY, Results
 from analysis.tables.effects import periods
@@ -34,7 +34,7 @@ def certainty_table(results: Results, outcome: str) -> Table:
         numeric=tuple(cells.columns[1:]),
         caption=f"The same estimates, judged by each method: {protocol.study.conf_level:.0%} intervals over the programme",
         data=_numbers(data),
-        note=f"The verdict uses randomisation; Poisson model of counts throughout. Detectable fall: found {protocol.inference.power:.0%} of the time, by the width of the interval.",
+        note=f"The verdict uses randomisation; Poisson model of counts throughout. {detectable_note(results, outcome)}",
     )
 
 
@@ -63,8 +63,8 @@ def methods_table(results: Results, outcome: str, cohort: str) -> Table:
         numeric=tuple(cells.columns[3:]),
         caption=f"{headed(protocol.cohort_labels[cohort])}: every method, for the whole programme and each year",
         data=_numbers(data),
-        note=f"Effect with {protocol.study.conf_level:.0%} interval. Counts: Poisson model; log rates: least squares. Detectable fall: the true fall "
-        f"found {protocol.inference.power:.0%} of the time, by the width of the interval.",
+        note=f"Effect with {protocol.study.conf_level:.0%} interval. Counts: Poisson model; log rates: least squares. "
+        f"{detectable_note(results, outcome)}",
     )
 
 
@@ -130,8 +130,8 @@ def evaluability_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[1:]),
         caption="What an evaluation of these years could have seen",
         data=pd.DataFrame(data, columns=["evaluated", "people", "fall_percent", "rise_percent", "lower_bound"]),
-        note=f"The true change found {protocol.inference.power:.0%} of the time, by the width of the interval. “At least”: smaller than any unit of the data, so that only its own "
-        "chance variation is added to that of the smallest units.",
+        note=f"{detectable_note(results, outcome)} “At least”: smaller than any place it could be compared with, so that only its own "
+        "chance variation is added to that of the smallest of them.",
     )
 
 

@@ -46,7 +46,8 @@ def sites_table(results: Results) -> Table:
         numeric=("Population, thousands",),
         caption=f"Vanguard sites{of}, their commissioners and the share of those commissioners' people covered",
         data=data,
-        note="Only sites covered as a whole are in the treated group; the others are in neither group. Where the covered share of some of a site's CCGs is not known, its own estimate uses the others. Population: ONS mid-2015.",
+        note="Only sites covered as a whole are in the treated group; the others are in neither group. Where the covered share of some of a site's CCGs is not known, its own estimate uses the others.",
+        source=f"`{results.protocol.study.cohorts}`, row by row; population: Office for National Statistics, mid-2015",
     )
 
 
@@ -62,6 +63,7 @@ def baseline_table(results: Results, outcome: str) -> Table:
         f"{name} per 1,000 people, in the last year": found["last"].map("{:.1f}".format),
     }
     names = {cohort: headed(results.protocol.cohort_labels[cohort]) for cohort in found.index}
+    deprivation = "; English indices of deprivation 2015" if found.imd.notna().any() else ""
     cells = pd.DataFrame(rows).T.rename(columns=names).replace("nan", NONE)
     return Table(
         cells=cells.rename_axis("Before the start").reset_index(),
@@ -69,6 +71,7 @@ def baseline_table(results: Results, outcome: str) -> Table:
         caption="The cohorts before the programme began",
         data=found.rename_axis("cohort").reset_index(),
         note="Shares and scores are means weighted by people; a higher score is more deprived. Masked months are left out with their people.",
+        source=f"{results.dataset_name}; Office for National Statistics{deprivation}",
     )
 
 
@@ -116,7 +119,7 @@ def ledger_table(results: Results, outcome: str) -> Table:
 
 
 def sources_table(results: Results) -> Table:
-    """Every published file that the panel was made from."""
+    """Every published file and table of facts that the edition was made from."""
     study, report = results.protocol.study, results.protocol.report
     named = [study.cohorts, str(results.work.ccg_changes.relative_to(results.work.root))]
     named += [name for name in (report.published, report.reconciliation, report.facts) if name]
@@ -134,9 +137,10 @@ def sources_table(results: Results) -> Table:
     return Table(
         cells=cells,
         numeric=(),
-        caption="Published files that the panel was made from",
+        caption="Files that this edition was made from",
         data=files,
         note="The CSV and data_raw/manifest.csv give each SHA-256 in full. Published files: Open Government Licence v3.0. The last rows are this "
         "project's own tables of facts, each row with its source.",
+        source="`data_raw/manifest.csv`",
         widths=(49, 10, 14, 14, 13),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.narrative.error_rates import detectable_note
 from analysis.narrative.wording import NO_BREAK, headed, in_sentence, listed, plain
 from analysis.protocol import RECORDS, REST
 from analysis.results import Results
-from analysis.tables.table import Table, bounds, number, p_value, with_bounds
+from analysis.tables.table import Table, bounds, number, p_value, unbroken, with_bounds
 
 
 def growth_table(results: Results, outcome: str) -> Table:
@@ -21,7 +22,7 @@ def growth_table(results: Results, outcome: str) -> Table:
         for cohort, kind in columns.values():
             found = results.percent("growth", outcome, cohort, f"{kind}_{rule.id}", "linearised")
             text = number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
-            cells.append(f"{text} ({bounds(found)})")
+            cells.append(unbroken(f"{text} ({bounds(found)})"))
             data.append((rule.label, cohort, kind, found.value, found.low, found.high))
         rows.append(cells)
     return Table(
@@ -30,6 +31,7 @@ def growth_table(results: Results, outcome: str) -> Table:
         caption=f"Growth of non-elective admissions per head, with {results.protocol.study.conf_level:.0%} intervals",
         data=pd.DataFrame(data, columns=["compared", "cohort", "kind", "percent", "ci_low", "ci_high"]),
         note="\\* The baseline holds months of the programme. Against the rest: growth relative to it, a ratio. Intervals by linearised ratio of sums, over sites or, for the rest of England, its units.",
+        widths=(20, *[80 // len(columns)] * len(columns)),
     )
 
 
@@ -61,7 +63,8 @@ def effects_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[2:]),
         caption=f"{protocol.outcome(outcome).label} per head: difference-in-differences",
         data=pd.DataFrame(data, columns=names),
-        note=f"Interval and p by randomisation over sites. Detectable fall: the true fall found {protocol.inference.power:.0%} of the time, by the width of the interval.",
+        note=f"Interval and p by randomisation over sites. {detectable_note(results, outcome)}",
+        source=results.source_of(outcome),
     )
 
 
@@ -97,4 +100,5 @@ def outcomes_table(results: Results) -> Table:
             data, columns=["outcome", "role", "cohort", "effect_percent", "ci_low", "ci_high", "p_value"]
         ),
         note=f"Difference-in-differences with {protocol.study.conf_level:.0%} randomisation intervals.{of_records}",
+        source="; ".join(dict.fromkeys(results.source_of(outcome.id) for outcome in results.outcomes)),
     )

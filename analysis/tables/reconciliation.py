@@ -36,6 +36,7 @@ def compared_table(results: Results, outcome: str) -> Table:
         data=rows,
         note=f"Published: emergency admissions; ours: non-elective admissions, {results.protocol.study.conf_level:.0%} intervals. A figure agrees if it lies in our interval or, "
         f"where it has one itself, the two overlap; where ours has none, if they lie within {within} percentage point of each other.",
+        source=f"the publications named, in `{results.protocol.report.published}`; ours: {results.dataset_name}",
         widths=(17, 17, 24, 15, 17, 10),
     )
 
@@ -60,6 +61,7 @@ def not_comparable_table(results: Results, outcome: str) -> Table:
         numeric=("Published, %",),
         caption="Published figures without a number of ours beside them",
         data=rows,
+        source=f"the publications named, in `{results.protocol.report.published}`",
         widths=(17, 17, 23, 15, 28),
     )
 

@@ -23,6 +23,7 @@ def guidelines_table(results: Results) -> Table:
         caption="Items of the guidelines, and where the reports meet them",
         data=found,
         note="Items by their numbers in the guidelines, in our own words.",
+        source="the guidelines named",
         widths=(37, 9, 11, 9, 34),
     )
 
@@ -43,5 +44,6 @@ def deviations_table(results: Results) -> Table:
         numeric=(),
         caption="Deviations from the protocol",
         data=data,
+        source="the protocol",
         widths=(13, 45, 42),
     )

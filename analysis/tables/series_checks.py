@@ -106,7 +106,7 @@ def series_power_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[2:]),
         caption="The smallest falls that the time series would mostly have found",
         data=pd.DataFrame(data, columns=["cohort", "series", "term", "fall_percent"]),
-        note=f"The true fall found {protocol.inference.power:.0%} of the time, with the inference of @tbl-its-all. {NONE}: no size would have been.",
+        note=f"The true fall found {protocol.inference.power:.0%} of the time, by the width of the intervals of @tbl-its-all. {NONE}: no size would have been.",
     )
 
 

@@ -17,7 +17,7 @@ NONE = "–"  # what could not be made
 class Table:
     """``cells`` are text with headers that carry units; ``numeric`` names the columns to align right; ``data`` goes to CSV.
 
-    ``widths``: shares of the page's width, in percent, of a table whose columns would crowd one another; else they fit the cells.
+    ``source``: of the numbers, where it is not the data set alone. ``widths``: shares of the page's width, in percent, of a table whose columns would crowd one another; else they fit the cells.
     """
 
     cells: pd.DataFrame
@@ -25,6 +25,7 @@ class Table:
     caption: str
     data: pd.DataFrame
     note: str = ""
+    source: str = ""
     widths: tuple[int, ...] = ()
 
     def markdown(self) -> str:

@@ -179,6 +179,8 @@ def test_a_joint_test_that_rejects_names_its_cohort(world, told, outcome, protoc
     every = world.with_numbers({("event_study", outcome, "pre_period", "randomisation"): Number(-0.02, 0.05, 0.013)})
     text = certainty.joint_test_sentence(told(every), outcome)
     assert text.startswith("Taken together") and "no more than" not in text and first in text
+    assert "cannot be put down to the programme" in certainty.pooled_caution(told(every), outcome)
+    assert certainty.pooled_caution(told(loud), outcome) == "", "one model alone is not the pooled cohort"
 
 
 def test_two_joint_tests_that_disagree_are_said_to(world, told, outcome, first):
@@ -366,8 +368,13 @@ def test_the_verdict_quotes_the_simulated_power_of_its_cohort(kept, world, told,
     results = told(kept)
     said = "In simulations with these sites a true fall of 5% is missed in 60% of cases, one of 8% in 20%."
     assert verdicts.detectable_sentence(results, outcome, first) == said
-    assert "5.0% is found in 40% for" in prose.detectable(results, outcome)
+    assert "5.0% is found in 40% of cases for" in prose.detectable(results, outcome)
     assert "(in simulated panels 8.6% on average)" in error_rates.width_sentence(results, outcome)
+    note = error_rates.detectable_note(results, outcome)
+    assert f"by the width of this interval; in simulated panels, the better guide, it is 8.6% for {first}" in note
+    assert note.endswith("over the programme.") and note in effects_table(results, outcome).note
+    for plain, about in ((results, "elective_admissions"), (told(world), outcome)):
+        assert error_rates.detectable_note(plain, about).endswith("by the width of this interval.")
     more = tuple(row if row[3] != -8.0 else (*row[:4], 0.6, row[5]) for row in kept.simulated)
     assert "one of 8% in 40%" in verdicts.detectable_sentence(told(replace(kept, simulated=more)), outcome, first)
     for plain, about in ((results, "elective_admissions"), (told(world), outcome)):

@@ -90,6 +90,20 @@ def test_a_published_figure_that_nothing_is_said_of_is_not_comparable(world, tol
     assert found.verdict == NOT_COMPARABLE and found.reason
 
 
+def test_places_that_were_listed_for_being_high_are_said_to_be(world, told, outcome):
+    results = told(world)
+    assert reconciliation.chosen_sentence(results, outcome) == "", "the worlds hold no growth of single sites"
+    listed = results.published.id.str.startswith(NEXT_STEPS)
+    results.__dict__["published"] = results.published.assign(
+        source=results.published.source.mask(listed, "a dashboard: five highest increases")
+    )
+    try:
+        said = reconciliation.chosen_sentence(results, outcome)
+    finally:
+        del results.__dict__["published"]
+    assert said.startswith("Three of the figures are of single places from a list of those that grew most")
+
+
 def test_each_entry_of_the_mapping_is_of_a_published_figure_and_says_one_thing(world, told, repository):
     table = pd.read_csv(repository / "data_raw/reconciliation.csv", keep_default_na=False)
     assert set(table.id) == set(told(world).published.id) and table.id.is_unique
