@@ -159,7 +159,7 @@ def build_sample(
         site=names.to_numpy(str),
     )
     empty = np.nansum(sample.counts, axis=1) <= 0
-    reasons = [f"{name}: share covered not known" for name in unknown]
+    reasons = [f"{name}: share covered not known, or of more than one model" for name in unknown]
     reasons += [f"{name}: no count above zero in any month used" for name in attributes.unit_name[empty]]
     return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
 

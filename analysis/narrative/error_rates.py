@@ -69,7 +69,7 @@ def limits_sentences(results: Results) -> list[str]:
     printed = sizes.size_or_power.round(3)  # a share that prints as the limit is not beyond it
     often, seldom = sizes[printed > high], sizes[printed < low]
     found = [
-        f"Over all {len(sizes)} cases without an effect, randomisation errs in {_from_to(sizes.size_or_power)} of panels."
+        f"Over all {len(sizes)} cases without an effect on average, randomisation errs in {_from_to(sizes.size_or_power)} of panels."
     ]
     if len(often):
         found.append(

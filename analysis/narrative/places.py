@@ -64,8 +64,8 @@ def pool_sentence(results: Results, outcome: str, cohort: str) -> str:
     more = f"One more such site would be expected within {span(found.prediction)}."
     if found.tau == 0:
         more = (
-            f"For one more such site that gives {span(found.prediction)}, no more than the mean's own interval: it is the least that it could be, since "
-            "no spread between sites is found where there are so few."
+            f"For one more such site that gives {span(found.prediction)}, no more than the mean's own interval, because the estimated spread between the "
+            "sites is zero; with so few sites a real spread can easily be estimated as zero."
         )
     differ = "by more than chance explains" if found.heterogeneity_p < 1 - level else "no more than chance explains"
     return (

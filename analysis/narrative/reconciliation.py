@@ -114,10 +114,20 @@ def beside_sentence(results: Results, outcome: str, cohort: str) -> str:
     for row in table.itertuples():
         ours = Estimate(row.ours, row.low, row.high, math.nan)
         ends = "" if math.isnan(row.low) else f" ({span(ours)})"
+        theirs = Estimate(row.published, row.published_low, row.published_high, math.nan)
+        held = "" if math.isnan(theirs.low) else f" ({span(theirs)})"
         parts.append(
-            f"{row.metric}, {row.window}, {signed(row.published)}; ours is {signed(row.ours)}{ends}, which {row.verdict}"
+            f"{row.metric}, {row.window}, {signed(row.published)}{held}; ours is {signed(row.ours)}{ends}, which {row.verdict}"
         )
     return f"Published for {table.outcome.iloc[0]} in {label}: {'. Also '.join(parts)}."
+
+
+def agreement_rule(results: Results) -> str:
+    """What it means that two figures agree."""
+    return (
+        "“Agrees” says only that the published figure lies in our interval, or that two intervals overlap; where ours has none, that the two lie within "
+        f"{results.protocol.report.agree_within:g} percentage point of each other. With intervals as wide as these, quite different figures would agree."
+    )
 
 
 def counts_sentence(results: Results, outcome: str) -> str:

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from analysis.cleaning.panel import ANALYSED
 from analysis.models.its_terms import (
     AGAINST_SYNTHETIC,
     CONTROLLED,
@@ -144,21 +145,28 @@ def known_breaks_sentence(results: Results, outcome: str, cohort: str) -> str:
     before = late_departure(results, outcome, cohort)
     if not known or name is None or before is None:
         return ""
-    said = listed_apart([f"{each.label}, from {each.month:%B %Y}" for each in known])
     after = late_departure(results, outcome, cohort, name)
     lost = results.not_run[
         (results.not_run.specification == name) & (results.not_run.outcome == outcome) & (results.not_run.cohort.isin([cohort, "all"]))
     ]  # fmt: skip
     if after is None:
         reason = f": {lost.reason.iloc[0]}" if len(lost) else ""
-        return f"A known break ({said}) could not be given a step of its own{reason}."
+        every = listed_apart([_dated(results, each) for each in known])
+        return f"No known break ({every}) could be given a step of its own{reason}."
     row = results.estimates.loc[f"{CONTROLLED}/{outcome}/{cohort}/{name}/{late_term(results)}_percent/{PSEUDO_COHORTS}"]
     apart = [part for part in row.notes.split("; ") if "cannot be told" in part]
-    ending = f" {headed(apart[0])}." if apart else ""
+    steps = listed_apart([_dated(results, each) for each in known if not any(each.label in part for part in apart)])
+    ending = f" {headed(listed_apart(apart))}: it was given no step, and stays in the estimate." if apart else ""
     return (
-        f"A step of its own for each known break in the returns ({said}), which may or may not be the programme, moves it from {signed(before.value)} to {signed(after.value)} "
+        f"A step of its own for each known break in the returns that can be told from the start ({steps}) moves it from {signed(before.value)} to {signed(after.value)} "
         f"({span(after)}, {p_text(after.p_value)}).{ending}"
     )
+
+
+def _dated(results: Results, known: KnownBreak) -> str:
+    """What is known of a break, and from when; once the programme ran, it may be the programme's doing."""
+    doubt = ", which may or may not be the programme" if known.month >= results.protocol.study.programme_start else ""
+    return f"{known.label}, from {known.month:%B %Y}{doubt}"
 
 
 def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak]:
@@ -176,6 +184,14 @@ def known_breaks(results: Results, outcome: str, cohort: str) -> list[KnownBreak
 def breaks_specification(results: Results) -> str | None:
     """The id of the specification that gives known breaks a step of their own."""
     return next((choice.id for choice in results.protocol.specifications if choice.known_breaks), None)
+
+
+def set_size(results: Results) -> int:
+    """Controls in a set of real places: as many as the largest model has units."""
+    units = results.panel[results.panel.geography.isin(ANALYSED) & (results.panel.covered_share == 1)].drop_duplicates(
+        "unit"
+    )
+    return int(max((units.model == model).sum() for model in results.protocol.model_ids))
 
 
 def single_groups_sentence(results: Results, outcome: str) -> str:

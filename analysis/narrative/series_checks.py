@@ -24,7 +24,14 @@ from analysis.models.its_terms import (
     SINGLE,
     SLOPE,
 )
-from analysis.narrative.series import detectable_change, known_breaks, late_term
+from analysis.narrative.series import (
+    breaks_specification,
+    detectable_change,
+    known_breaks,
+    late_departure,
+    late_term,
+    set_size,
+)
 from analysis.narrative.wording import (
     counted,
     headed,
@@ -113,7 +120,7 @@ def _how_often(results: Results) -> str:
         return ""
     rows = table[(table.scenario == REAL_PLACES) & (table.method == HAC) & (table.term == late_term(results))]
     return (
-        f"; by that rule a late departure is found in {rows.size_or_power.iloc[0]:.0%} of sets of other places"
+        f"; by that rule a late departure is found in {rows.size_or_power.iloc[0]:.0%} of sets of {counted(set_size(results))} other places"
         if len(rows)
         else ""
     )
@@ -209,8 +216,7 @@ def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
     parts = []
     for method, name in ((PSEUDO_COHORTS, "beside other places"), (KENWARD_ROGER, "by REML (Kenward–Roger)")):
         rows = found[found.inference == method]
-        numbers = [int((rows.p_value[rows.kind == term] < level).sum()) for term in TERMS]
-        said = [counted(number) if number else "none" for number in numbers]
+        said = [_tested(rows.p_value[rows.kind == term], level) for term in TERMS]
         parts.append(f"{name} the level changed at {said[0]} and the slope at {said[1]}")
     starts = found.start.nunique()
     ending = (
@@ -219,6 +225,13 @@ def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:
         else ""
     )
     return f"{label}: of {counted(starts)} starts in the months before, {'; '.join(parts)}.{ending}"
+
+
+def _tested(p_values: pd.Series, level: float) -> str:
+    """At how many starts a test finds a change; and of how many, where some have no test."""
+    tests, clear = int(p_values.notna().sum()), int((p_values < level).sum())
+    of = "" if tests == len(p_values) else f" of the {counted(tests)} that can be tested"
+    return f"{counted(clear) if clear else 'none'}{of}"
 
 
 def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
@@ -286,12 +299,18 @@ def single_sites_sentence(results: Results, outcome: str) -> str:
         f"Of {len(table)} sites with a series, the departure in month {results.protocol.its.effect_month} leaves out zero for {listed(clear) if clear else 'none'}; with so many looks about "
         f"{len(table) * results.protocol.study.level:.0f} would by chance."
     )
-    said = [f"{site} ({listed([known.label for known in known_breaks(results, outcome, site)])})" for site in broken]
-    return (
-        f"{text} It holds a known break, which the series cannot tell from the programme: {listed(said)}."
-        if said
-        else text
-    )
+    return " ".join([text, *[_with_breaks(results, outcome, site) for site in broken]])
+
+
+def _with_breaks(results: Results, outcome: str, site: str) -> str:
+    """The known breaks of a site that stands out, and what becomes of its departure with steps of their own."""
+    labels = listed([known.label for known in known_breaks(results, outcome, site)])
+    name = breaks_specification(results)
+    after = late_departure(results, outcome, site, name) if name else None
+    more = "and the series cannot tell them from the programme"
+    if after is not None:
+        more = f"with a step of its own for each that can be told from the start the departure is {signed(after.value)} ({span(after)})"
+    return f"{site} holds known breaks ({labels}); {more}."
 
 
 def site_departures(results: Results, outcome: str) -> pd.DataFrame:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.its_terms import AUTOREGRESSIVE, REAL_PLACES
+from analysis.narrative.series import set_size
 from analysis.narrative.series_checks import SERIES_METHODS
-from analysis.narrative.wording import listed, untouched
+from analysis.narrative.wording import counted, listed, untouched
 from analysis.results import Results
 
 
@@ -56,7 +57,7 @@ def _in_places(results: Results) -> str:
     }
     spans = [f"{SERIES_METHODS[method]} in {share.min():.0%} to {share.max():.0%}" for method, share in shares.items()]
     return (
-        f"Real places bend more than an autoregression about a straight line. In {int(rows.draws.max()):,} sets of controls, {untouched(results.protocol.models)}, the methods "
+        f"Real places bend more than an autoregression about a straight line. In {int(rows.draws.max()):,} sets of {counted(set_size(results))} controls, as many as the largest model has units, {untouched(results.protocol.models)}, the methods "
         f"find a change of level, of slope, or a late departure: {listed(spans)}. The sets share places with one another, so that these shares are less sure than "
         "their number suggests; but no method comes near its level. That is why the controlled series is judged beside such sets: their own share is right "
         "by construction, if places are exchangeable."

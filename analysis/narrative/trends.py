@@ -76,7 +76,7 @@ def trends_sentence(results: Results, outcome: str, cohort: str) -> str:
             f"zero is left out, and stays so while trends part from one quarter to the next by up to {breakdown_text(largest)} times as much as "
             "they did at most before."
         )
-    return f"{text} If they may part from one quarter to the next by as much as in the worst quarter before it, the effect lies anywhere within {span(alike)}."
+    return f"{text} If they may part from one quarter to the next by as much as in the worst quarter before it, the {level:.0%} confidence set of the effect is {span(alike)}."
 
 
 def trends_summary(results: Results, outcome: str) -> str:
@@ -124,7 +124,7 @@ def reach_sentence(results: Results, outcome: str) -> str:
 
 def other_bounds_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The first quarter alone, and what a trend carried on as a straight line does to the mean effect."""
-    label = results.protocol.cohort_labels[cohort]
+    label, level = results.protocol.cohort_labels[cohort], results.protocol.study.conf_level
     first = confidence_set(results, outcome, cohort, RELATIVE, 0, FIRST)
     straight = confidence_set(results, outcome, cohort, SMOOTHNESS, 0)
     largest = breakdown(results, outcome, cohort, FIRST, RELATIVE, HYBRID)
@@ -136,7 +136,7 @@ def other_bounds_sentence(results: Results, outcome: str, cohort: str) -> str:
         inside = f"which leaves out zero, as long as the trend bends by no more than {100 * bend:.2g}% a quarter"
     return (
         f"{label}: in the first quarter alone {signed(first.value)} ({span(first)}), breakdown value {breakdown_text(largest)}. With the trend of the quarters "
-        f"before carried on as a straight line, the mean effect lies within {span(straight)}, {inside}."
+        f"before carried on as a straight line, the {level:.0%} confidence set of the mean effect is {span(straight)}, {inside}."
     )
 
 

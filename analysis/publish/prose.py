@@ -64,6 +64,11 @@ def background(results: Results) -> str:
     )
 
 
+def models_named(results: Results) -> str:
+    """What the short names of the models stand for."""
+    return f"{listed([f'{model.label} is short for {model.name}' for model in results.protocol.models])}."
+
+
 def source(results: Results) -> str:
     """Which files, which months."""
     study = results.protocol.study
@@ -209,8 +214,8 @@ def protocol_history(results: Results) -> str:
     changed = deviations(results)
     if results.protocol.deviations:
         number = len(results.protocol.deviations)
-        made = "changes were made" if number > 1 else "change was made"
-        changed = f"{headed(counted(number))} {made} afterwards, with a date and a reason, which say whether estimates had been seen."
+        several = "changes were made afterwards, some of them after estimates had been seen; each is listed with its date and reason"
+        changed = f"{headed(counted(number))} {several if number > 1 else 'change was made afterwards; it is listed with its date and reason'}."
     return f"{results.protocol.report.fixed} {changed}".strip()
 
 

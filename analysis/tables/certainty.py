@@ -95,7 +95,7 @@ def errors_table(results: Results) -> Table:
         {name: no_effect(results, name) for name in METHODS},
         lambda row: f"{100 * row.size_or_power:.1f}",
         ("Case", "Sites"),
-        f"Simulated panels without an effect: share, %, in which each method finds one at the "
+        f"Simulated panels without an effect on average: share, %, in which each method finds one at the "
         f"{results.protocol.study.level:.0%} level",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -10,16 +12,17 @@ from analysis.models.its_terms import (
     CONTROLLED,
     KENWARD_ROGER,
     LEVEL,
+    OLS,
     PSEUDO_COHORTS,
     REAL_PLACES,
     SINGLE,
     SLOPE,
     TREND,
 )
-from analysis.narrative.series import detectable_change, late_term
+from analysis.narrative.series import detectable_change, late_term, set_size
 from analysis.narrative.series_checks import SERIES_METHODS, TERMS, diagnostics, placebo_starts
 from analysis.narrative.series_errors import errors
-from analysis.narrative.wording import NO_BREAK, headed, in_sentence
+from analysis.narrative.wording import NO_BREAK, counted, headed, in_sentence
 from analysis.protocol import ENGLAND_COHORT, REST
 from analysis.results import Estimate, Results
 from analysis.tables.series import NAMES, numbers, short
@@ -38,7 +41,7 @@ def residuals_table(results: Results, outcome: str) -> Table:
                 [
                     headed(protocol.cohort_labels[cohort]), NAMES[kind], f"{row.phi:.2f}".replace("-", "\N{MINUS SIGN}"), f"{row.durbin_watson:.2f}",
                     p_number(row.ljung_box_p), p_number(row.innovations_ljung_box_p), f"{row.dispersion:.1f}",
-                    f"{row.influential_month} ({number(100 * row.influence)})", p_number(row.adf_p), p_number(row.kpss_p),
+                    f"{row.influential_month} ({number(_moved(results, outcome, cohort, kind, row.influence))})", p_number(row.adf_p), p_number(row.kpss_p),
                 ]
             )  # fmt: skip
     headers = [
@@ -51,10 +54,17 @@ def residuals_table(results: Results, outcome: str) -> Table:
         caption="What the months leave of the segmented regressions",
         data=table,
         note=f"φ: correlation of neighbouring months, by REML. Ljung–Box over {protocol.its.diagnostic_lags} months, of least squares' residuals and of what an "
-        "autoregression of order one leaves. Dispersion: Pearson's, of Poisson counts. The month that matters most, and by how many points it moves the late "
-        "departure. ADF: low p, no unit root; KPSS: low p, not stationary (its table ends at one in ten); both were made for series, not residuals.",
+        "autoregression of order one leaves. Dispersion: Pearson's, of Poisson counts. The month that matters most, and by how many percentage points the late "
+        "departure moves without it. ADF: low p, no unit root; KPSS: low p, not stationary (its table ends at one in ten); both were made for series, not residuals.",
         widths=(11, 12, 7, 9, 9, 9, 9, 18, 8, 8),
     )
+
+
+def _moved(results: Results, outcome: str, cohort: str, kind: str, influence: float) -> float:
+    """Percentage points by which the late departure moves when its logarithm does by ``influence``."""
+    late = results.find(kind, outcome, cohort, late_term(results), OLS)
+    ratio = 1 + late.value / 100 if late else 1.0
+    return 100 * ratio * math.expm1(influence)
 
 
 def placebo_starts_table(results: Results, outcome: str) -> Table:
@@ -81,7 +91,7 @@ def placebo_starts_table(results: Results, outcome: str) -> Table:
         caption="Starts in the months before: what the controlled series finds there",
         data=table[["cohort", "start", "kind", "inference", "estimate", "ci_low", "ci_high", "p_value"]],
         note="From the months before the programme alone. Estimate and interval by least squares and pseudo-cohorts; p by pseudo-cohorts (“places”) and by REML "
-        "with Kenward and Roger's degrees of freedom.",
+        f"with Kenward and Roger's degrees of freedom. {NONE}: the interval has no ends, so that there is no test.",
         widths=(14, 10, 21, 8, 9, 21, 8, 9),
     )
 
@@ -106,7 +116,7 @@ def series_power_table(results: Results, outcome: str) -> Table:
         numeric=tuple(headers[2:]),
         caption="The smallest falls that the time series would mostly have found",
         data=pd.DataFrame(data, columns=["cohort", "series", "term", "fall_percent"]),
-        note=f"The true fall found {protocol.inference.power:.0%} of the time, by the width of the intervals of @tbl-its-all. {NONE}: no size would have been.",
+        note=f"The true fall found {protocol.inference.power:.0%} of the time, by the width of the intervals of @tbl-its-all, and for England of @tbl-england. {NONE}: no size would have been.",
     )
 
 
@@ -138,7 +148,7 @@ def series_errors_table(results: Results) -> Table:
         numeric=tuple(headers[1:]),
         caption=f"Series without a change: share, %, in which each method finds a departure in month {protocol.its.effect_month} at the {protocol.study.level:.0%} level",
         data=both.reset_index(drop=True),
-        note=f"{many} series for each autocorrelation ({few} where a method is slow), {int(real.draws.max()) if len(real) else 0:,} sets of real controls; Monte Carlo standard error at most "
+        note=f"{many} series for each autocorrelation ({few} where a method is slow), {int(real.draws.max()) if len(real) else 0:,} sets of {counted(set_size(results))} real controls; Monte Carlo standard error at most "
         f"{100 * both.monte_carlo_se.max():.1f} percentage points. Made by `make its-simulation` with seed {rows.seed.iloc[0]} from commit {rows.commit.iloc[0]}. Pseudo-cohorts are not "
         "judged in real places, being those sets themselves.",
     )

@@ -40,7 +40,8 @@ def trends_table(results: Results, outcome: str, target: str) -> Table:
         data=every[["cohort", "target", *keys, "estimate", "low", "high"]],
         note="Allowed: for relative magnitudes in units of the largest change from quarter to quarter before the start, for smoothness in log points. Breakdown "
         "value: the departure up to which every set leaves out zero, and 0 where the set with none allowed holds it. Smoothness: the shortest interval of fixed length, "
-        "weighted anew for each bound, so that a looser bound may move an interval as well as widen it.",
+        "weighted anew for each bound, so that a looser bound may move an interval as well as widen it. Conditional and hybrid: two tests of Rambachan and Roth for "
+        "such bounds, the first given which of them bind, the second joining it to a test that needs no such knowledge; the verdict uses the hybrid.",
     )
 
 

@@ -30,10 +30,10 @@ from analysis.models.its_terms import (
     TREND,
 )
 from analysis.narrative import national, series, series_checks, series_errors, two_designs
-from analysis.narrative.wording import NO_BREAK
+from analysis.narrative.wording import NO_BREAK, counted
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol
 from analysis.publish import prose
-from analysis.results import Results
+from analysis.results import Estimate, Results
 from analysis.tables.series import (
     its_table,
     its_variants_table,
@@ -141,8 +141,9 @@ def test_the_summary_says_what_the_rule_first_written_would_have_said(world, tol
     assert "of sets of other places" not in text
     rows = (*_simulated(0.2, 0.6), (None, HAC, late(protocol), 0.57))
     simulated = told(replace(world.with_numbers(numbers), its_simulated=rows))
-    assert "by that rule a late departure is found in 57% of sets of other places" in series_checks.methods_summary(
-        simulated, outcome
+    assert (
+        "by that rule a late departure is found in 57% of sets of four other places"
+        in series_checks.methods_summary(simulated, outcome)
     )
 
 
@@ -268,6 +269,20 @@ def test_a_site_that_stands_out_is_named(world, told, outcome, protocol):
     text = series_checks.single_sites_sentence(told(world.with_numbers({(CONTROLLED, site): CLEAR})), outcome)
     assert f"leaves out zero for {site};" in text
     assert "leaves out zero for none;" in series_checks.single_sites_sentence(told(world), outcome)
+    assert "known break" not in text
+
+
+def test_a_site_that_stands_out_and_holds_a_break_is_told_without_it(world, told, outcome, protocol, monkeypatch):
+    """The sites of the worlds hold none, so one is taken for theirs."""
+    site, known = f"East {protocol.model_ids[1]}", protocol.its.known_breaks[0]
+    monkeypatch.setattr(series_checks, "known_breaks", lambda *_: [known])
+    results = told(world.with_numbers({(CONTROLLED, site): CLEAR}))
+    holds = f"{site} holds known breaks ({known.label}); "
+    text = series_checks.single_sites_sentence(results, outcome)
+    assert text.endswith(f"{holds}and the series cannot tell them from the programme.")
+    monkeypatch.setattr(series_checks, "late_departure", lambda *_: Estimate(1.3, -2.0, 4.7, 0.4))
+    text = series_checks.single_sites_sentence(results, outcome)
+    assert f"{holds}with a step of its own for each that can be told from the start the departure is +1.3% (" in text
 
 
 # Checks
@@ -296,6 +311,16 @@ def test_the_residuals_table_and_figure_have_the_numbers(undrawn, world, told, o
     assert "0.47" in residuals_table(results, outcome).markdown()
     figure = autocorrelation_figure(results, outcome)
     assert "0.20" in figure.alt and set(figure.data.columns) == {"label", "lag", "acf", "pacf", "bound"}
+
+
+def test_a_start_without_a_test_is_not_counted_as_one_that_finds_nothing(world, told, outcome, first):
+    silent = {
+        (PLACEBO_START, term, first, KENWARD_ROGER): Number(0.01, math.inf, math.nan) for term in _starts(SLOPE)[:1]
+    }
+    text = series_checks.placebo_starts_sentence(told(world.with_numbers(silent)), outcome, first)
+    tested = len(_starts(SLOPE)) - 1
+    assert f"and the slope at none of the {counted(tested)} that can be tested." in text
+    assert "beside other places the level changed at none and the slope at none;" in text
 
 
 def test_placebo_starts_that_find_something_are_counted_and_judged(world, told, outcome, first):
@@ -368,7 +393,29 @@ def test_known_breaks_are_named_with_what_becomes_of_the_departure(world, told, 
     assert known.label in text and f"from {MINUS}2.1% to +1.3%" in text
     missing = replace(told(replace(world, without=frozenset({"known_breaks"}))), protocol=broken.protocol)
     text = series.known_breaks_sentence(missing, outcome, first)
-    assert "could not be given a step of its own" in text and "needs single units" in text
+    assert text.startswith("No known break (") and "could be given a step of its own: needs single units" in text
+
+
+def test_a_break_that_had_no_step_is_not_said_to_have_had_one(world, told, outcome, first, protocol):
+    """Of two, the one that cannot be told from the start; and only one from the programme's time may be its doing."""
+    results = told(world.with_numbers({(CONTROLLED, first, "known_breaks"): Number(0.013, 0.05)}))
+    unit = results.panel.unit[(results.panel.model == first) & (results.panel.covered_share == 1)].iloc[0]
+    early, start = (known.model_copy(update={"unit": unit}) for known in protocol.its.known_breaks[:2])
+    its = protocol.its.model_copy(update={"known_breaks": [early, start]})
+    row = f"{CONTROLLED}/{outcome}/{first}/known_breaks/{late(protocol)}_percent/{PSEUDO_COHORTS}"
+    apart = f"a break in June 2015 ({start.label}), 2 months from the start, cannot be told apart from it"
+    estimates = results.estimates.copy()
+    estimates.loc[row, "notes"] = f"pseudo-cohorts; a further step in April 2014: {early.label}; {apart}"
+    broken = replace(results, protocol=protocol.model_copy(update={"its": its}))
+    broken.__dict__["estimates"] = estimates
+    text = series.known_breaks_sentence(broken, outcome, first)
+    steps, rest = text.split(" moves it from ")
+    assert early.label in steps and start.label not in steps and "may or may not" not in steps
+    assert rest.endswith(f". A{apart[1:]}: it was given no step, and stays in the estimate.")
+    broken.__dict__["estimates"] = estimates.assign(notes="pseudo-cohorts")
+    assert f"{start.label}, from June 2015, which may or may not be the programme" in series.known_breaks_sentence(
+        broken, outcome, first
+    )
 
 
 def test_the_site_whose_absence_matters_most_is_named(world, told, outcome, first, protocol):
