@@ -71,7 +71,7 @@ def evaluability_figure(results: Results, outcome: str) -> Figure:
         alt=f"Smallest fall mostly found, by people: one place of {small.people:,} {least}{small.fall:.1f}%, of {large.people:,} {large.fall:.1f}%; "
         f"{listed([f'{row.text} {row.fall:.1f}%' for row in cohorts.itertuples()])}.",
         caption=f"**{title}** True fall that an evaluation of these years finds {protocol.inference.power:.0%} of the time: curve and black "
-        "points, one place against the rest; coloured points, the cohorts with all their sites.",
+        "points, one place against the rest; coloured points, the cohorts with all their sites, each by the width of its own interval.",
         data=pd.concat([data, single.assign(part="place"), cohorts.assign(part="cohort")])[
             ["part", "people", "fall", "text"]
         ],

@@ -28,17 +28,17 @@ ROW_HEIGHT, MARGIN = 0.235, 0.75  # inches
 def choices_figure(results: Results, outcome: str) -> Figure:
     """The difference-in-differences estimate of each model under every choice about the data."""
     chosen = [choice.id for choice in data_choices(results)]
-    return _forest(results, outcome, results.protocol.model_ids, chosen, "choice about the data", wrap=28, row=0.34)
+    return _forest(results, outcome, results.protocol.model_ids, chosen, " about the data", wrap=28, row=0.34)
 
 
 def variants_figure(results: Results, outcome: str) -> Figure:
     """The difference-in-differences estimate of each cohort under every specification that ran."""
     every = [choice.id for choice in results.protocol.specifications]
-    return _forest(results, outcome, list(results.protocol.treated_cohorts), every, "choice", wrap=46, row=ROW_HEIGHT)
+    return _forest(results, outcome, list(results.protocol.treated_cohorts), every, "", wrap=46, row=ROW_HEIGHT)
 
 
 def _forest(
-    results: Results, outcome: str, cohorts: list[str], chosen: list[str], what: str, wrap: int, row: float
+    results: Results, outcome: str, cohorts: list[str], chosen: list[str], about: str, wrap: int, row: float
 ) -> Figure:
     protocol = results.protocol
     tables = [variants(results, outcome, cohort).assign(cohort=cohort) for cohort in cohorts]
@@ -66,9 +66,9 @@ def _forest(
     ]
     return Figure(
         svg=draw(plot, MARGIN + row * len(order)),
-        alt=f"Difference-in-differences under each {what}: {listed(spans)}.",
-        caption=f"**{what.replace('choice', 'Choices', 1)} move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each "
-        f"{what}, with {protocol.study.conf_level:.0%} randomisation intervals.",
+        alt=f"Difference-in-differences under each choice{about}: {listed(spans)}.",
+        caption=f"**Choices{about} move the estimates: {listed(spans)}.** Difference-in-differences over the programme under each "
+        f"choice{about}, with {protocol.study.conf_level:.0%} randomisation intervals.",
         data=data[["label", "choice", "estimate", "low", "high", "p_value", "n_units", "n_treated"]].assign(
             choice=data.choice.str.replace("\n", " ")
         ),

@@ -31,7 +31,7 @@ from plotnine import (
 from analysis.figures.theme import MUTED, ROWS, START, Figure, canvas, draw, labelled, with_minus
 from analysis.models.its_terms import CONTROLLED, PSEUDO_COHORTS, SINGLE
 from analysis.narrative.series import change, late_term
-from analysis.narrative.series_checks import SERIES_METHODS
+from analysis.narrative.series_methods import SERIES_METHODS
 from analysis.narrative.wording import above_or_below, headed, listed, signed, span
 from analysis.protocol import REST
 from analysis.results import PRIMARY, Estimate, Results

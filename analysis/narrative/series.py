@@ -33,6 +33,8 @@ from analysis.protocol import REST
 from analysis.results import PRIMARY, Estimate, Results
 from analysis.rules import KnownBreak
 
+TERMS = {LEVEL: "level", SLOPE: "slope"}
+
 
 def change(
     results: Results, outcome: str, cohort: str, term: str, kind: str = CONTROLLED, specification: str = PRIMARY
@@ -43,6 +45,11 @@ def change(
 
 def late_term(results: Results) -> str:
     return f"effect_{results.protocol.its.effect_month}"
+
+
+def named_terms(results: Results) -> dict[str, str]:
+    """What a segmented regression estimates, in words."""
+    return TERMS | {late_term(results): f"departure in month {results.protocol.its.effect_month}"}
 
 
 def late_departure(results: Results, outcome: str, cohort: str, specification: str = PRIMARY) -> Estimate | None:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.models.its_terms import AUTOREGRESSIVE, REAL_PLACES
 from analysis.narrative.series import set_size
-from analysis.narrative.series_checks import SERIES_METHODS
+from analysis.narrative.series_methods import SERIES_METHODS
 from analysis.narrative.wording import counted, listed, untouched
 from analysis.results import Results
 

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from analysis.narrative.reconciliation import NOT_COMPARABLE, reconciled
+from analysis.narrative.reconciliation import NOT_COMPARABLE, agreement_rule, reconciled
 from analysis.narrative.wording import headed
 from analysis.results import Estimate, Results
 from analysis.tables.table import Table, bounds, number, unbroken
@@ -28,14 +28,12 @@ def compared_table(results: Results, outcome: str) -> Table:
             "Verdict": rows.verdict,
         }
     )
-    within = f"{results.protocol.report.agree_within:g}"
     return Table(
         cells=cells,
         numeric=("Published, %", "Ours, %"),
         caption="Published figures and ours, on the matched window, baseline and scale",
         data=rows,
-        note=f"Published: emergency admissions; ours: non-elective admissions, {results.protocol.study.conf_level:.0%} intervals. A figure agrees if it lies in our interval or, "
-        f"where it has one itself, the two overlap; where ours has none, if they lie within {within} percentage point of each other.",
+        note=f"Published: emergency admissions; ours: non-elective admissions, {results.protocol.study.conf_level:.0%} intervals. {agreement_rule(results)}",
         source=f"the publications named, in `{results.protocol.report.published}`; ours: {results.dataset_name}",
         widths=(17, 17, 24, 15, 17, 10),
     )

@@ -21,12 +21,8 @@ from analysis.models.its_terms import (
 )
 from analysis.models.sites import WHOLE
 from analysis.narrative.series import change, known_breaks, late_term
-from analysis.narrative.series_checks import (
-    KINDS,
-    SERIES_METHODS,
-    diagnostics,
-    site_departures,
-)
+from analysis.narrative.series_checks import diagnostics, site_departures
+from analysis.narrative.series_methods import KINDS, SERIES_METHODS
 from analysis.narrative.wording import headed, listed
 from analysis.protocol import REST
 from analysis.results import Estimate, Results

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -19,9 +17,10 @@ from analysis.models.its_terms import (
     SLOPE,
     TREND,
 )
-from analysis.narrative.series import detectable_change, late_term, set_size
-from analysis.narrative.series_checks import SERIES_METHODS, TERMS, diagnostics, placebo_starts
+from analysis.narrative.series import TERMS, detectable_change, late_term, set_size
+from analysis.narrative.series_checks import diagnostics, placebo_starts, without_month
 from analysis.narrative.series_errors import errors
+from analysis.narrative.series_methods import SERIES_METHODS
 from analysis.narrative.wording import NO_BREAK, counted, headed, in_sentence
 from analysis.protocol import ENGLAND_COHORT, REST
 from analysis.results import Estimate, Results
@@ -41,7 +40,7 @@ def residuals_table(results: Results, outcome: str) -> Table:
                 [
                     headed(protocol.cohort_labels[cohort]), NAMES[kind], f"{row.phi:.2f}".replace("-", "\N{MINUS SIGN}"), f"{row.durbin_watson:.2f}",
                     p_number(row.ljung_box_p), p_number(row.innovations_ljung_box_p), f"{row.dispersion:.1f}",
-                    f"{row.influential_month} ({number(_moved(results, outcome, cohort, kind, row.influence))})", p_number(row.adf_p), p_number(row.kpss_p),
+                    f"{row.influential_month} ({_moved(results, outcome, cohort, kind, row.influence)})", p_number(row.adf_p), p_number(row.kpss_p),
                 ]
             )  # fmt: skip
     headers = [
@@ -60,11 +59,10 @@ def residuals_table(results: Results, outcome: str) -> Table:
     )
 
 
-def _moved(results: Results, outcome: str, cohort: str, kind: str, influence: float) -> float:
-    """Percentage points by which the late departure moves when its logarithm does by ``influence``."""
+def _moved(results: Results, outcome: str, cohort: str, kind: str, influence: float) -> str:
+    """Percentage points by which the late departure moves without the month that matters most."""
     late = results.find(kind, outcome, cohort, late_term(results), OLS)
-    ratio = 1 + late.value / 100 if late else 1.0
-    return 100 * ratio * math.expm1(influence)
+    return NONE if late is None else number(without_month(late, influence) - late.value)
 
 
 def placebo_starts_table(results: Results, outcome: str) -> Table:

@@ -29,7 +29,7 @@ from analysis.models.its_terms import (
     STEP,
     TREND,
 )
-from analysis.narrative import national, series, series_checks, series_errors, two_designs
+from analysis.narrative import national, series, series_checks, series_errors, series_methods, two_designs
 from analysis.narrative.wording import NO_BREAK, counted
 from analysis.protocol import ENGLAND_COHORT, REST, Protocol
 from analysis.publish import prose
@@ -129,27 +129,27 @@ def test_the_summary_says_how_many_methods_find_a_departure(world, told, outcome
     first, second = protocol.model_ids
     numbers = {(CONTROLLED, first, method, late(protocol)): CLEAR for method in (OLS, HAC)}
     numbers |= {(CONTROLLED, second, method, late(protocol)): CLEAR for method in MODEL_BASED}
-    text = series_checks.methods_summary(told(world.with_numbers(numbers)), outcome)
+    text = series_methods.methods_summary(told(world.with_numbers(numbers)), outcome)
     assert f"for {first} by two of eight (beside other places p" in text and f"for {second} by all eight (" in text
-    assert f"for {first} by none (" in series_checks.methods_summary(told(world), outcome)
+    assert f"for {first} by none (" in series_methods.methods_summary(told(world), outcome)
 
 
 def test_the_summary_says_what_the_rule_first_written_would_have_said(world, told, outcome, first, protocol):
     numbers = {(CONTROLLED, first, HAC, late(protocol)): CLEAR}
-    text = series_checks.methods_summary(told(world.with_numbers(numbers)), outcome)
+    text = series_methods.methods_summary(told(world.with_numbers(numbers)), outcome)
     assert f"Newey–West errors, would have said {MINUS}5.8% for {first} ({MINUS}7.7% to {MINUS}3.9%" in text
     assert "of sets of other places" not in text
     rows = (*_simulated(0.2, 0.6), (None, HAC, late(protocol), 0.57))
     simulated = told(replace(world.with_numbers(numbers), its_simulated=rows))
     assert (
         "by that rule a late departure is found in 57% of sets of four other places"
-        in series_checks.methods_summary(simulated, outcome)
+        in series_methods.methods_summary(simulated, outcome)
     )
 
 
 def test_a_method_without_a_test_is_said_to_tell_nothing(world, told, outcome, first):
     silent = world.with_numbers({(CONTROLLED, first, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, math.nan)})
-    text = series_checks.disagreement_sentence(told(silent), outcome, first)
+    text = series_methods.disagreement_sentence(told(silent), outcome, first)
     assert "Slope: no method finds a change. REML (Kenward–Roger) cannot tell." in text
     rows = told(silent).its_methods
     rows = rows[(rows.outcome == outcome) & (rows.cohort == first) & (rows.design == CONTROLLED)]
@@ -158,10 +158,10 @@ def test_a_method_without_a_test_is_said_to_tell_nothing(world, told, outcome, f
 
 def test_methods_that_disagree_are_named_and_those_that_agree_are_not(world, told, outcome, first, protocol):
     apart = told(world.with_numbers({(CONTROLLED, first, OLS, SLOPE): CLEAR}))
-    text = series_checks.disagreement_sentence(apart, outcome, first)
+    text = series_methods.disagreement_sentence(apart, outcome, first)
     assert "Slope: least squares find a change; Newey–West" in text and "Level: no method finds a change" in text
     everywhere = told(world.with_numbers({(CONTROLLED, first, SLOPE): CLEAR}))
-    assert "Slope: every method finds a change" in series_checks.disagreement_sentence(everywhere, outcome, first)
+    assert "Slope: every method finds a change" in series_methods.disagreement_sentence(everywhere, outcome, first)
     table = methods_table(apart, outcome, first)
     assert "controlled, slope: 1 of 9 find a change" in table.note
     assert "The methods agree on every term" in methods_table(told(world), outcome, first).note
@@ -177,14 +177,14 @@ def test_the_table_of_methods_in_the_results_says_where_they_disagree(world, tol
 
 
 def test_pairs_that_disagree_are_counted_over_every_series(world, told, outcome, first):
-    quiet = series_checks.pairs_sentence(told(world), outcome)
+    quiet = series_methods.pairs_sentence(told(world), outcome)
     assert "in none of pairs" in quiet
     one = told(world.with_numbers({(CONTROLLED, first, OLS, SLOPE): CLEAR}))
     table = one.its_methods
     table = table[(table.outcome == outcome) & (table.method != PSEUDO_COHORTS)]
     sizes = table.groupby(["cohort", "design", "term"]).size()
     expected = 7 / sum(math.comb(size, 2) for size in sizes)  # one method against the seven others
-    assert f"in {expected:.0%} of pairs" in series_checks.pairs_sentence(one, outcome).replace("hardly any", "0%")
+    assert f"in {expected:.0%} of pairs" in series_methods.pairs_sentence(one, outcome).replace("hardly any", "0%")
     assert f"({len(sizes):,} in all)" in quiet
 
 
