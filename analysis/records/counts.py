@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
 from analysis.records.engines import Engine
-from analysis.records.episodes import OF_ROWS
+from analysis.records.episodes import OF_ROWS, Episodes
 from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
 USED = "used"
@@ -22,7 +23,7 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 @dataclass(frozen=True)
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
-    by day of discharge, both by age band and practice too where asked; ``rows`` by reason, and in all."""
+    by day of discharge, both by age band and practice too where asked, and in no order; ``rows`` by reason, and in all."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
@@ -30,10 +31,11 @@ class Counts:
     total: int
 
 
-def linked_counts(engine: Engine, episodes: ir.Table) -> Counts:
-    """Count with duplicates removed and spells joined; ``episodes`` as ``classified`` gives them."""
-    rows, stay, total = _by_reason(_frame(episodes.group_by("reason").aggregate(rows=lambda t: t.count())))
-    kept = episodes.filter(episodes.reason.isnull()).drop("reason", "month")
+def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
+    """Count with duplicates removed and spells joined."""
+    rows, stay = _by_reason(episodes)
+    total = sum(rows.values()) + stay
+    kept = episodes.kept.drop("month")
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, stay):
@@ -49,35 +51,26 @@ def linked_counts(engine: Engine, episodes: ir.Table) -> Counts:
                 rows[reason] += left_out
                 rows["duplicate"] += duplicates
             counted = stays.filter(stays.emergency)
-            arrivals.add(_frame(_arrivals(counted)))
-            departures.add(_frame(_departures(counted)))
-    rows["duplicate"] += int(arrivals.table.pop("duplicates").sum())
-    return Counts(arrivals.table, departures.table, rows, total)
+            arrivals.add(_arrivals(counted))
+            departures.add(_departures(counted))
+    came = arrivals.frame()
+    rows["duplicate"] += int(came.pop("duplicates").sum())
+    return Counts(came, departures.frame(), rows, total)
 
 
-def unlinked_counts(episodes: ir.Table) -> Counts:
+def unlinked_counts(episodes: Episodes) -> Counts:
     """Count first and last episodes as they come, as published statistics do: neither duplicates nor transfers are looked for."""
-    e = episodes
-    stays = e.reason.isnull()
+    rows, stay = _by_reason(episodes)
+    e = episodes.kept
+    keys = keys_of(e)
     nights = e.discharged - e.admitted
-    keys = {key: stays.ifelse(e[key], "") if e[key].type().is_string() else e[key] for key in keys_of(e)}
     first, left = e.emergency & (e.order == 1), e.emergency & e.discharged.notnull()
-    # One pass over all rows: those that are left out fall into one group a reason.
-    table = _frame(
-        e.select(
-            "reason", **keys, day=e.month,
-            first=stays.ifelse(first, False), nights=stays.ifelse(left.ifelse(nights, 0), 0),
-            zero_day=stays.ifelse(left & (nights == 0), False), sensitive=stays.ifelse(first & e.sensitive, False),
-        )
-        .group_by("reason", *keys, "day")
-        .aggregate(
-            rows=lambda t: t.count(), admissions=lambda t: t.first.sum(), nights=lambda t: t.nights.sum(),
-            zero_day=lambda t: t.zero_day.sum(), sensitive=lambda t: t.sensitive.sum(),
-        )
+    counts = e.group_by(*keys, day=e.month).aggregate(
+        rows=e.count(), admissions=first.sum(), nights=nights.sum(where=left), zero_day=(left & (nights == 0)).sum(),
+        sensitive=(first & e.sensitive).sum(),
     )  # fmt: skip
-    rows, _, total = _by_reason(table)
-    kept = table[table.reason.isna()].drop(columns="reason")
-    return Counts(kept, pd.DataFrame(columns=[*keys, "day", "departures"]), rows, total)
+    departures = pd.DataFrame(columns=[*keys, "day", "departures"])
+    return Counts(_frame(counts.fill_null({"nights": 0})), departures, rows, sum(rows.values()) + stay)
 
 
 def placed(counts: Counts, unit_of: Mapping[str, str], network_of: Mapping[str, str]) -> Counts:
@@ -143,11 +136,12 @@ def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], mont
     return by_month.reindex(months, fill_value=0).rename_axis("month").unstack()
 
 
-def _by_reason(table: pd.DataFrame) -> tuple[dict[str, int], int, int]:
-    """Rows that are left out one by one, by reason; those that stay; and all; ``table`` is [reason, rows, …]."""
+def _by_reason(episodes: Episodes) -> tuple[dict[str, int], int]:
+    """Rows that are left out one by one, by reason, with places for the reasons of whole spells; and those that stay."""
+    table = _frame(episodes.rows)
     places = {reason: table.rows[table.reason == place].sum() for place, reason in enumerate(OF_ROWS)}
     rows = {reason: int(count) for reason, count in places.items()} | dict.fromkeys(OF_SPELLS, 0)
-    return rows, int(table.rows[table.reason.isna()].sum()), int(table.rows.sum())
+    return rows, int(table.rows[table.reason.isna()].sum())
 
 
 def _left_out(spells: ir.Table) -> tuple[int, int]:
@@ -182,11 +176,18 @@ class _Sums:
 
     def __init__(self, keys: list[str]) -> None:
         self._keys = keys
-        self.table = pd.DataFrame()
+        self._parts: list[pa.Table] = []
 
-    def add(self, part: pd.DataFrame) -> None:
-        both = pd.concat([self.table, part], ignore_index=True) if len(self.table) else part
-        self.table = both.groupby(self._keys, as_index=False).sum()
+    def add(self, part: ir.Table) -> None:
+        self._parts.append(part.to_pyarrow())
+        if len(self._parts) > 1:
+            both = pa.concat_tables(self._parts)
+            measures = [name for name in both.column_names if name not in self._keys]
+            sums = both.group_by(self._keys).aggregate([(name, "sum") for name in measures])
+            self._parts = [sums.rename_columns({f"{name}_sum": name for name in measures}).select(both.column_names)]
+
+    def frame(self) -> pd.DataFrame:
+        return self._parts[0].to_pandas()
 
 
 def _month(day: pd.Series) -> pd.Series:

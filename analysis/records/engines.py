@@ -16,7 +16,7 @@ from analysis.errors import MachineError, UsageError
 from analysis.records.extract import Extract
 
 DUCKDB, SPARK = "duckdb", "spark"
-BUCKET_ROWS = 3_000_000  # that a window over persons may hold at once on one machine
+BUCKET_ROWS = 4_000_000  # that a window over persons may hold at once on one machine
 MEMORY = "2GB"
 
 

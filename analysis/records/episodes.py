@@ -1,8 +1,9 @@
-"""Rows of an extract → typed episodes, each with the first reason for which it is left out."""
+"""Rows of an extract → typed episodes that stay, and how many do not, by the first reason for it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
@@ -32,8 +33,17 @@ OF_ROWS = {
 }
 
 
+@dataclass(frozen=True)
+class Episodes:
+    """Episodes that stay, as ``classified`` gives them, and the ``rows`` [reason, rows] of all: ``reason`` is a place in ``OF_ROWS``, from 0, and null
+    for those that stay."""
+
+    kept: ir.Table
+    rows: ir.Table
+
+
 def read_episodes(extract: ir.Table, source: Extract) -> ir.Table:
-    """The columns that are read, under their HES names, typed; dates that stand for null are null.
+    """The columns that are read, under their HES names, typed.
 
     Text that is no date or number of the expected form is null here: ``unreadable`` finds it beforehand.
     """
@@ -68,48 +78,47 @@ def _date(value: ir.Value) -> ir.DateValue:
     if value.type().is_string():
         text = value.strip()
         value = text.re_search(ISO_DATE).ifelse(text, ibis.null("string"))
-    date = value.cast("date")
-    return (date >= ibis.date(FIRST_DATE)).ifelse(date, ibis.null("date"))
+    return value.cast("date")
 
 
-def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> ir.Table:
-    """Typed episodes with what later steps need; days are numbers since 1970.
+def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> Episodes:
+    """Typed episodes sorted into those that stay and, by reason, those that do not; days are numbers since 1970.
 
-    Returns [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive, reason], and
-    ``age_band`` and ``practice`` where the rules and ``practices`` ask for them. ``reason`` is the place of a reason in ``OF_ROWS``, from
-    0, null where the row stays; ``code``, of the commissioner, is empty where it has none, and ``practice`` where it is not one of
-    ``practices``.
+    ``kept`` is [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
+    and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
+    where it is not one of ``practices``.
     """
     t = table
-    no_date = t.ADMIDATE.isnull() | t.EPISTART.isnull() | t.EPIEND.isnull()
-    backwards = (t.EPIEND < t.EPISTART) | (t.DISDATE < t.ADMIDATE).fill_null(False) | (t.EPISTART < t.ADMIDATE)
-    found = {
-        "unfinished": (t.EPISTAT != FINISHED).fill_null(True),
-        "no_date": no_date,
-        "runs_backwards": backwards,
-        "not_emergency": ~t.ADMIMETH.isin([*rules.emergency_methods, *TRANSFER_METHODS]).fill_null(False),
-        "other_class": (t.CLASSPAT != ORDINARY).fill_null(True),
+    is_date = {name: t[name] >= ibis.date(FIRST_DATE) for name in ("ADMIDATE", "DISDATE", "EPISTART", "EPIEND")}
+    left = is_date["DISDATE"].ifelse(t.DISDATE, ibis.null("date"))
+    # What is asked of an episode that stays, of the columns as they come: so an engine can leave most rows unread.
+    sound = {
+        "unfinished": t.EPISTAT == FINISHED,
+        "no_date": is_date["ADMIDATE"] & is_date["EPISTART"] & is_date["EPIEND"],
+        "runs_backwards": (t.EPIEND >= t.EPISTART) & (t.EPISTART >= t.ADMIDATE) & (left >= t.ADMIDATE).fill_null(True),
+        "not_emergency": t.ADMIMETH.isin([*rules.emergency_methods, *TRANSFER_METHODS]),
+        "other_class": t.CLASSPAT == ORDINARY,
     }
-    cases = [(found[reason], ibis.literal(place, "int8")) for place, reason in enumerate(OF_ROWS)]
-    t = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")))
-    stays = t.reason.isnull()  # of all other rows nothing more is asked, which saves half the time
+    cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(OF_ROWS)]
+    reasons = t.select(reason=ibis.cases(*cases, else_=ibis.null("int8")))
+    t = t.filter(*sound.values())
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
     sensitive = ibis.or_(*[t.DIAG_01.left(n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
-    transfer = t.ADMIMETH.isin(TRANSFER_METHODS) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False)
     asked: dict[str, ir.Value] = {}
     if rules.by_age:
         asked["age_band"] = age_band(t.STARTAGE, rules.age_bands)
     if practices:
         asked["practice"] = t.GPPRAC.isin(sorted(practices)).fill_null(False).ifelse(t.GPPRAC, "")
     named = (t.TOKEN_PERSON_ID != "").fill_null(False)
-    return t.select(
+    kept = t.select(
         person=named.ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + t.EPIKEY.fill_null("")),
         provider=t.PROCODE3.fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
-        month=stays.ifelse(_day(t.ADMIDATE.truncate("M")), 0),
-        admitted=_day(t.ADMIDATE), discharged=_day(t.DISDATE), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
-        emergency=stays.ifelse(t.ADMIMETH.isin(rules.emergency_methods), False), transfer=stays.ifelse(transfer, False),
-        sensitive=stays.ifelse(sensitive.fill_null(False), False), reason=t.reason, **asked,
+        month=_day(t.ADMIDATE.truncate("M")), admitted=_day(t.ADMIDATE), discharged=_day(left), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
+        emergency=t.ADMIMETH.isin(rules.emergency_methods),
+        transfer=t.ADMIMETH.isin(TRANSFER_METHODS) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False),
+        sensitive=sensitive.fill_null(False), **asked,
     )  # fmt: skip
+    return Episodes(kept, reasons.group_by("reason").aggregate(rows=lambda t: t.count()))
 
 
 def age_band(age: ir.IntegerValue, starts: list[int]) -> ir.IntegerValue:

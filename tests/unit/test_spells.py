@@ -35,6 +35,15 @@ def answer(rows: list[Row], tmp_path: Path) -> tuple[pd.Series, dict[str, int]]:
     return tabulated(counts).sum(), {reason: count for reason, count in ledger.items() if count}
 
 
+def assert_same(one: Counts, other: Counts) -> None:
+    """The same counts, in whatever order, and the same rows under the same reasons."""
+    for name in ("arrivals", "departures"):
+        tables = [getattr(counts, name).sort_values(["code", "day"], ignore_index=True) for counts in (one, other)]
+        pd.testing.assert_frame_equal(*tables, check_dtype=False)
+    assert dict.fromkeys(other.rows, 0) | one.rows == dict.fromkeys(one.rows, 0) | other.rows
+    assert one.total == other.total
+
+
 def test_a_stay_of_two_nights(tmp_path: Path) -> None:
     totals, ledger = answer([stay("2014-05-10", "2014-05-12")], tmp_path)
     assert totals.to_dict() == {
@@ -154,8 +163,7 @@ def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
         counted(write_extract(rows, tmp_path / kind, f"part.{kind}"), tmp_path / "private")
         for kind in ("csv", "parquet")
     ]
-    pd.testing.assert_frame_equal(found[0].arrivals, found[1].arrivals)
-    assert found[0].rows == found[1].rows
+    assert_same(*found)
 
 
 def test_the_ledger_finds_the_planted_dirt(tmp_path: Path) -> None:
@@ -178,9 +186,7 @@ def test_buckets_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     whole = counted(folder, tmp_path / "private")
     monkeypatch.setattr("analysis.records.engines.BUCKET_ROWS", 2_000)
     parts = counted(folder, tmp_path / "private")
-    assert whole.rows == parts.rows
-    pd.testing.assert_frame_equal(whole.arrivals, parts.arrivals)
-    pd.testing.assert_frame_equal(whole.departures, parts.departures)
+    assert_same(whole, parts)
     assert not (tmp_path / "private/store").exists(), "rows of patients are not left behind"
 
 
@@ -211,22 +217,13 @@ def test_the_same_call_makes_up_the_same_extract(workers: int, tmp_path: Path, m
 @pytest.mark.spark
 def test_spark_counts_the_same(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "made-up", 200_000)
-    ours, theirs = (counted(folder, tmp_path / engine, engine) for engine in ("duckdb", "spark"))
-    assert ours.rows == theirs.rows and ours.total == theirs.total
-    keys = ["code", "day"]
-    for name in ("arrivals", "departures"):
-        tables = [getattr(counts, name).sort_values(keys, ignore_index=True) for counts in (ours, theirs)]
-        pd.testing.assert_frame_equal(*tables, check_dtype=False)
+    assert_same(*(counted(folder, tmp_path / engine, engine) for engine in ("duckdb", "spark")))
 
 
 def test_pandas_finds_the_same(tmp_path: Path) -> None:
-    """The definitions written a second time, without Ibis: the same counts, and the same rows under the same reasons."""
+    """The definitions written a second time, without Ibis."""
     folder = made_up(tmp_path / "made-up", 40_000)
-    ours, theirs = counted(folder, tmp_path / "private"), counts_in_pandas(folder)
-    for mine, other in ((ours.arrivals, theirs.arrivals), (ours.departures, theirs.departures)):
-        pd.testing.assert_frame_equal(mine.astype(other.dtypes.to_dict()), other)
-    assert ours.rows == dict.fromkeys(ours.rows, 0) | theirs.rows
-    assert ours.total == theirs.total
+    assert_same(counted(folder, tmp_path / "private"), counts_in_pandas(folder))
 
 
 def test_a_table_of_a_database(tmp_path: Path) -> None:
