@@ -84,6 +84,8 @@ def _date(value: ir.Value) -> ir.DateValue:
 def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> Episodes:
     """Typed episodes sorted into those that stay and, by reason, those that do not; days are numbers since 1970.
 
+    A date before ``definitions.FIRST_DATE`` is none.
+
     ``kept`` is [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
     and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
     where it is not one of ``practices``.

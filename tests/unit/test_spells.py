@@ -94,6 +94,7 @@ LEFT_OUT: list[tuple[Row, str]] = [
     ({"EPISTAT": 1, "EPIEND": None, "DISDATE": None}, "unfinished"),
     ({"ADMIDATE": "1800-01-01"}, "no_date"),
     ({"EPISTART": None}, "no_date"),
+    ({"EPIEND": "1801-01-01"}, "no_date"),
     ({"EPIEND": "2014-05-09"}, "runs_backwards"),
     ({"DISDATE": "2014-05-01"}, "runs_backwards"),
     ({"EPISTART": "2014-05-08"}, "runs_backwards"),
@@ -116,6 +117,15 @@ def test_each_reason_is_counted(tmp_path: Path) -> None:
     totals, ledger = answer([good, *rows], tmp_path)
     assert totals.emergency_admissions == 1
     assert ledger == {USED: 1} | Counter(reason for _, reason in LEFT_OUT)
+
+
+def test_a_discharge_of_1800_or_1801_is_none(tmp_path: Path) -> None:
+    """HES has them for null and for invalid: the spell ends with its last episode."""
+    rows = [
+        stay("2014-05-10", no_date, EPIEND="2014-05-13", TOKEN_PERSON_ID=no_date) for no_date in ("1800-01-01", "1801-01-01")
+    ]  # fmt: skip
+    totals, ledger = answer(rows, tmp_path)
+    assert (totals.emergency_admissions, totals.emergency_bed_days) == (2, 6) and ledger == {USED: 2}
 
 
 def test_a_duplicate_is_counted_once(tmp_path: Path) -> None:
