@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from analysis.errors import MachineError
 from analysis.files import sha256, write_text
 
+MANIFEST, REASONS = "manifest.json", ".why.json"
 PACKAGE = "analysis"
 IMPORT = re.compile(
     rf"^\s*(?:from ({PACKAGE}(?:\.\w+)*) import (\([^)]*\)|[^\n]+)|import ({PACKAGE}(?:\.\w+)+))", re.MULTILINE
@@ -35,7 +35,7 @@ class Step:
 class Manifest:
     """``build/manifest.json``: ``steps`` step → what it was made from; ``outputs`` file below the build → SHA-256 and step.
 
-    The same inputs give the same manifest. Why each step last ran is kept beside it, in ``.why.json``.
+    The same inputs give the same manifest. Why each step last ran is kept apart, in ``.why.json``.
     """
 
     build: Path
@@ -47,7 +47,7 @@ class Manifest:
     @classmethod
     def read(cls, build: Path) -> Manifest:
         """What is written down of a build; nothing, where it cannot be read or is not what ``save`` writes."""
-        content, reasons = _json(build / "manifest.json"), _json(build / ".why.json")
+        content, reasons = _json(build / MANIFEST), _json(build / REASONS)
         try:
             steps = {str(step): dict(made_from) for step, made_from in content["steps"].items()}
             outputs = {
@@ -112,8 +112,14 @@ class Manifest:
             except OSError as error:
                 raise MachineError(f"{self.build / file}: cannot be removed ({error.strerror}).") from error
         content = {"steps": dict(sorted(self.steps.items())), "outputs": dict(sorted(self.outputs.items()))}
-        write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", self.build / "manifest.json")
-        write_text(json.dumps(self.reasons, indent=1, ensure_ascii=False) + "\n", self.build / ".why.json")
+        write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", self.build / MANIFEST)
+        write_text(json.dumps(self.reasons, indent=1, ensure_ascii=False) + "\n", self.build / REASONS)
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest as ``Manifest.save`` writes it."""
+    content = _json(path)
+    return all(isinstance(content.get(part), dict) for part in ("steps", "outputs"))
 
 
 def digest(path: Path) -> str:
@@ -128,15 +134,6 @@ def digest(path: Path) -> str:
         return sha256(path)
     except OSError as error:
         raise MachineError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.") from error
-
-
-def commit(root: Path) -> tuple[str, bool | None]:
-    """The commit's short hash, and whether the tree was clean; ("unknown", None) outside a git checkout."""
-    try:
-        head = _git(root, "rev-parse", "--short=10", "HEAD")
-        return head, not _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", None
 
 
 def code(root: Path, entries: Iterable[str], texts: Iterable[str] = ()) -> dict[str, Path]:
@@ -179,9 +176,3 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()

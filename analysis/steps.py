@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.checkout import commit
 from analysis.errors import DataError
-from analysis.lineage import Manifest, Step, code, commit, digest
+from analysis.lineage import Manifest, Step, code, digest
 from analysis.slices import DATA_RULES, RESULTS_RULES
 from analysis.sources.manifest import locate, read_manifest
 from analysis.workspace import Workspace

@@ -7,8 +7,8 @@ import os
 import platform
 from importlib.metadata import version
 
+from analysis.checkout import commit
 from analysis.files import sha256
-from analysis.lineage import commit
 from analysis.results import Results
 
 LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "plotnine")
@@ -29,7 +29,11 @@ def edition_date() -> str:
 def edition_details(results: Results) -> dict[str, str]:
     """Label → what a reader needs to rebuild this edition."""
     head, clean = commit(results.work.root)
-    state = {True: "with no uncommitted change", False: "with uncommitted changes", None: "not a git checkout"}[clean]
+    state = {
+        True: "with no uncommitted change",
+        False: "with uncommitted changes",
+        None: "not a git checkout, dated by its newest source file",
+    }[clean]
     lock = results.work.root / "requirements.lock"
     return {
         "Panel": f"{results.provenance['rows']:,} rows from {len(results.provenance['files'])} published files",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.checkout import commit
 from analysis.errors import MachineError, UsageError
 from analysis.files import atomic_path, sha256, write_together
 from analysis.inputs import study_geography
-from analysis.lineage import commit
 from analysis.protocol import load_protocol
 from analysis.refresh.editions import (
     headline_changes,

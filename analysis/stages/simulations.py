@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.checkout import commit
 from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.inference.its_simulation import chunk_count as its_chunk_count
 from analysis.inference.its_simulation import simulate_its
 from analysis.inference.simulation import chunk_count, simulate
-from analysis.lineage import commit
 from analysis.protocol import Protocol, load_protocol
 from analysis.stages.results import Progress
 from analysis.workspace import Workspace

@@ -1,0 +1,87 @@
+"""Which version of the code runs: the commit of this project's own checkout, and the date that its documents carry."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from analysis.errors import UsageError
+
+EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/docs/source-date-epoch/: seconds since 1970, UTC
+LAST_DAY = 253_402_300_799  # the last second that a date can show, 9999-12-31
+
+# What a build is made from. A change anywhere else (the user's own files, a build folder) does not make the checkout dirty.
+SOURCES = (
+    "analysis", "data_raw", "reports", "Makefile", "_quarto.yml", "pyproject.toml", "requirements.lock",
+)  # fmt: skip
+MARKER = "analysis/__main__.py"  # a file that this project's own repository tracks
+
+
+def commit(root: Path) -> tuple[str, bool | None]:
+    """The short hash of the commit in ``root``, and whether the sources are as committed; ("unknown", None) if this is no checkout.
+
+    Sources that were unpacked inside another repository are not a checkout: that repository's commit says nothing about them.
+    """
+    if not _own(root):
+        return "unknown", None
+    head = _git(root, "rev-parse", "--short=10", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", *SOURCES)
+    return ("unknown", None) if head is None or changes is None else (head, not changes)
+
+
+def set_source_date(root: Path) -> None:
+    """Put ``SOURCE_DATE_EPOCH`` into the environment, unless the caller did: every program that writes a date reads it there.
+
+    Raises
+    ------
+    UsageError
+        The caller's value is not a number of seconds.
+    """
+    given = os.environ.get(EPOCH)
+    if not given:
+        os.environ[EPOCH] = str(_source_date(root))
+    elif not (given.isascii() and given.isdecimal()) or int(given) > LAST_DAY:
+        raise UsageError(f"{EPOCH}={given}: it must be a whole number of seconds since 1970-01-01.")
+
+
+def _source_date(root: Path) -> int:
+    """The time of the commit; outside a checkout, the time of the newest source file, which unpacking an archive preserves."""
+    if _own(root) and (when := _git(root, "log", "-1", "--format=%ct")):
+        return int(when)
+    files = [path for name in SOURCES for path in [root / name, *(root / name).rglob("*")]]
+    return max(
+        (int(path.stat().st_mtime) for path in files if path.is_file() and "__pycache__" not in path.parts), default=0
+    )
+
+
+def _own(root: Path) -> bool:
+    """Whether ``root`` is the top of a checkout that tracks this project's files."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    return bool(top) and Path(str(top)) == root.resolve() and bool(_git(root, "ls-files", "--", MARKER))
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What Git answers about ``root``, or None where it does not.
+
+    Variables such as GIT_DIR, which Git sets for its hooks, would make it answer about another repository. A checkout that belongs to
+    another user is ours all the same: nothing is run from it that does not run already.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = [
+        "git",
+        "-c",
+        f"safe.directory={root.resolve()}",
+        "-c",
+        "core.fsmonitor=false",
+        "-C",
+        str(root),
+        *arguments,
+    ]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", errors="surrogateescape", check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.removesuffix("\n")

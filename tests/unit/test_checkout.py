@@ -1,0 +1,133 @@
+"""Whose commit and whose date a report carries: this project's own checkout's, or the source files'."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from analysis.checkout import EPOCH, MARKER, commit, set_source_date
+from analysis.errors import UsageError
+
+COMMITTED, NEWEST = 1_500_000_000, 1_400_000_000
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = {"GIT_AUTHOR_DATE": f"{COMMITTED} +0000", "GIT_COMMITTER_DATE": f"{COMMITTED} +0000"}
+    who |= {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env={**clean, **who}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """The sources as an archive of them is unpacked, with the times that it holds."""
+    root = tmp_path / "outer/it's [ours]"
+    for name in (MARKER, "reports/evaluation.qmd", "data_raw/manifest.csv"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+        os.utime(root / name, (NEWEST, NEWEST - (name != MARKER)))
+    (root / "analysis/__pycache__").mkdir()
+    (root / "analysis/__pycache__/later.pyc").write_text("x")
+    return root
+
+
+def committed(folder: Path) -> str:
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "all", "--allow-empty")
+    return git(folder, "rev-parse", "--short=10", "HEAD")
+
+
+def dated(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv(EPOCH, "")  # not given; and it is taken back after the test
+    set_source_date(root)
+    return int(os.environ[EPOCH])
+
+
+def test_a_checkout_gives_its_own_commit_and_date(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = committed(sources)
+    assert commit(sources) == (head, True)
+    assert dated(sources, monkeypatch) == COMMITTED
+
+
+@pytest.mark.parametrize("change", ["analysis/__main__.py", "reports/new.qmd", "data_raw/new.csv"])
+def test_a_changed_or_a_new_source_is_a_change(change: str, sources: Path) -> None:
+    head = committed(sources)
+    (sources / "notes.txt").write_text("of the user, and no source")
+    assert commit(sources) == (head, True)
+    (sources / change).write_text("changed")
+    assert commit(sources) == (head, False)
+
+
+@pytest.mark.fault(
+    "sources that were unpacked inside another git repository, or in none",
+    "no commit is claimed; the date is that of the newest source file",
+)
+@pytest.mark.parametrize(
+    "where",
+    ["inside another", "at the top of another, untracked", "in none", "in one without a commit", "ignored in another"],
+)
+def test_another_repository_is_not_taken_for_ours(where: str, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = sources.parent
+    if where == "inside another":
+        committed(outer)
+    elif where == "ignored in another":
+        (outer / ".gitignore").write_text("*\n")
+        committed(outer)
+    elif where == "at the top of another, untracked":
+        (sources / "theirs").write_text("x")
+        git(sources, "init", "--quiet")
+        git(sources, "add", "theirs")
+        git(sources, "commit", "--quiet", "--message", "theirs")
+    elif where == "in one without a commit":
+        git(sources, "init", "--quiet")
+    assert commit(sources) == ("unknown", None)
+    assert dated(sources, monkeypatch) == NEWEST
+
+
+def test_what_git_sets_for_a_hook_leads_nowhere_else(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = committed(sources)
+    other = tmp_path / "other"
+    other.mkdir()
+    committed(other)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert commit(sources) == (head, True)
+    assert dated(sources, monkeypatch) == COMMITTED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_a_checkout_of_another_user_is_ours(sources: Path) -> None:
+    head = committed(sources)
+    for path in [sources, *sources.rglob("*")]:
+        os.chown(path, 12345, 12345)
+    assert commit(sources) == (head, True)
+
+
+def test_without_git_there_is_no_commit(sources: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    committed(sources)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shutil.which("git") is None
+    assert commit(sources) == ("unknown", None)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "-1", "1e9", "²", "9" * 30])
+def test_a_date_that_is_none_is_refused(value: str, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EPOCH, value)
+    with pytest.raises(UsageError, match=EPOCH):
+        set_source_date(sources)
+
+
+def test_a_date_that_the_caller_gives_stays(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EPOCH, "0")
+    set_source_date(sources)
+    assert os.environ[EPOCH] == "0"
