@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis import steps
+from analysis.build_folder import BETWEEN, check_build_folder, clean
+from analysis.checkout import set_source_date
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
 from analysis.lineage import Manifest, Step, digest
 from analysis.workspace import Workspace
-
-BETWEEN = ".refresh-"  # folders for what is rebuilt between two editions
 
 
 def main(arguments: list[str]) -> int:
@@ -59,13 +59,16 @@ def main(arguments: list[str]) -> int:
     )
     records.add_argument("--effect", type=float, default=-0.03, help="the effect on admissions to plant (synthesise)")
     records.add_argument("--seed", type=int, default=1, help="another seed, another extract (synthesise)")
+    stages.add_parser("clean", help="remove what runs wrote into the build folder, but for its downloads")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a screen that cannot show a dash is no reason to stop
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        return _run(choice, Workspace.from_environment())
+        work = Workspace.from_environment()
+        set_source_date(work.root)
+        return _run(choice, work)
     except EvaluationError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
         return problem.exit_code
@@ -104,13 +107,19 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
         faults = check_safe(work)
         print("\n".join(faults) or "Nothing that must not leave was found.")
         return 1 if faults else 0
+    check_build_folder(work.build, work.root)
+    if choice.stage == "clean" and not work.build.is_dir():
+        print(f"{work.build}: there is nothing to remove.")
+        return 0
     with only_one_run(work.build):
         _write(choice, work)
     return 0
 
 
 def _write(choice: argparse.Namespace, work: Workspace) -> None:
-    if choice.stage == "data":
+    if choice.stage == "clean":
+        print(clean(work.build))
+    elif choice.stage == "data":
         _data(work, choice.if_changed)
     elif choice.stage == "results":
         _results(work, choice.if_changed)
@@ -242,6 +251,11 @@ def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callab
 
 
 def _reports(work: Workspace, choice: argparse.Namespace) -> None:
+    _render(work, choice)
+    print(work.headline.read_text(encoding="utf-8").rstrip())
+
+
+def _render(work: Workspace, choice: argparse.Namespace) -> None:
     made = Manifest.read(work.build)
     every = steps.report_steps(work, made)
     reasons = {name: made.changes(step) for name, step in every.items()}
@@ -262,8 +276,6 @@ def _reports(work: Workspace, choice: argparse.Namespace) -> None:
         made.note(every[name], files, reasons[name] or ["it was asked for"])
     made.forget(gone)
     made.save()
-    if "MAKELEVEL" not in os.environ:  # make prints it, whether or not anything had to be built
-        print(work.headline.read_text(encoding="utf-8").rstrip())
 
 
 def _because(if_changed: bool, reasons: list[str]) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 from analysis.errors import MachineError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # it takes half a second to import, and most runs have nothin
 
 
 FOLDERS = ("data", "records", "results", "refresh", "reports")  # of a build: what its steps make
+LOCK = ".lock"
 LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
@@ -54,6 +56,25 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Yield a new folder below TMPDIR, and remove it afterwards.
+
+    Raises
+    ------
+    MachineError
+        The folder or a file in it cannot be written: the message names TMPDIR, not the file that was to be made from it.
+    """
+    try:
+        with TemporaryDirectory(prefix=prefix) as name:
+            yield Path(name)
+    except OSError as problem:
+        raise MachineError(
+            f"TMPDIR={gettempdir()}: the folder for temporary files cannot be used ({problem.strerror}). "
+            "Earlier outputs are untouched. Free some space there, or set TMPDIR to another folder, and run again."
+        ) from problem
 
 
 def write_text(text: str, target: Path) -> None:
@@ -117,7 +138,7 @@ def only_one_run(build: Path) -> Iterator[None]:
     """
     try:
         build.mkdir(parents=True, exist_ok=True)
-        handle = open(build / ".lock", "a")  # noqa: SIM115 - held open for the whole run
+        handle = open(build / LOCK, "a")  # noqa: SIM115 - held open for the whole run
     except OSError as problem:
         raise MachineError(
             f"{build}: cannot be written ({problem.strerror}). Check the folder's permissions."

@@ -284,7 +284,8 @@ def with_make(project: Project, repository: Path) -> None:
     """The Makefile in the project, with nothing left to set up."""
     for name in ("Makefile", "pyproject.toml"):
         (project.root / name).write_bytes((repository / name).read_bytes())
-    (project.root / ".venv").mkdir()
+    (project.root / ".venv/bin").mkdir(parents=True)
+    (project.root / ".venv/bin/python").symlink_to(sys.executable)
     (project.root / ".venv/.ready").touch()
 
 

@@ -1,0 +1,114 @@
+"""The folder that a run writes into: which folders may be one, and how one is emptied.
+
+Whoever sets BUILD may name any folder of the machine. Nothing is written or removed where other files could be lost.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from analysis.errors import MachineError, UsageError
+from analysis.files import FOLDERS, LEFTOVER, LOCK
+from analysis.lineage import MANIFEST, REASONS, is_manifest
+
+BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
+DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
+REMOVED = (*FOLDERS, "staged", "editions", "private", "quarto", "made-up-extract", MANIFEST, REASONS)
+
+
+def check_build_folder(build: Path, root: Path) -> None:
+    """Refuse a folder that holds, or lies among, files that are not a build's.
+
+    Raises
+    ------
+    UsageError
+        The folder is the repository, lies above it or among its sources, or holds other files and no build.
+    """
+    place, top = build.resolve(), root.resolve()
+    if top.is_relative_to(place):
+        raise UsageError(
+            f"BUILD={build}: the repository lies in this folder. Name a folder of its own, such as {top / 'build'}."
+        )
+    within = place.relative_to(top).parts[0] if place.is_relative_to(top) else ""
+    if within in ("analysis", "data_raw", "reports", "tests", ".git", ".ci", ".github", ".venv"):
+        raise UsageError(
+            f"BUILD={build}: {within}/ holds the project's own files. Name a folder of its own, such as {top / 'build'}."
+        )
+    others = [] if is_build(build) else _others(build)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise UsageError(
+            f"BUILD={build}: this folder holds {others[0]}{more}, which no run made. Name a new or an empty folder."
+        )
+
+
+def is_build(folder: Path) -> bool:
+    """Whether a folder holds the manifest of one of this project's builds."""
+    return is_manifest(folder / MANIFEST)
+
+
+def clean(build: Path) -> str:
+    """Remove what runs wrote into a build, all but its downloads; say what is left.
+
+    Raises
+    ------
+    UsageError
+        The folder is not a build: nothing is removed.
+    MachineError
+        Something in it cannot be removed.
+    """
+    if not is_build(build):
+        if any(name not in (LOCK, DOWNLOADS) for name in _names(build)):
+            raise UsageError(
+                f"BUILD={build}: it holds no {MANIFEST} of this project, so nothing was removed. "
+                "Remove the folder by hand if it is a build that did not end."
+            )
+        return f"{build}: there is nothing to remove."
+    temporary = [name for name in _names(build) if name.startswith(BETWEEN) or LEFTOVER.fullmatch(name)]
+    for name in [
+        *(name for name in REMOVED if name != MANIFEST),
+        *temporary,
+        MANIFEST,
+    ]:  # the mark of a build goes last
+        _remove(build / name)
+    left = [name for name in _names(build) if name != LOCK]
+    return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
+
+
+def _others(build: Path) -> list[str]:
+    """Names in a folder that neither a run gives nor another build has."""
+    ours = {*REMOVED, DOWNLOADS, LOCK}
+    return [
+        name
+        for name in _names(build)
+        if name not in ours
+        and not name.startswith(BETWEEN)
+        and not LEFTOVER.fullmatch(name)
+        and not (is_build(build / name) or (build / name / LOCK).is_file())
+    ]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise UsageError(f"BUILD={folder}: this is a file. Name a folder.") from None
+    except OSError as problem:
+        raise MachineError(
+            f"{folder}: cannot be read ({problem.strerror}). Check the folder's permissions."
+        ) from problem
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # of a symbolic link, the link alone
+    except OSError as problem:
+        raise MachineError(
+            f"{path}: cannot be removed ({problem.strerror}). Check the folder's permissions."
+        ) from problem

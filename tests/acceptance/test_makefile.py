@@ -1,0 +1,225 @@
+"""The Makefile with whatever its caller writes into a choice: no file is lost, and no value is run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scratch_project import CHOICES as SET_BY_TESTS
+from scratch_project import Run
+
+from analysis.lineage import Manifest
+
+CHOICES = (
+    "BUILD", "DATA", "ENGINE", "EXTRACT", "FROM", "FUZZ", "MIRROR", "PROTOCOL", "RENDERER", "ROWS", "SOURCE_DATE_EPOCH", "SPARK_MASTER", "TARGET",
+    "WORKERS",
+)  # fmt: skip
+COMMANDS = [
+    "x; touch planted", "$(touch planted)`touch planted`", "'; touch planted; '\"; touch planted; \"", "--x=$(shell touch planted)", "x\ntouch planted #",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def code(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Makefile and the package, with nothing to set up."""
+    root = tmp_path_factory.mktemp("checkout") / "project"
+    shutil.copytree(repository / "analysis", root / "analysis", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy2(repository / name, root)
+    (root / "data_raw").mkdir()
+    (root / ".venv/bin").mkdir(parents=True)
+    (root / ".venv/bin/python").symlink_to(sys.executable)
+    (root / ".venv/.ready").touch()
+    (root / ".git").mkdir()
+    (root / ".git/HEAD").write_text("history")
+    return root
+
+
+@pytest.fixture
+def checkout(code: Path) -> Iterator[Path]:
+    """The code, of which no test may change or lose anything."""
+    before = contents(code)
+    yield code
+    assert contents(code) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def make(checkout: Path, *arguments: str, **environment: str) -> Run:
+    usual = {name: value for name, value in os.environ.items() if name not in (*CHOICES, *SET_BY_TESTS, "MAKEFLAGS")}
+    run_here = [f"RUN={sys.executable} -m analysis", f"PYTHON={sys.executable}"]
+    done = subprocess.run(
+        ["make", *arguments, *run_here],
+        cwd=checkout,
+        env={**usual, **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def a_build(folder: Path) -> Path:
+    """A folder that holds a build's manifest, a file that it lists, a download and the file of somebody else."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "downloads").mkdir()
+    for name in ("data/panel.parquet", "downloads/April.xls", ".lock"):
+        (folder / name).write_text("ours")
+    (folder / "notes.txt").write_text("the user's own")
+    Manifest(folder, {"data": {}}, {"data/panel.parquet": {"sha256": "0", "step": "data"}}).save()
+    return folder
+
+
+LEFT = {".lock", "downloads/April.xls", "notes.txt"}
+
+
+@pytest.mark.fault(
+    "`make clean BUILD=` with nothing after it, or with blanks in the name",
+    "the folder named, or the default; nothing else is touched",
+)
+@pytest.mark.parametrize("name", ["", "build two", "it's [1] *", "a$b", "-rf", "build/ehch"])
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_clean_removes_what_is_in_the_build_alone(name: str, way: str, checkout: Path) -> None:
+    build = a_build(checkout / (name or "build"))
+    others = [a_build(checkout / other) for other in ("build2", "two", "a") if other != name]
+    run = make(
+        checkout,
+        "clean",
+        *([f"BUILD={name}"] if way == "argument" else []),
+        **({"BUILD": name} if way == "environment" else {}),
+    )
+    assert run.code == 0, run.err
+    assert set(contents(build)) == LEFT and "downloads, notes.txt stay" in run.out
+    for other in others:
+        assert "data/panel.parquet" in contents(other)
+    for folder in (build, *others, checkout / "build"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.fault("`make clean` of a folder that is no build of this project", "a refusal; nothing is removed")
+@pytest.mark.parametrize(
+    "where",
+    [".", "..", "/", "analysis", ".git", "data_raw", "{other}", "{other}/file", "~", "$(HOME)", "analysis/../.git"],
+)
+@pytest.mark.parametrize("goal", ["clean", "data"])
+def test_no_other_folder_is_emptied_or_written(where: str, goal: str, checkout: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "reports").mkdir(parents=True)
+    for name in ("file", "reports/of-somebody.html", "manifest.json"):
+        (other / name).write_text('{"steps": "of another tool"}')
+    home = {"HOME": str(other)}
+    before = contents(tmp_path)
+    run = make(checkout, goal, f"BUILD={where.format(other=other)}", "DATA=snapshot", **home)
+    if where in ("~", "$(HOME)") and goal == "clean":  # folders of these names, which are not there
+        assert run.code == 0 and "nothing to remove" in run.out
+    elif where not in ("~", "$(HOME)"):
+        assert run.code != 0 and "BUILD=" in run.err and "Traceback" not in run.err, run.err
+    assert contents(tmp_path) == before
+    for folder in ("~", "$(HOME)"):
+        shutil.rmtree(checkout / folder, ignore_errors=True)
+
+
+def test_a_link_in_a_build_is_removed_and_what_it_leads_to_stays(checkout: Path, tmp_path: Path) -> None:
+    build = a_build(tmp_path / "build")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("kept")
+    (build / "results").symlink_to(tmp_path / "kept")
+    (tmp_path / "link").symlink_to(build)
+    assert make(checkout, "clean", f"BUILD={tmp_path / 'link'}").code == 0
+    assert (tmp_path / "kept/file").read_text() == "kept" and not (build / "results").exists()
+    assert set(contents(build)) == LEFT
+
+
+@pytest.mark.fault(
+    "a choice of make that holds a command (`TARGET='x; touch y'`), on the command line or in the environment",
+    "it is data: nothing of it is run",
+)
+@pytest.mark.parametrize(
+    "goals", [["why"], ["clean"], ["refresh"], ["records"], ["fuzz"], ["help"]], ids=lambda goals: goals[0]
+)
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_no_choice_is_run_by_a_shell_or_by_make(goals: list[str], way: str, checkout: Path) -> None:
+    for command in COMMANDS:
+        values = dict.fromkeys(CHOICES, command)
+        given = [f"{name}={value}" for name, value in values.items()] if way == "argument" else []
+        run = make(checkout, *goals, *given, "PYTEST=printenv FUZZ; :", **(values if way == "environment" else {}))
+        assert not (checkout / "planted").exists(), run
+        assert "Traceback" not in run.err and "syntax error" not in run.err.lower(), run.err
+        if goals == ["fuzz"]:
+            assert run.out == f"{command}\n"
+
+
+def test_a_choice_reaches_its_program_as_it_is_written(checkout: Path) -> None:
+    run = make(checkout, "why", 'TARGET=it\'s $(a) "b" $c `d`; e')
+    assert run.code != 0 and """No step is called 'it\\'s $(a) "b" $c `d`; e'""" in run.err
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    "an environment `.venv` of another Python, or of one that is gone", "its version is said, and it is made anew"
+)
+def test_an_environment_of_another_python_is_made_anew(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / ".ci")
+    folder = tmp_path / ".venv"
+
+    def set_up() -> str:
+        command = [tmp_path / ".ci/environment"]
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, check=True
+        )
+        assert subprocess.run([folder / "bin/python", "-m", "pip", "--version"], capture_output=True).returncode == 0
+        return done.stdout
+
+    folder.mkdir()
+    assert "anew" not in set_up()
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to("/nonexistent/python3.10")
+    assert "of a Python that is gone: it is made anew" in set_up()
+    for name in ("python", "python3"):
+        (folder / "bin" / name).unlink(missing_ok=True)
+    (folder / "bin/python").write_text("#!/bin/sh\necho 3.10.12\n")
+    (folder / "bin/python").chmod(0o755)
+    assert "of Python 3.10.12: it is made anew" in set_up()
+    assert "anew" not in set_up()
+
+
+@pytest.mark.fault(
+    "a Python that is too old, or none, when the project is set up",
+    "its version is said, and what to do; nothing is made",
+)
+def test_a_python_that_is_too_old_is_named(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / ".ci")
+    old = tmp_path / "python old"
+    old.write_text('#!/bin/sh\ncase "$2" in *version_info*) exit 1;; *) echo 3.10.12;; esac\n')
+    old.chmod(0o755)
+
+    def refused(python: str) -> str:
+        done = subprocess.run(
+            [tmp_path / ".ci/environment"], env={**os.environ, "PYTHON": python}, capture_output=True, text=True
+        )
+        assert done.returncode == 1 and not (tmp_path / ".venv").exists()
+        return done.stderr
+
+    assert "python old' is Python 3.10.12; 3.11 or later is needed" in refused(str(old))
+    assert "no Python here that answers to 'nowhere'" in refused("nowhere")
+
+
+def test_an_environment_that_is_somebody_elses_folder_is_left_alone(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / ".ci")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/letters.txt").write_text("dear")
+    command = [tmp_path / ".ci/environment"]
+    done = subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
+    assert done.returncode == 1 and "no Python environment" in done.stderr
+    assert contents(tmp_path / ".venv") == {"letters.txt": b"dear"}
