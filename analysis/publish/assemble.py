@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import yaml
 from nbformat import NotebookNode
@@ -71,8 +72,8 @@ class ImageFolder:
         if target.startswith("data:"):
             kind, _, content = target.removeprefix("data:").partition(";base64,")
             return self.add(base64.b64decode(content), {"image/svg+xml": ".svg", "image/png": ".png"}[kind])
-        path = self._base / target
-        if target.startswith(("http:", "https:")) or not path.is_file():
+        path = local_file(target, self._base)
+        if path is None:
             action = "save the figure before the link to it, with a path relative to the report"
             raise ReportError(self._source, None, f"an image {target} that is not on this machine", action)
         return self.add(path, path.suffix)
@@ -86,6 +87,12 @@ class ImageFolder:
         else:
             (self._folder / name).write_bytes(content)
         return f"{self._folder.name}/{name}"
+
+
+def local_file(target: str, base: Path) -> Path | None:
+    """The file that a link's target names, which may be percent-encoded, from a folder; None where there is none on this machine."""
+    path = base / unquote(target)
+    return None if target.startswith(("http:", "https:")) or not path.is_file() else path
 
 
 def localise_images(markdown: str, images: ImageFolder) -> str:

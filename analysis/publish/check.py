@@ -16,7 +16,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from analysis.publish.assemble import ImageFolder, cell_markdown, document_settings
+from analysis.publish.assemble import ImageFolder, cell_markdown, document_settings, local_file
 from analysis.publish.notebook import NUMBERED, ReportError, cell_options
 from analysis.publish.pandoc import READER, pandoc
 
@@ -163,11 +163,7 @@ def _image(element: Element, base: Path) -> Iterator[Fault]:
             ("a figure", "say fig-alt in the cell's options") if own else (f"an image {link}", 'give it fig-alt="…"')
         )
         yield Fault(element, link, f"{name} without a text for those who cannot see it", where)
-    if (
-        link != PLOT
-        and not link.startswith("data:")
-        and (link.startswith(("http:", "https:")) or not (base / link).is_file())
-    ):
+    if link != PLOT and not link.startswith("data:") and local_file(link, base) is None:
         action = "save the figure before the link to it, with a path relative to the report"
         yield Fault(element, link, f"an image {link} that is not on this machine", action)
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from IPython.display import Markdown
 
@@ -62,4 +63,5 @@ def _link(name: str) -> str:
 
 
 def _relative(path: Path) -> str:
-    return os.path.relpath(path, Path.cwd())
+    """The path as a link's target: what Markdown would take for the end of the link is escaped."""
+    return quote(os.path.relpath(path, Path.cwd()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import shutil
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import pypandoc
 import typst
 from nbformat import NotebookNode
 
-from analysis.files import atomic_path
+from analysis.files import atomic_path, temporary_folder
 from analysis.outside import references
 from analysis.publish.assemble import PROJECT_FILE, Format, ImageFolder, document_settings, to_markdown
 from analysis.publish.notebook import ReportError
@@ -42,8 +42,8 @@ def render_html(
     ReportError
         The text refers to something that it does not define, an image is missing or has no alt text.
     """
-    with tempfile.TemporaryDirectory(prefix="report-") as name:
-        html = _pandoc(notebook, "html", Path(name), base, source_name, metadata)
+    with temporary_folder("report-") as stage:
+        html = _pandoc(notebook, "html", stage, base, source_name, metadata)
     with atomic_path(target) as path:
         path.write_text(html, encoding="utf-8")
 
@@ -52,8 +52,7 @@ def render_pdf(
     notebook: NotebookNode, target: Path, *, base: Path, source_name: str | Path, metadata: dict[str, Any]
 ) -> None:
     """Write an executed notebook as a tagged PDF/UA-1; arguments and errors as for :func:`render_html`."""
-    with tempfile.TemporaryDirectory(prefix="report-") as name:
-        stage = Path(name)
+    with temporary_folder("report-") as stage:
         document = stage / "document.typ"
         document.write_text(_pandoc(notebook, "typst", stage, base, source_name, metadata), encoding="utf-8")
         try:
@@ -89,6 +88,9 @@ def _pandoc(
     source.write_text(references(text), "utf-8")
     described = stage / "metadata.json"
     described.write_text(references(json.dumps(_document_metadata(settings), ensure_ascii=False)), "utf-8")
+    # Pandoc takes some paths for Markdown and others for addresses: it sees names in the folder that it runs in, and no path of the user's.
+    bibliography = shutil.copy(PROJECT_FILE.parent / settings["bibliography"], stage)
+    style = shutil.copy(HERE / "style.css", stage)
     template = HERE / ("template.html" if form == "html" else "template.typ")
     return pandoc(
         "document.md",
@@ -104,10 +106,11 @@ def _pandoc(
         f"--variable=authors-typst:{_typst_strings(settings.get('author'))}",
         f"--variable=keywords-typst:{_typst_strings(settings.get('keywords'))}",
         f"--lua-filter={HERE / 'crossrefs.lua'}",
+        f"--bibliography={Path(bibliography).name}",
         "--citeproc",
         *(f"--lua-filter={HERE / name}" for name in FILTERS[form]),
         *(["--toc"] if settings.get("toc") else []),
-        *(["--embed-resources", f"--css={HERE / 'style.css'}"] if form == "html" else []),
+        *(["--embed-resources", f"--css={Path(style).name}"] if form == "html" else []),
         source_name=source_name,
         folder=stage,
     )
@@ -124,7 +127,6 @@ def _document_metadata(settings: dict[str, Any]) -> dict[str, Any]:
         **({"date": f"{day.day} {day:%B %Y}", "date-iso": day.isoformat()} if day else {}),
         "number-sections": bool(settings.get("number-sections")),
         "link-citations": True,
-        "bibliography": str(PROJECT_FILE.parent / settings["bibliography"]),
     }
 
 

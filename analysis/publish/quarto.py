@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import yaml
 from nbformat import NotebookNode
 
 from analysis.errors import MachineError
-from analysis.files import atomic_path
+from analysis.files import atomic_path, temporary_folder
 from analysis.outside import plain, references
 from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
 from analysis.publish.embedded import dejavu
@@ -76,8 +75,7 @@ def render(
         Quarto refused the document, or a cross-reference in it leads nowhere (Quarto itself calls that a success).
     """
     program = require_quarto()
-    with tempfile.TemporaryDirectory(prefix="report-quarto-") as name:
-        stage = Path(name)
+    with temporary_folder("report-quarto-") as stage:
         _stage(notebook, stage, base, source_name, metadata)
         for form in ("html", "typst"):
             _run(program, stage, form, source_name)

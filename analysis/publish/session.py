@@ -29,6 +29,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 EXPRESSION = re.compile(r"\{python\}\s+(.+)", re.DOTALL)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 CELL_LINE = re.compile(r"Cell In\[\d+\], line (\d+)")
+# The address of a Unix socket has 108 bytes, the last of them zero: unix(7).
+KERNEL_FOLDER, SOCKET, LONGEST_ADDRESS = "kernel-", "connection-ipc-5", 107
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~^$@\"'-])")
 
 # Run before each report. Project modules are dropped so that each report imports them afresh (their import sets the
@@ -66,7 +69,12 @@ class Session:
     """
 
     def __init__(self, timeout: int = 900) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="reports-kernel-")
+        try:
+            self._scratch = tempfile.TemporaryDirectory(prefix=KERNEL_FOLDER, dir=_folder_for_sockets())
+        except OSError as problem:
+            raise MachineError(
+                f"No folder for temporary files can be used: {problem}. Set TMPDIR to one that can."
+            ) from problem
         self._manager = AsyncKernelManager(kernel_spec_manager=_ThisPython(), kernel_name="python3")
         self._manager.transport = "ipc"  # sockets in the scratch folder: no port is opened
         self._manager.connection_file = str(Path(self._scratch.name) / "connection.json")
@@ -188,6 +196,25 @@ class _ThisPython(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python", interrupt_mode="signal")
+
+
+def _folder_for_sockets() -> str:
+    """The folder for temporary files, or a common one with a shorter name where its own is too long for the address of a socket.
+
+    Raises
+    ------
+    MachineError
+        No such folder can be written.
+    """
+    usual = tempfile.gettempdir()
+    within = f"/{KERNEL_FOLDER}{'x' * 8}/{SOCKET}"
+    for folder in (usual, *SHORT_FOLDERS):
+        if len(os.fsencode(folder + within)) <= LONGEST_ADDRESS and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise MachineError(
+        f"TMPDIR={usual}: the name of this folder has {len(os.fsencode(usual))} bytes, too many for the sockets of the Python kernel, "
+        f"and no common folder with a shorter name can be written. Set TMPDIR to a folder with a name of at most {LONGEST_ADDRESS - len(within)} bytes."
+    )
 
 
 def _environment(scratch: str) -> dict[str, str]:

@@ -94,18 +94,21 @@ def test_a_folder_of_reports_that_may_not_be_written(made: Project) -> None:
 
 
 @pytest.mark.fault(
-    "a path with blanks and letters beyond ASCII, the C locale, no HOME that can be written, another user's time zone",
+    "a checkout and a build in folders whose names hold blanks, quotes, brackets, `*`, `%`, `#` or letters beyond ASCII; the C locale, no HOME that can be written, another user's time zone",
     "the same bytes",
 )
 def test_a_strange_place(made: Project, tmp_path: Path) -> None:
-    strange = tmp_path / "une étude – 研究 (2)"
+    strange = tmp_path / "une étude – 研究 (2) o'neill *x* [1] 50%# $HOME"
     shutil.copytree(made.root, strange, symlinks=True)
     shutil.rmtree(strange / "build")
     project = Project(strange, made.files, made.real_files, made.originals)
     place = {"LC_ALL": "C", "LANG": "de_DE.UTF-8", "HOME": "/proc/nowhere", "TZ": "Asia/Tokyo", "PYTHONUTF8": "0"}
-    run = make(project, "report", "WORKERS=1", **place)
+    run = make(project, "report", "WORKERS=1", "BUILD=build [2] it's *", **place)
     assert run.code == 0, run.err
-    assert fingerprint(strange / "build") == fingerprint(made.root / "build")
+    before, after = fingerprint(made.root / "build"), fingerprint(strange / "build [2] it's *")
+    where = "reports/headline.txt"  # it says where the reports are
+    assert {name for name in after if after[name] != before.get(name)} == {where, "manifest.json"}
+    assert set(after) == set(before)
 
 
 def kernels(project: Project) -> list[int]:

@@ -6,10 +6,13 @@ import base64
 import hashlib
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import pandas as pd
 import pypdf
 import pytest
 import yaml
@@ -18,7 +21,8 @@ from nbformat import NotebookNode
 from analysis.errors import MachineError
 from analysis.publish import embedded, quarto
 from analysis.publish.assemble import bibliography
-from analysis.publish.check import check
+from analysis.publish.check import BIB_KEY, check
+from analysis.publish.display import show_figure
 from analysis.publish.notebook import ReportError, read_qmd
 from analysis.publish.render import Document, execute, renderer_versions, write
 from analysis.publish.session import Session
@@ -390,3 +394,41 @@ def test_a_browser_finds_nothing_to_fetch_and_nothing_to_fault(rendered, browser
 def test_images_are_carried_in_the_page(rendered):
     carried = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', rendered.html)
     assert len(carried) == 5 and all(b"<svg" in base64.b64decode(data) for data in carried)
+
+
+@pytest.mark.parametrize("name", ["o'neill", "*x* _y_", "a [1] (2)", "50%20#?", "$HOME {y} ~z~ `c`", "研究 – é"])
+def test_a_folder_that_pandoc_would_read_as_markdown_or_as_an_address(name: str, tmp_path: Path, monkeypatch) -> None:
+    """The project's own files, the images and the temporary folder, wherever the user keeps them."""
+    project = tmp_path / name
+    shutil.copytree(
+        embedded.PROJECT_FILE.parent / "reports",
+        project / "reports",
+        ignore=lambda _, names: {n for n in names if "." not in n},
+    )
+    shutil.copy(embedded.PROJECT_FILE, project)
+    (project / "tmp").mkdir()
+    monkeypatch.setattr(embedded, "PROJECT_FILE", project / "_quarto.yml")
+    monkeypatch.setattr(tempfile, "tempdir", str(project / "tmp"))
+    picture = project / "staged figures" / f"{name}.svg"
+    picture.parent.mkdir()
+    picture.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><title>seen</title></svg>')
+    work = SimpleNamespace(work=SimpleNamespace(staged=project / "staged figures"), dataset_name="data")
+    monkeypatch.chdir(project / "reports")
+    key = next(iter(BIB_KEY.findall(bibliography().read_text(encoding="utf-8"))))
+    figure = SimpleNamespace(
+        svg=picture.read_text(), data=pd.DataFrame({"a": [1]}), alt="a picture", caption="A caption", source=""
+    )
+    shown = show_figure(work, "one", figure, name).data
+    cells = ["---\ntitle: A title\n---", f"Words of another [@{key}].\n\n{shown}"]
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_raw_cell(cells[0], metadata={"line": 1}),
+            nbformat.v4.new_markdown_cell(cells[1], metadata={"line": 4}),
+        ]
+    )
+    source = project / "reports/report.qmd"
+    check(notebook, source, bibliography())
+    target = project / "report.html"
+    embedded.render_html(notebook, target, base=source.parent, source_name=source, metadata={})
+    html = target.read_text(encoding="utf-8")
+    assert "csl-entry" in html and "data:image/svg+xml" in html and "font-family" in html
