@@ -223,3 +223,16 @@ def test_an_environment_that_is_somebody_elses_folder_is_left_alone(repository: 
     done = subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
     assert done.returncode == 1 and "no Python environment" in done.stderr
     assert contents(tmp_path / ".venv") == {"letters.txt": b"dear"}
+
+
+@pytest.mark.fault("a home folder that cannot be written while the project is set up", "packages are installed as ever")
+@pytest.mark.parametrize("home", ["/proc/nohome", ""])
+def test_packages_are_installed_without_a_home_folder(home: str, repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / ".ci")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for program in ("python", "uv"):
+        (tmp_path / ".venv/bin" / program).symlink_to(Path(sys.executable).with_name(program))
+    usual = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "UV_CACHE_DIR")}
+    command = [tmp_path / ".ci/uv-pip", "install", "--dry-run", "--offline", "six"]
+    done = subprocess.run(command, env=usual | ({"HOME": home} if home else {}), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
