@@ -1,4 +1,4 @@
-"""The README's table of faults, from the tests that are marked with one; ``python tests/faults.py`` writes it."""
+"""The table of faults in ``tests/README.md``, from the tests that are marked with one; ``python tests/faults.py`` writes it."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def with_table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
+    readme = ROOT / "tests/README.md"
     readme.write_text(with_table(readme.read_text(encoding="utf-8")), encoding="utf-8")
