@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -27,6 +28,8 @@ SUPERSEDED = (
 )
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 MONTHLY_SOURCES = frozenset({"mar", "dtoc"})
+LONGEST_NAME = 200  # bytes: systems take 255, and a file that is being written has a longer name for a while
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control characters, marks of direction, bytes that are no text
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,18 @@ def read_manifest(path: Path, superseded_too: bool = False) -> list[Pin]:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise DataError(path, f"no column {', '.join(missing)}", ", ".join(COLUMNS), "restore the header", row=1)
+    pins = _pins(path, header, lines)
+    return [pin for pin in pins if superseded_too or pin.superseded is None]
+
+
+def _pins(path: Path, header: list[str], lines: Mapping[int, list[str]]) -> list[Pin]:
+    """Every row of a manifest; ``path`` is for messages."""
     pins = [_pin(path, line, dict(zip(header, cells, strict=True))) for line, cells in lines.items()]
     _refuse_twice(path, "file", [pin.file for pin in pins])
     in_force = [pin.month is not None and pin.superseded is None for pin in pins]
     months = [f"{pin.source} {pin.month:%Y-%m}" if there else None for pin, there in zip(pins, in_force, strict=True)]
     _refuse_twice(path, "period", months)
-    return [pin for pin in pins if superseded_too or pin.superseded is None]
+    return pins
 
 
 def manifest_text(pins: Iterable[Pin]) -> str:
@@ -78,6 +87,39 @@ def manifest_text(pins: Iterable[Pin]) -> str:
         cells["period"] = f"{pin.month:%Y-%m}" if pin.month else ""
         writer.writerow(["" if cells[name] is None else cells[name] for name in (*COLUMNS, SUPERSEDED)])
     return text.getvalue()
+
+
+def readable_text(pins: Sequence[Pin], path: Path) -> str:
+    """The manifest as it is written to ``path``, once it is certain that ``read_manifest`` reads the same rows back.
+
+    Raises
+    ------
+    DataError
+        As ``read_manifest``.
+    """
+    text = manifest_text(pins)
+    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if _pins(path, header, dict(enumerate(lines, start=2))) != list(pins):
+        raise DataError(path, "rows that would be read back as others", "the rows that were written", "report this")
+    return text
+
+
+def name_problem(name: str) -> str | None:
+    """Why a text cannot be the name of a file below a data folder on any system, as a clause; None if it can.
+
+    It stays in its folder: no separator, no root, no drive, no step up. It can be read where it is printed, and is short enough.
+    """
+    if not name or name in (".", ".."):
+        return "is no name of a file"
+    if set(name) & set('/\\:'):
+        return "has a separator of folders or of a drive (/, \\ or :)"
+    if any(unicodedata.category(letter) in UNSEEN for letter in name):
+        return "has a line break or another character that cannot be seen"
+    if name != name.strip() or name.endswith("."):
+        return "begins or ends with a blank, or ends with a full stop"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"has more than {LONGEST_NAME} bytes"
+    return None
 
 
 def required_months(pins: Iterable[Pin], source: str, start: date, end: date) -> dict[date, Pin]:
@@ -172,10 +214,7 @@ def _pin(path: Path, number: int, row: dict[str, str]) -> Pin:
         raise refuse("sha256", "64 hexadecimal digits in lower case")
     if not re.fullmatch(r"[0-9]{1,15}", row["bytes"]):
         raise refuse("bytes", "the file's size in bytes")
-    # A path stays inside its folder on any system: no root, no drive, no step up.
-    if not re.fullmatch(r"[^/\\:\x00-\x1f]+(/[^/\\:\x00-\x1f]+)*", row["file"]) or {".", ".."} & set(
-        row["file"].split("/")
-    ):
+    if any(map(name_problem, row["file"].split("/"))):
         raise refuse("file", "a path inside a data folder, such as mar/NAME.xls")
     if row["url"] and not permitted(row["url"]):
         raise refuse("url", "an address that begins with https://, or nothing")

@@ -12,10 +12,11 @@ import httpx
 from analysis.errors import DataError, MachineError
 from analysis.files import atomic_path
 from analysis.sources.fetch import HEADERS, only_sites
-from analysis.sources.workbook import SUFFIXES
+from analysis.sources.limits import LARGEST
+from analysis.sources.manifest import name_problem
 
 PAGES = "data_raw/publication_pages.csv"
-LARGEST = 50_000_000  # bytes of a monthly workbook; the largest published is under a million
+SUFFIXES = (".xls", ".xlsx", ".xlsm")  # of links that are followed; what a file is, its content tells
 TIMEOUT = 30.0  # seconds without a byte
 
 
@@ -29,7 +30,8 @@ def fetch_new(
     Raises
     ------
     DataError
-        A page leads to another site, or not over https; a page is not there; a file is far too large.
+        A page leads to another site, or not over https; a page is not there; a link's last part is no name of a file; a file is
+        far too large.
     MachineError
         The network failed, or the disk cannot be written.
     """
@@ -50,8 +52,10 @@ def fetch_new(
             event_hooks={"request": [only_sites(hosts, refused)]},
         ) as client:
             for address in _workbooks(client, pages, hosts):
-                name = unquote(PurePosixPath(urlsplit(address).path).name)
+                name = _name(address)
                 if address not in held and wanted(name):
+                    if name.casefold() in {each.casefold() for each in found}:  # another page has a file of this name
+                        name = f"{len(found)}-{name}"
                     _receive(client, address, folder / name)
                     found[name] = address
     except (httpx.TransportError, httpx.TooManyRedirects) as problem:
@@ -100,6 +104,22 @@ class _Links(HTMLParser):
 
 def _is_workbook(address: str) -> bool:
     return urlsplit(address).path.lower().endswith(SUFFIXES)
+
+
+def _name(address: str) -> str:
+    """The name that a link's last part gives its file. The link is a stranger's text: decoded, it must name a file, not a place."""
+    name = decoded = unquote(PurePosixPath(urlsplit(address).path).name).strip()
+    problem = name_problem(name)
+    while not problem and (again := unquote(decoded)) != decoded:  # encoded twice or more
+        decoded, problem = again, name_problem(again)
+    if problem:
+        raise DataError(
+            address,
+            f"a link to a file {decoded!r}, which {problem}",
+            "a link whose last part is the name of a workbook",
+            "Open the page in a browser; put the files that it should have into a folder and run `make refresh FROM=folder`.",
+        )
+    return name
 
 
 def _receive(client: httpx.Client, address: str, target: Path) -> None:

@@ -1,14 +1,12 @@
-"""Opening published workbooks, and refusing exactly those that are not what their name says.
+"""Opening published workbooks, known by their content: a name may say `.xls` where the file is an `.xlsx`.
 
-NHS England's `.xls` files are compound files ("OLE"): sectors of 512 bytes and a table that says which sectors
-are in use. Truncation is recognised from that table before the parser sees the file, because a parser
-may well stop quietly, or crash, at the place where the bytes end.
+What a parser cannot be trusted with is refused before it sees the bytes: it may stop quietly, or crash, where a file was cut short,
+and takes the file's word for how much memory it needs.
 """
 
 from __future__ import annotations
 
-import struct
-import zipfile
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,16 +17,10 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from analysis.errors import DataError
 from analysis.outside import printable
+from analysis.sources import compound, package
+from analysis.sources.limits import FETCH_AGAIN, NotAWorkbook, check_size, damaged, protected
 
 Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty cell is ""
-
-SUFFIXES = (".xls", ".xlsx")
-OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-ZIP_SIGNATURE = b"PK\x03\x04"
-FREE_SECTOR = 0xFFFFFFFF
-SECTOR_SHIFTS = (9, 12)  # sectors of 512 or 4,096 bytes; the format knows no other
-FETCH_AGAIN = "fetch the file again from its publisher, or remove it so that the next run does"
-
 
 @dataclass(frozen=True)
 class Sheet:
@@ -134,39 +126,45 @@ class Workbook:
                 action="check that it is the right publication; if its publisher renamed the sheet, change its reader",
                 sheet=name,
             )
-        with _parsing(self.file):
+        with _refusing(self.file):
             return Sheet(self.file, name, self.calamine.get_sheet_by_name(name).to_python(skip_empty_area=False))
 
 
 def open_workbook(path: Path) -> Workbook:
-    """Open an `.xls` or `.xlsx` workbook.
+    """Open an `.xls` or `.xlsx` workbook, whatever its name ends in.
 
     Raises
     ------
     DataError
-        The file is missing, empty, a web page, cut short, protected by a password, or not a workbook.
+        The file is missing, empty, a web page, cut short, protected by a password, not a workbook, or far larger than any published.
     """
-    problem = _not_a_workbook(path)
-    if problem:
-        raise DataError(file=path, found=problem, expected="a whole Excel workbook", action=FETCH_AGAIN)
-    with _parsing(path):
-        return Workbook(path, CalamineWorkbook.from_path(path))
+    with _refusing(path):
+        return Workbook(path, CalamineWorkbook.from_filelike(io.BytesIO(_checked(path))))
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether a file begins as a workbook does."""
+    with open(path, "rb") as handle:
+        return handle.read(8).startswith((compound.SIGNATURE, package.SIGNATURE))
 
 
 @contextmanager
-def _parsing(path: Path) -> Iterator[None]:
-    """The parser's errors as this project's."""
+def _refusing(path: Path) -> Iterator[None]:
+    """The parser's errors, and what was refused before it, as this project's."""
     try:
-        yield
-    except PasswordError as error:
-        raise _protected(path) from error
-    except CalamineError as error:
-        raise _unreadable(path, str(error)) from error
-    except BaseException as error:
-        # A damaged file can make the parser's Rust code panic; that exception does not derive from Exception.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise _unreadable(path, str(error)) from error
+        try:
+            yield
+        except PasswordError as error:
+            raise protected() from error
+        except CalamineError as error:
+            raise damaged(clean(str(error))) from error
+        except BaseException as error:
+            # A damaged file can make the parser's Rust code panic; that exception does not derive from Exception.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise damaged(clean(str(error))) from error
+    except NotAWorkbook as problem:
+        raise DataError(path, problem.found, "a whole Excel workbook", problem.to_do) from problem
 
 
 def clean(text: str) -> str:
@@ -204,82 +202,20 @@ def _ordinal(number: int) -> str:
     return "th" if 11 <= number % 100 <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
-def _not_a_workbook(path: Path) -> str | None:
-    """What the file is instead of a workbook, or None."""
+def _checked(path: Path) -> bytes:
+    """The bytes of a workbook that the parser can be trusted with; raises NotAWorkbook where it cannot."""
     if not path.is_file():
-        return "no such file"
+        raise NotAWorkbook("no such file")
+    check_size(path.stat().st_size)
     data = path.read_bytes()
     start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip()
-    short = None
+    if data.startswith(compound.SIGNATURE):
+        compound.check(data)
+        return data
+    if data.startswith(package.SIGNATURE):
+        return package.unpacked(data)
     if not data:
-        return "an empty file (0 bytes)"
-    if data.startswith(OLE_SIGNATURE):
-        if "EncryptedPackage".encode("utf-16-le") in data:
-            raise _protected(path)
-        if _damaged_header(data):
-            return "a damaged workbook (its header describes what the file cannot hold)"
-        missing = _ole_length(data) - len(data)
-        short = f"at least {missing:,} more are missing" if missing > 0 else None
-    elif data.startswith(ZIP_SIGNATURE):
-        short = None if zipfile.is_zipfile(path) else "its end is missing"
-    elif start.startswith(b"<"):
-        return f"a web page or XML text that begins {start[:40].decode('latin-1')!r}"
-    else:
-        return f"a file that begins {data[:16]!r}, which no Excel workbook does"
-    return f"a file cut short: {len(data):,} bytes, {short}" if short else None
-
-
-def _damaged_header(data: bytes) -> bool:
-    """Whether a compound file's header contradicts the format or the file's length; see [MS-CFB] 2.2.
-
-    The parser takes the counts in it at their word and asks for as much memory, until the system ends the whole run.
-    """
-    if len(data) < 512:
-        return False
-    order, shift, mini_shift = struct.unpack_from("<HHH", data, 28)
-    if (order, mini_shift) != (0xFFFE, 6) or shift not in SECTOR_SHIFTS:
-        return True
-    directory, table, mini_table, further_tables = (struct.unpack_from("<I", data, at)[0] for at in (40, 44, 64, 72))
-    (cutoff,) = struct.unpack_from("<I", data, 56)
-    return cutoff != 4096 or max(directory, table, mini_table, further_tables) > len(data) >> shift
-
-
-def _ole_length(data: bytes) -> int:
-    """Bytes that a compound file must have for every sector that it says is in use.
-
-    Reads the sector table as far as the header lists it (files up to 6.8 MB); see [MS-CFB] 2.2 and 2.3.
-    """
-    if len(data) < 512:
-        return 512
-    (sector_shift,) = struct.unpack_from("<H", data, 30)
-    (table_sectors,) = struct.unpack_from("<I", data, 44)
-    sector = 1 << sector_shift
-    per_table = sector // 4
-    needed = 0
-    for index, location in enumerate(struct.unpack_from(f"<{min(table_sectors, 109)}I", data, 76)):
-        offset = (location + 1) * sector
-        if offset + sector > len(data):
-            return offset + sector
-        table = struct.unpack_from(f"<{per_table}I", data, offset)
-        used = [position for position, entry in enumerate(table) if entry != FREE_SECTOR]
-        if used:
-            needed = (index * per_table + used[-1] + 2) * sector
-    return needed
-
-
-def _protected(path: Path) -> DataError:
-    return DataError(
-        file=path,
-        found="a workbook protected by a password",
-        expected="an open workbook, as NHS England and ONS publish them",
-        action="save a copy without the password, or " + FETCH_AGAIN,
-    )
-
-
-def _unreadable(path: Path, problem: str) -> DataError:
-    return DataError(
-        file=path,
-        found=f"a damaged workbook ({clean(problem)})",
-        expected="a whole Excel workbook",
-        action=FETCH_AGAIN,
-    )
+        raise NotAWorkbook("an empty file (0 bytes)")
+    if start.startswith(b"<"):
+        raise NotAWorkbook(f"a web page or XML text that begins {start[:40].decode('latin-1')!r}")
+    raise NotAWorkbook(f"a file that begins {data[:16]!r}, which no Excel workbook does")
