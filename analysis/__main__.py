@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> int:
     refresh.add_argument(
         "--from", dest="folder", type=Path, help="the folder with new files (the mirror, else the publisher's pages)"
     )
-    stages.add_parser("edition", help="record the build's headlines in reports/editions.csv")
+    stages.add_parser("edition", help="record the build's headlines in the protocol's table of editions")
     stages.add_parser("headlines", help="fail where a headline changed without an entry in the changelog")
-    simulation = stages.add_parser("simulation", help="simulated error rates → reports/simulation.csv")
+    simulation = stages.add_parser("simulation", help="simulated error rates → the table that the protocol names")
     simulation.add_argument("--draws", type=int, default=5000, help="panels for each case (5000)")
-    of_series = stages.add_parser("its-simulation", help="the same for time series → reports/its_simulation.csv")
+    of_series = stages.add_parser("its-simulation", help="the same for time series → the table that the protocol names")
     of_series.add_argument("--draws", type=int, default=2000, help="series for each autocorrelation (2000)")
     stages.add_parser("snapshot", help="write the embedded snapshot from the full published data")
     records = stages.add_parser(
@@ -172,12 +172,13 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     """The last edition as it stands, what came in, the new edition, and what moved between the two."""
     from analysis.refresh.editions import last_name
     from analysis.stages.archive import Archive, record
-    from analysis.stages.refresh import editions_of, explain, record_edition, take_in
+    from analysis.stages.refresh import explain, record_edition, take_in
+    from analysis.stages.written import table_to_write
 
     if work.data == "snapshot":
         raise UsageError("DATA=snapshot: a refresh works on the published files. Leave DATA away, or say DATA=mar.")
     work = replace(work, data="mar")
-    editions = editions_of(work)
+    editions = table_to_write(work, "editions")
     last = Archive(work.last_edition)
     for left in work.build.glob(f"{BETWEEN}*"):  # by a refresh that was killed
         shutil.rmtree(left, ignore_errors=True)

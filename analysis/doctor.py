@@ -28,7 +28,11 @@ def _python() -> tuple[str, bool, str]:
 
 def _data(work: Workspace) -> tuple[str, bool, str]:
     study = load_protocol(work.protocol_file).study
-    pins = list(required_months(read_manifest(work.manifest), "mar", study.start.date(), study.end.date()).values())
+    pins = list(
+        required_months(
+            read_manifest(work.manifest), "mar", study.start.date(), study.end.date(), work.protocol_file
+        ).values()
+    )
     folders = [work.data_raw, work.mirror, work.downloads]
     held = sum(locate(pin, folders) is not None for pin in pins)
     if held == len(pins):

@@ -71,7 +71,7 @@ def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = Fa
         As ``acquire`` raises them.
     """
     pins = read_manifest(work.manifest)
-    months = required_months(pins, "mar", protocol.study.start.date(), protocol.study.end.date())
+    months = required_months(pins, "mar", protocol.study.start.date(), protocol.study.end.date(), protocol.file)
     reference = [_pin(pins, "ons", MID2015_FILE), *pins_of(pins, "gp_lists"), *pins_of(pins, "lookup")]
     folders = [work.data_raw, work.mirror]
     embedded = (work.snapshot / POPULATION).is_file() and not any(locate(pin, folders) for pin in reference)
@@ -212,7 +212,9 @@ def _further(pins: Sequence[Pin], protocol: Protocol, folders: Sequence[Path | N
     start, end = protocol.study.start.date(), protocol.study.end.date()
     held = [pin for pin in pins if locate(pin, folders) and (pin.month is None or start <= pin.month <= end)]
     delays = outcomes_from("dtoc", protocol) and pins_of(held, "dtoc")
-    return pins_of(held, "imd") + (list(required_months(pins, "dtoc", start, end).values()) if delays else [])
+    return pins_of(held, "imd") + (
+        list(required_months(pins, "dtoc", start, end, protocol.file).values()) if delays else []
+    )
 
 
 def _by_month(files: dict[Pin, Path], source: str) -> dict[date, Path]:

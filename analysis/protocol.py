@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from analysis.errors import StudyError
 from analysis.rules import (
@@ -56,6 +56,7 @@ class Protocol(Table):
     records: Records = Field(default_factory=Records)
     report: Report
     deviations: list[Deviation] = Field(default_factory=list)
+    _file: Path = PrivateAttr(PROTOCOL_FILE)
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:
@@ -115,6 +116,11 @@ class Protocol(Table):
                 if name in taken:
                     raise ValueError(f"specification_curve.crossed: {taken[name]!r} and {id!r} both set {name}")
                 taken[name] = id
+
+    @property
+    def file(self) -> Path:
+        """Where it was read from, for messages."""
+        return self._file
 
     @property
     def months(self) -> pd.DatetimeIndex:
@@ -208,6 +214,12 @@ class _Withheld:
     __iter__ = __len__ = __bool__ = __contains__ = __getitem__ = _refuse
 
 
+def _found(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "a key that the protocol does not know"
+    return "nothing" if problem["type"] == "missing" else repr(problem["input"])[:200]
+
+
 def _by_id(items: Iterable[Any], id: str) -> Any:
     return next(item for item in items if item.id == id)
 
@@ -222,6 +234,7 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
     """
     try:
         protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        protocol._file = path
         return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
     except tomllib.TOMLDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
@@ -237,7 +250,7 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         raise StudyError(
             file=path,
             column=key,
-            found="a key that the protocol does not know" if unknown else repr(first["input"])[:200],
+            found=_found(first),
             expected="one of the keys in analysis/rules.py" if unknown else first["msg"].removeprefix("Value error, "),
             action="Correct or remove this key; analysis/rules.py lists every key and its type.",
         ) from problem

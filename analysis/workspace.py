@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from analysis.errors import UsageError
+from analysis.errors import StudyError, UsageError
 
 Data = Literal["auto", "mar", "snapshot"]
 Renderer = Literal["auto", "quarto", "embedded"]
@@ -53,9 +53,31 @@ class Workspace:
         return self._table("manifest.csv")
 
     def named(self, table: str) -> Path:
-        """A table that the protocol names, by a path that starts at the repository; or its like among ``tables``."""
+        """A table that the protocol names, by a path that starts at the repository; or its like among ``tables``.
+
+        Raises
+        ------
+        StudyError
+            The path, its links followed, leads out of the repository and of the protocol's folder, or to something that is no
+            file. What is there is neither read nor written.
+        """
         other = self.tables / Path(table).name if self.tables else None
-        return other if other and other.is_file() else self.root / table
+        path = other if other and other.is_file() else self.root / table
+        allowed = [folder.resolve() for folder in (self.root, self.protocol_file.parent, *filter(None, [self.tables]))]
+        try:
+            place = path.resolve()
+            inside = any(place.is_relative_to(folder) for folder in allowed)
+            problem = "is no file" if inside and place.exists() and not place.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # too long, or a link to itself
+            inside, problem = True, "is no path"
+        if problem or not inside:
+            raise StudyError(
+                self.protocol_file,
+                f"the path {table!r}, which {problem or 'leads elsewhere'}",
+                f"a table in the repository ({self.root}) or below the protocol's folder",
+                "Put the table there and name it in the protocol by its path from the repository.",
+            )
+        return path
 
     @property
     def ccg_changes(self) -> Path:

@@ -28,7 +28,7 @@ def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protoc
     for outcome in outcomes:
         if outcome.measure not in MEASURES.values():
             raise StudyError(
-                "analysis/protocol.toml",
+                protocol.file,
                 f"outcome {outcome.id!r} with the measure {outcome.measure!r}",
                 f"one of {', '.join(MEASURES.values())}",
                 "Correct the measure's name; MEASURES of analysis/sources/mar.py gives the headers they stand for.",

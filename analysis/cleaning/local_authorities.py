@@ -62,7 +62,7 @@ def local_authority_rows(
     for outcome in outcomes:
         if outcome.measure not in DAYS:
             raise StudyError(
-                "analysis/protocol.toml",
+                protocol.file,
                 f"outcome {outcome.id!r} with the measure {outcome.measure!r}",
                 f"one of {', '.join(DAYS)}",
                 "Correct the measure's name; they are the columns of analysis/sources/dtoc.py.",
@@ -108,7 +108,7 @@ def authorities(delays: pd.DataFrame, months: pd.DatetimeIndex) -> pd.DataFrame:
             "delayed transfers",
             f"no ONS code of authority {without.unit.iloc[0]} ({without.name.iloc[0]}) in any month",
             "an ONS code in at least one month of the study's window; files give them from July 2015",
-            "Choose a window with such a month, or take the outcomes of delayed transfers out of analysis/protocol.toml.",
+            "Choose a window with such a month, or take the outcomes of delayed transfers out of the protocol.",
             column="ONS Geography",
         )
     return latest.rename(columns={"name": "unit_name"})[["unit", "ons_code", "unit_name"]]

@@ -50,7 +50,7 @@ def unit_population(
             "GP-registered lists",
             f"no list size for {unknown.idxmax():%B %Y}",
             "list sizes up to the end of the study's window",
-            "Supply a later file of list sizes, or end the window earlier in analysis/protocol.toml.",
+            "Supply a later file of list sizes, or end the window earlier: data_to or end under [study] of the protocol.",
         )
     missing = sorted(set(areas.area) - set(size.index))
     if missing:

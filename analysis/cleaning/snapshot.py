@@ -73,8 +73,8 @@ def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
     series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
     series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
     outcomes = [outcome.id for outcome in outcomes_from("mar", protocol)]
-    _check_held(folder / SERIES, "outcome", outcomes, set(series.outcome))
-    _check_held(folder / SERIES, "month", list(protocol.months), set(series.month))
+    _check_held(folder / SERIES, "outcome", outcomes, set(series.outcome), protocol)
+    _check_held(folder / SERIES, "month", list(protocol.months), set(series.month), protocol)
     series = series[series.month.isin(protocol.months) & series.outcome.isin(outcomes)]
     units["covered_share"] = pd.to_numeric(units.covered_share)
     units["site"] = units.site.replace("", None)
@@ -94,7 +94,7 @@ def read_population(folder: Path, protocol: Protocol) -> tuple[pd.Series, pd.Dat
     table = unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit")
     names = table.pop("unit_name")
     table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
-    _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns))
+    _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns), protocol)
     return names, table[protocol.months].astype(float).stack().rename("population").reset_index()
 
 
@@ -105,13 +105,13 @@ def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
     return wide.round(3).reset_index().rename_axis(columns=None)
 
 
-def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any]) -> None:
+def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any], protocol: Protocol) -> None:
     missing = [item for item in wanted if item not in held]
     if missing:
         raise StudyError(
             path,
             f"no {what} {missing[0]}",
-            f"every {what} of analysis/protocol.toml",
+            f"every {what} of {protocol.file}",
             "Supply the published files (MIRROR=folder) and run `make snapshot`, or change the protocol back.",
             column=what,
         )

@@ -1,4 +1,4 @@
-"""The table of editions, ``reports/editions.csv``: the headlines of each, and the rule that a change of one is acknowledged."""
+"""The table of editions that a protocol names: the headlines of each, and the rule that a change of one is acknowledged."""
 
 from __future__ import annotations
 

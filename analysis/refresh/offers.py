@@ -12,10 +12,10 @@ import pandas as pd
 from analysis.cleaning.geography import Geography
 from analysis.errors import DataError, StudyError
 from analysis.files import sha256
+from analysis.refresh.folder import NotTaken, files_below, shown
 from analysis.sources import dtoc, mar
-from analysis.sources.manifest import Pin
-from analysis.sources.workbook import SUFFIXES, day_in, month_in, open_workbook
-from analysis.workspace import PROTOCOL_FILE
+from analysis.sources.manifest import Pin, name_problem
+from analysis.sources.workbook import WORKBOOK_NAMES, day_in, is_workbook, month_in, open_workbook
 
 SHEETS = {"mar": mar.SHEET, "dtoc": dtoc.SHEET}  # that tell a publication
 
@@ -34,41 +34,49 @@ def find_offers(
     """The monthly files below ``folder`` that no row of the manifest pins, by source and month.
 
     Files are known by their content, not by their names. ``pins`` are all rows, superseded ones too; ``addresses`` gives the
-    address of files that were downloaded, by name. Workbooks of other publications, and of months after the study's ``end``, whose layout
-    and commissioners may be others, are passed over, which ``say`` is told.
+    address of files that were downloaded, by name. Every file that is not taken is named to ``say`` with the reason: it is no
+    workbook, or of another publication, or of a month after the study's ``end``, whose layout and commissioners may be others.
+    Files that are pinned are counted.
 
     Raises
     ------
     DataError
-        A file is no readable workbook, is of a month that cannot be told, or is not sound; or two files are of one month.
+        A workbook cannot be read, is of a month that cannot be told, is not sound, or has a name that cannot be pinned; or two
+        files are of one month.
     """
     held = {pin.sha256 for pin in pins}
     offers: dict[tuple[str, date], Offer] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
-        if sha256(path) in held:
+    pinned = 0
+    for path in files_below(folder, say):
+        try:
+            digest = _digest(path)
+            if digest in held:
+                pinned += 1
+                continue
+            title = _title(path, end)
+        except NotTaken as reason:
+            say(f"{shown(folder, path)} {reason}: passed over")
             continue
-        title = _title(path)
-        if title is None:
-            say(f"{path.name} is no return by commissioner, nor delayed transfers by authority: passed over")
-            continue
-        if title.month > end:
-            say(f"{path.name} is of {title.month:%B %Y}, after the study's end: passed over")
-            continue
-        pin = _pin(path, title, pins, addresses.get(path.name, ""))
         key = (title.source, title.month)
+        if key in offers and offers[key].pin.sha256 == digest:
+            say(f"{shown(folder, path)} has the bytes of {shown(folder, offers[key].path)}: passed over")
+            continue
         if key in offers:
             raise DataError(
                 path,
-                f"a second new file of {pin.source} for {pin.month:%B %Y}, beside {offers[key].path.name}",
+                f"a second new file of {title.source} for {title.month:%B %Y}, beside {offers[key].path.name}",
                 "one new file a month",
                 "Keep the one that the publisher lists now, and take the other out of the folder.",
             )
-        offers[key] = Offer(pin, path)
+        taken = [*pins, *(offer.pin for offer in offers.values())]
+        offers[key] = Offer(_pin(path, title, digest, taken, addresses.get(path.name, "")), path)
+    if pinned:
+        say("1 file is pinned already" if pinned == 1 else f"{pinned} files are pinned already")
     return [offers[key] for key in sorted(offers)]
 
 
-def check_codes(offer: Offer, geography: Geography, outside: Collection[str]) -> None:
-    """Check that a return has the commissioners that its month should have.
+def check_codes(offer: Offer, geography: Geography, outside: Collection[str], protocol_file: Path) -> None:
+    """Check that a return has the commissioners that its month should have; ``protocol_file`` gives the study's boundaries.
 
     Raises
     ------
@@ -83,7 +91,7 @@ def check_codes(offer: Offer, geography: Geography, outside: Collection[str]) ->
     due = geography.later[geography.later.effective <= pd.Timestamp(month)]
     if len(due):
         raise StudyError(
-            PROTOCOL_FILE,
+            protocol_file,
             f"boundaries before {due.effective.max():%-d %B %Y}, when {due.pred_name.iloc[-1]} merged into {due.succ_name.iloc[-1]}",
             f"boundaries in force in {month:%B %Y}, the month of {offer.path.name}",
             f"Set boundaries = {due.effective.max():%Y-%m-%d} in [study]: earlier months are then summed to the merged commissioners.",
@@ -131,16 +139,39 @@ class _Title:
     revised: date | None
 
 
-def _title(path: Path) -> _Title | None:
-    """What a file of one of the monthly publications says of itself; None of any other workbook."""
-    workbook = open_workbook(path)
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as problem:
+        raise NotTaken(f"cannot be read ({problem.strerror})") from problem
+
+
+def _title(path: Path, end: date) -> _Title:
+    """What a file of one of the monthly publications says of itself.
+
+    Raises
+    ------
+    NotTaken
+        It is something else, or of a month after ``end``.
+    DataError
+        Its name says that it is a workbook, which it is not; or its month cannot be told.
+    """
+    if not is_workbook(path) and path.suffix.lower() not in WORKBOOK_NAMES:
+        raise NotTaken("is no Excel workbook, as which the publisher gives every month")
+    try:
+        workbook = open_workbook(path)
+    except DataError as problem:
+        if path.suffix.lower() in WORKBOOK_NAMES:
+            raise
+        raise NotTaken(f"is {problem.found}") from problem
     named = {name.lower(): name for name in workbook.sheet_names}
     source = next((source for source, sheet in SHEETS.items() if sheet.lower() in named), None)
     if source is None:
-        return None
+        provider = "is the return by provider, which the study does not use"
+        raise NotTaken(provider if "provider" in named else "is of another publication than those of the study")
     sheet = workbook.sheet(named[SHEETS[source].lower()])
     if source == "mar" and "commissioner" not in str(sheet.title_value("Basis:") or "commissioner").lower():
-        return None  # the same return by provider
+        raise NotTaken("is the return on another basis than by commissioner")
     month = month_in(sheet.title_value("Period:"))
     if month is None:
         raise sheet.error(
@@ -149,17 +180,26 @@ def _title(path: Path) -> _Title | None:
             action="take the file out of the folder, or fetch it again",
             column="Period:",
         )
+    if month > end:
+        raise NotTaken(f"is of {month:%B %Y}, after the study's end")
     return _Title(source, month, day_in(sheet.title_value("Published:")), day_in(sheet.title_value("Revised:")))
 
 
-def _pin(path: Path, title: _Title, pins: Sequence[Pin], url: str) -> Pin:
+def _pin(path: Path, title: _Title, digest: str, pins: Sequence[Pin], url: str) -> Pin:
     """The row of a sound file; the publisher, title and licence are those of the others of its publication."""
+    file = PurePosixPath(title.source, path.name)
+    if str(file).casefold() in {pin.file.casefold() for pin in pins}:  # another file under the same name
+        file = file.with_name(f"{path.stem}.{digest[:8]}{path.suffix}")
+    problem = name_problem(path.name) or name_problem(file.name)
+    if problem:
+        raise DataError(
+            path.parent,
+            f"a file named {path.name!r}, which {problem}",
+            "a name that the manifest can hold",
+            "Rename the file and run again.",
+        )
     (mar.read_mar if title.source == "mar" else dtoc.read_dtoc)(path, title.month)  # raises where it is not sound
     like = next(pin for pin in reversed(pins) if pin.source == title.source)
-    digest = sha256(path)
-    file = PurePosixPath(title.source, path.name)
-    if str(file) in {pin.file for pin in pins}:  # another issue under the same name
-        file = file.with_name(f"{path.stem}.{digest[:8]}{path.suffix}")
     return replace(
         like,
         month=title.month,

@@ -95,7 +95,7 @@ def _workbooks(data: bytes) -> list[bytes]:
     listed = [number for number in struct.unpack_from(f"<{TABLES}I", data, 76) if number < LAST_SECTOR]
     table = np.frombuffer(b"".join(_sector(body, number, sector) for number in listed), "<u4")
     entries = _chain(body, table, directory, sector)
-    streams = {}
+    streams: dict[str, tuple[int, int]] = {}
     for at in range(0, len(entries) - ENTRY + 1, ENTRY):
         name = entries[at : at + 64].decode("utf-16-le", "replace").partition("\0")[0]
         streams.setdefault(name, struct.unpack_from("<II", entries, at + 116))
@@ -106,7 +106,9 @@ def _workbooks(data: bytes) -> list[bytes]:
     small = _chain(body, table, root, sector)[:root_size]
     small_table = np.frombuffer(_chain(body, table, mini_table, sector), "<u4")
     return [
-        _chain(body, table, start, sector)[:size] if size >= MINI_STREAM else _chain(small, small_table, start, MINI_SECTOR)[:size]
+        _chain(body, table, start, sector)[:size]
+        if size >= MINI_STREAM
+        else _chain(small, small_table, start, MINI_SECTOR)[:size]
         for start, size in found
     ]
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from analysis.sources.table import check_once, check_sums, counts, text, validated
+from analysis.sources.table import check_once, check_sums, check_whole, counts, text, validated
 from analysis.sources.workbook import Sheet, Workbook, month_in, open_workbook
 
 TYPE_OF_CARE = {
@@ -35,6 +35,7 @@ RESPONSIBLE = {
 # Three digits, or 00KB for an authority created in 2009; 9900, 9901 and 9902 are residents of Wales, Scotland, abroad.
 AUTHORITY_CODE = re.compile(r"\d{3}|00[A-Z]{2}|990[012]")
 ONS_CODE = re.compile(r"E\d{8}")
+OF = "delayed days in the month"
 SHEET = "LA - by type of care"
 DAYS = [*TYPE_OF_CARE.values(), *list(RESPONSIBLE.values())[:3]]
 
@@ -70,7 +71,7 @@ def read_dtoc(path: Path, month: date) -> pd.DataFrame:
     ------
     DataError
         Not a readable workbook; another month; a sheet, header or column missing; a count that is not a
-        number or negative; England's row or a row's total not the sum; an authority twice; the two sheets
+        number, negative or not whole; England's row or a row's total not the sum; an authority twice; the two sheets
         disagree.
     """
     return validated(_read(path, month), SCHEMA, path)
@@ -124,8 +125,9 @@ def _read_sheet(
     columns = sheet.columns(header, ["Code", "Name", *measures])
     code, label = columns.pop("Code"), columns.pop("Name")
     england, rows = _split_rows(sheet, header, code, label)
-    totals = counts(sheet, [england], columns, "delayed days in the month")[0]
-    values = counts(sheet, rows, columns, "delayed days in the month", dash_is_zero=True)
+    totals = counts(sheet, [england], columns, OF)[0]
+    values = counts(sheet, rows, columns, OF, dash_is_zero=True)
+    check_whole(sheet, rows, values, columns, OF)
     check_sums(sheet, england, totals, values, columns)
     _check_totals(sheet, rows, values)
     codes = pd.Index(text(sheet, rows, code), name="local_authority_code", dtype="str")

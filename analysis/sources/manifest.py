@@ -29,7 +29,9 @@ SUPERSEDED = (
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 MONTHLY_SOURCES = frozenset({"mar", "dtoc"})
 LONGEST_NAME = 200  # bytes: systems take 255, and a file that is being written has a longer name for a while
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control characters, marks of direction, bytes that are no text
+UNSEEN = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # control characters, marks of direction, bytes that are no text
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def name_problem(name: str) -> str | None:
     """
     if not name or name in (".", ".."):
         return "is no name of a file"
-    if set(name) & set('/\\:'):
+    if set(name) & set("/\\:"):
         return "has a separator of folders or of a drive (/, \\ or :)"
     if any(unicodedata.category(letter) in UNSEEN for letter in name):
         return "has a line break or another character that cannot be seen"
@@ -122,8 +124,12 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def required_months(pins: Iterable[Pin], source: str, start: date, end: date) -> dict[date, Pin]:
+def required_months(
+    pins: Iterable[Pin], source: str, start: date, end: date, window_from: str | Path = "the protocol"
+) -> dict[date, Pin]:
     """The pin of each month of ``source`` from ``start`` to ``end``, both first days and both included.
+
+    ``window_from`` is the file that gives the window, for the message.
 
     Raises
     ------
@@ -131,17 +137,17 @@ def required_months(pins: Iterable[Pin], source: str, start: date, end: date) ->
         Months of the window have no pin; the message names them.
     """
     by_month = {pin.month: pin for pin in pins if pin.source == source and pin.month}
-    window = _months(start, end)
-    absent = [f"{month:%B %Y}" for month in window if month not in by_month]
+    required = _months(start, end)
+    absent = [f"{month:%B %Y}" for month in required if month not in by_month]
     if absent:
         raise StudyError(
             file="data_raw/manifest.csv",
             found=f"no {source} file for {', '.join(absent)}",
             expected=f"one for every month of the study window, {start:%B %Y} to {end:%B %Y}",
-            action="add the file with its SHA-256 to the manifest, or change the window in analysis/protocol.toml",
+            action=f"add the file with its SHA-256 to the manifest, or change the window in {window_from}",
             column="period",
         )
-    return {month: by_month[month] for month in window}
+    return {month: by_month[month] for month in required}
 
 
 def pins_of(pins: Iterable[Pin], source: str) -> list[Pin]:

@@ -19,7 +19,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from analysis.errors import DataError
-from analysis.sources.table import check_once, check_sums, counts, text, validated
+from analysis.sources.table import check_once, check_sums, check_whole, counts, text, validated
 from analysis.sources.workbook import Sheet, clean, day_in, month_in, open_workbook
 
 # Header of each measure, blanks normalised → its name here. FFCE is a first finished consultant episode.
@@ -39,6 +39,9 @@ MEASURES = {
     "Other Referrals Made (G&A)": "other_referrals_general_acute",
     "All 1st Outpatient Attendances (G&A)": "first_outpatients",
 }
+# Month, organisation and measure of the one count that NHS England published with a fraction: 4459.1, which the England total
+# of the same file includes (MAR_Comm-Web-file-Nov12_Rev-July13.xls, cell O100).
+FRACTION = (date(2012, 11, 1), "5PT", "Total Non-elective G&A Admissions (FFCEs)", 4459.1)
 OF = "admissions, referrals or attendances in the month"
 
 SHEET = "Commissioner"
@@ -102,7 +105,7 @@ def read_mar(path: Path, month: date, known_codes: Collection[str] | None = None
     ------
     DataError
         Not a readable workbook; another month; a sheet, the header, or a measure column missing, renamed or extra; a
-        count that is text, negative or absurd; England's row missing or not the sum; an organisation twice,
+        count that is text, negative, absurd or no whole number; England's row missing or not the sum; an organisation twice,
         without a code, or with a code of impossible shape or unknown. The message gives the cell.
     """
     mar = _read(path, month, known_codes)
@@ -143,6 +146,7 @@ def _read(path: Path, month: date, known_codes: Collection[str] | None) -> MarFi
     check_once(sheet, rows, columns["org_code"], "organisation")
     totals = counts(sheet, [england], measures, OF)[0]
     values = counts(sheet, rows, measures, OF, largest=LARGEST_COUNT)
+    _check_whole(sheet, england, rows, totals, values, columns["org_code"], measures, month)
     _check_not_above_england(sheet, rows, values, totals, measures)
     check_sums(sheet, england, totals, values, measures)
 
@@ -266,6 +270,28 @@ def _check_codes(sheet: Sheet, rows: list[int], column: int, month: date, known:
                 row=row,
                 column="Org Code",
             )
+
+
+def _check_whole(
+    sheet: Sheet,
+    england: int,
+    rows: list[int],
+    totals: np.ndarray,
+    values: np.ndarray,
+    code: int,
+    measures: dict[str, int],
+    month: date,
+) -> None:
+    """Counts are whole, but for the one known cell, and England's total where the file has it."""
+    _, organisation, measure, count = FRACTION
+    known = {
+        (row, measure)
+        for row in rows
+        if month == FRACTION[0] and clean(str(sheet.rows[row][code])) == organisation
+        if sheet.rows[row][measures[measure]] == count
+    }
+    check_whole(sheet, rows, values, measures, OF, known)
+    check_whole(sheet, [england], totals[np.newaxis], measures, OF, {(england, measure)} if known else ())
 
 
 def _check_not_above_england(

@@ -9,7 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from analysis.errors import DataError
-from analysis.sources.table import FETCH_AGAIN, check_once, check_sums, counts, read_csv, text, validated
+from analysis.sources.table import FETCH_AGAIN, check_once, check_sums, check_whole, counts, read_csv, text, validated
 from analysis.sources.workbook import Cell, open_workbook
 
 SHEET = "Mid-2015 Persons"
@@ -46,7 +46,7 @@ def read_mid2015(path: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Not a readable workbook; the sheet, header or a column missing; a count that is not a number; a CCG
+        Not a readable workbook; the sheet, header or a column missing; a count that is not a whole number; a CCG
         twice; the CCGs' sum is not England's total at some age, or a CCG's ages not its total.
     """
     sheet = open_workbook(path).sheet(SHEET)
@@ -71,6 +71,7 @@ def read_mid2015(path: Path) -> pd.DataFrame:
     check_once(sheet, rows, codes, "CCG")
     totals = counts(sheet, england, columns, "persons")[0]
     persons = counts(sheet, rows, columns, "persons")
+    check_whole(sheet, rows, persons, columns, "persons")
     check_sums(sheet, england[0], totals, persons, columns)
     apart = persons[:, 1:].sum(axis=1) != persons[:, 0]
     if apart.any():

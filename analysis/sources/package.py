@@ -41,7 +41,9 @@ def unpacked(data: bytes) -> bytes:
         raise damaged(str(error) or type(error).__name__) from error
     other = next((what for part, what in OTHERS.items() if part in parts), None)
     if other or "xl/workbook.xml" not in parts:
-        raise NotAWorkbook(other or "a ZIP archive that holds no workbook", "save the table as an Excel workbook (.xlsx)")
+        raise NotAWorkbook(
+            other or "a ZIP archive that holds no workbook", "save the table as an Excel workbook (.xlsx)"
+        )
     check_cells(_extent(name, part) for name, part in parts.items() if part.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:

@@ -14,9 +14,9 @@ from analysis.files import atomic_path
 from analysis.sources.fetch import HEADERS, only_sites
 from analysis.sources.limits import LARGEST
 from analysis.sources.manifest import name_problem
+from analysis.sources.workbook import WORKBOOK_NAMES
 
 PAGES = "data_raw/publication_pages.csv"
-SUFFIXES = (".xls", ".xlsx", ".xlsm")  # of links that are followed; what a file is, its content tells
 TIMEOUT = 30.0  # seconds without a byte
 
 
@@ -89,7 +89,17 @@ def _links(client: httpx.Client, page: str) -> list[str]:
         )
     parser = _Links()
     parser.feed(answer.text)
-    return [urljoin(str(answer.url), link).partition("#")[0] for link in parser.found]
+    return [address for link in parser.found if (address := _address(str(answer.url), link))]
+
+
+def _address(page: str, link: str) -> str | None:
+    """The address that a link leads to; None where it is no address at all."""
+    try:
+        address = urljoin(page, link).partition("#")[0]
+        httpx.URL(address)
+    except (ValueError, httpx.InvalidURL):
+        return None
+    return address
 
 
 class _Links(HTMLParser):
@@ -103,7 +113,7 @@ class _Links(HTMLParser):
 
 
 def _is_workbook(address: str) -> bool:
-    return urlsplit(address).path.lower().endswith(SUFFIXES)
+    return urlsplit(address).path.lower().endswith(WORKBOOK_NAMES)
 
 
 def _name(address: str) -> str:

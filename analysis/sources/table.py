@@ -5,7 +5,7 @@ The checks here give the cell at fault in the terms of the spreadsheet; ``column
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,28 @@ def counts(
             found = f"{values[line_at, position]:,.12g}, {what}"
             raise _bad_count(sheet, rows[line_at], columns, position, found, of)
     return values
+
+
+def check_whole(
+    sheet: Sheet,
+    rows: Sequence[int],
+    values: np.ndarray,
+    columns: Mapping[str, int],
+    of: str,
+    known: Collection[tuple[int, str]] = (),
+) -> None:
+    """Check that the counts of ``counts`` are whole numbers, but for the ``known`` cells, each by its row and header.
+
+    Raises
+    ------
+    DataError
+        One has a fraction.
+    """
+    headers = list(columns)
+    for at, position in np.argwhere(values % 1 != 0):
+        if (rows[at], headers[position]) not in known:
+            found = f"{values[at, position]:,.12g}, which is no whole number"
+            raise _bad_count(sheet, rows[at], columns, int(position), found, of, "a whole number")
 
 
 def check_sums(sheet: Sheet, total_row: int, totals: np.ndarray, parts: np.ndarray, columns: Mapping[str, int]) -> None:
@@ -161,11 +183,13 @@ def validated(
         ) from error
 
 
-def _bad_count(sheet: Sheet, row: int, columns: Mapping[str, int], position: int, found: str, of: str) -> DataError:
+def _bad_count(
+    sheet: Sheet, row: int, columns: Mapping[str, int], position: int, found: str, of: str, wanted: str = "a number"
+) -> DataError:
     header, index = list(columns.items())[position]
     return sheet.error(
         found=f"{found} (column {sheet.letter(index)})",
-        expected=f"a number of {of}, zero or more",
+        expected=f"{wanted} of {of}, zero or more",
         action=FETCH_AGAIN,
         row=row,
         column=header,

@@ -18,9 +18,12 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 from analysis.errors import DataError
 from analysis.outside import printable
 from analysis.sources import compound, package
-from analysis.sources.limits import FETCH_AGAIN, NotAWorkbook, check_size, damaged, protected
+from analysis.sources.limits import NotAWorkbook, check_size, damaged, protected
 
 Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty cell is ""
+
+WORKBOOK_NAMES = (".xls", ".xlsx", ".xlsm")  # how the name of a workbook ends
+
 
 @dataclass(frozen=True)
 class Sheet:

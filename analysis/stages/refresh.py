@@ -24,12 +24,13 @@ from analysis.refresh.editions import (
 )
 from analysis.refresh.ledger import refresh_ledger
 from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
-from analysis.sources.manifest import Pin, locate, manifest_text, read_manifest
+from analysis.sources.manifest import Pin, locate, read_manifest, readable_text
 from analysis.sources.pages import fetch_new
 from analysis.stages.archive import Archive, record, with_study_key
 from analysis.stages.data import Say
 from analysis.stages.rebuild import chain, changed_runs, differences
 from analysis.stages.results import Progress
+from analysis.stages.written import table_to_write
 from analysis.tabular import read_table
 from analysis.verdict import headline_id
 from analysis.workspace import Workspace
@@ -44,7 +45,8 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     Raises
     ------
     DataError, StudyError
-        A file is not sound, or its commissioners are not those of its month; nothing has been changed.
+        A file is not sound, has a name that cannot be pinned, or commissioners that are not those of its month; nothing has been
+        changed.
     MachineError
         The network or the disk failed.
     UsageError
@@ -62,21 +64,24 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     offers = find_offers(folder, pins, protocol.study.planned_end.date(), addresses, say)
     geography = study_geography(work, protocol)
     for offer in offers:
-        check_codes(offer, geography, protocol.study.outside_panel)
+        check_codes(offer, geography, protocol.study.outside_panel, work.protocol_file)
     rows = with_offers(pins, offers, dt.date.today())
     study = protocol.study
     sources = {outcome.source for outcome in protocol.without_records().outcomes}
     reached = last_whole_month(rows, sources, study.start.date(), study.planned_end.date())
     end = max(study.end, pd.Timestamp(reached))
+    manifest = readable_text(rows, work.manifest)
+    for offer in [offer for offer in offers if not _there(work, offer)]:
+        with atomic_path(work.data_raw / offer.pin.file) as place:
+            shutil.copyfile(offer.path, place)
     for offer in offers:
-        _keep(work, offer)
         say(_described(offer, pins))
     if offers or end != study.end:
         text = work.protocol_file.read_text(encoding="utf-8")
         if end != study.end:
             text = with_study_key(text, "data_to", f"{end:%Y-%m}" if end < study.planned_end else None)
             say(f"the window now ends in {end:%B %Y}")
-        write_together({work.manifest: manifest_text(rows), work.protocol_file: text})
+        write_together({work.manifest: manifest, work.protocol_file.resolve(): text})  # a link to a protocol stays one
     return offers
 
 
@@ -107,7 +112,7 @@ def explain(work: Workspace, before: Archive, now: Path, progress: Progress, say
 def record_edition(work: Workspace, dataset: str) -> str:
     """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
     protocol = load_protocol(work.protocol_file)
-    path = editions_of(work)
+    path = table_to_write(work, "editions")
     verdicts = pd.read_csv(work.table("verdicts"))
     head, clean = commit(work.root)
     code = head if clean else f"{head}, with changes"
@@ -119,25 +124,11 @@ def record_edition(work: Workspace, dataset: str) -> str:
     return name
 
 
-def editions_of(work: Workspace) -> Path:
-    """The table of editions that the protocol names.
-
-    Raises
-    ------
-    UsageError
-        It names none.
-    """
-    name = load_protocol(work.protocol_file).report.editions
-    if name is None:
-        raise UsageError(f"{work.protocol_file} names no table of editions: set editions in its [report].")
-    return work.named(name)
-
-
 def check_headlines(work: Workspace, dataset: str) -> tuple[str, bool]:
     """Whether every headline that changed from one edition to the next, or since the last, is acknowledged in the changelog."""
     protocol = load_protocol(work.protocol_file)
     level = protocol.study.level
-    editions = read_editions(editions_of(work))
+    editions = read_editions(table_to_write(work, "editions"))
     changelog = work.changelog.read_text(encoding="utf-8")
     lines = unacknowledged(editions, changelog, level)
     last = last_edition(editions, dataset)
@@ -168,15 +159,14 @@ def _from_site(work: Workspace, pins: Sequence[Pin]) -> tuple[Path, dict[str, st
     return folder, found
 
 
-def _keep(work: Workspace, offer: Offer) -> None:
-    """Put a new file where the study looks for it, unless it is there."""
+def _there(work: Workspace, offer: Offer) -> bool:
+    """Whether a new file is where the study looks for it already."""
     held = locate(offer.pin, [work.data_raw, work.mirror])
     if held is not None and sha256(held) == offer.pin.sha256:
-        return
+        return True
     if held is not None and held.is_relative_to(work.data_raw):
         raise MachineError(f"{held} is in the way of {offer.path}, which has other bytes. Move it away and run again.")
-    with atomic_path(work.data_raw / offer.pin.file) as place:
-        shutil.copyfile(offer.path, place)
+    return False
 
 
 def _described(offer: Offer, pins: Iterable[Pin]) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from analysis.checkout import commit
-from analysis.errors import UsageError
 from analysis.files import write_together
 from analysis.inference.its_simulation import chunk_count as its_chunk_count
 from analysis.inference.its_simulation import simulate_its
 from analysis.inference.simulation import chunk_count, simulate
 from analysis.protocol import Protocol, load_protocol
 from analysis.stages.results import Progress
+from analysis.stages.written import table_to_write
 from analysis.workspace import Workspace
 
 
@@ -21,7 +19,7 @@ def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int
     """Write the table of error rates, with the seed and the commit that made it, among the reports' sources."""
     work.require(work.panel, work.units)
     protocol = load_protocol(work.protocol_file)
-    target = _target(work, protocol.report.simulation, "simulation")
+    target = table_to_write(work, "simulation")
     panel, units = pd.read_parquet(work.panel), pd.read_csv(work.units)
     with progress(chunk_count(protocol, draws)) as tick:
         table = simulate(panel, units, protocol, draws, workers, tick)
@@ -32,17 +30,10 @@ def run_its_simulation(work: Workspace, progress: Progress, workers: int, draws:
     """The same of the methods for interrupted time series."""
     work.require(work.panel)
     protocol = load_protocol(work.protocol_file)
-    target = _target(work, protocol.report.its_simulation, "its_simulation")
+    target = table_to_write(work, "its_simulation")
     with progress(its_chunk_count(protocol, draws)) as tick:
         table = simulate_its(pd.read_parquet(work.panel), protocol, draws, workers, tick)
     write_together({target: _signed(table, work, protocol)})
-
-
-def _target(work: Workspace, table: str | None, key: str) -> Path:
-    """Where the protocol wants the table written."""
-    if table is None:
-        raise UsageError(f"{work.protocol_file} does not say where to: name a table as {key} under [report].")
-    return work.named(table)
 
 
 def _signed(table: pd.DataFrame, work: Workspace, protocol: Protocol) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def editions_table(results: Results) -> Table:
         numeric=("Effect, %", "p"),
         caption="Editions and their headlines",
         data=rows,
-        note="Difference-in-differences over the programme, with randomisation intervals. Recorded: the day on which the edition entered reports/editions.csv.",
+        note="Difference-in-differences over the programme, with randomisation intervals. Recorded: the day on which the edition entered the table of editions.",
     )
 
 
