@@ -100,8 +100,9 @@ def readable_text(pins: Sequence[Pin], path: Path) -> str:
         As ``read_manifest``.
     """
     text = manifest_text(pins)
-    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    if _pins(path, header, dict(enumerate(lines, start=2))) != list(pins):
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    rows = {number: cells for number, cells in enumerate(lines, start=2) if len(cells) == len(header)}
+    if _pins(path, header, rows) != list(pins):
         raise DataError(path, "rows that would be read back as others", "the rows that were written", "report this")
     return text
 

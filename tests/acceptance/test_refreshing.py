@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import resource
 import shutil
 import signal
@@ -18,9 +19,13 @@ from scratch_project import Project, Refusal, Run, fewer, fingerprint, real_retu
 from synthetic import quicker
 
 from analysis.errors import EvaluationError
+from analysis.files import sha256
 from analysis.narrative.wording import counted
+from analysis.protocol import load_protocol
 from analysis.refresh.ledger import CAUSES
+from analysis.sources.manifest import read_manifest
 from analysis.stages import refresh as stages
+from analysis.stages.written import table_to_write
 from analysis.workspace import Workspace
 
 MONTHLY = ("mar", "dtoc")
@@ -93,7 +98,8 @@ def test_new_months_are_known_by_their_content_and_move_the_window(
     shutil.copy(project.real_files / project.pin_of("kh03")["file"], folder)
     run = take_in(project, folder)
     assert run.code == 0, run.err
-    assert "passed over" not in run.out, "what is pinned is not new"
+    assert run.out.count("passed over") == 1 and "read me.txt is no Excel workbook" in run.out
+    assert "1 file is pinned already" in run.out
     assert "the window now ends in March 2017" in run.out
     assert 'data_to = "2017-03"' in (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
     pins = {row["sha256"]: row for row in project.pins()}
@@ -103,7 +109,8 @@ def test_new_months_are_known_by_their_content_and_move_the_window(
             name: row[name] for name in ("source", "period", "bytes", "published", "revised", "title")
         }
         assert (project.root / "data_raw" / pin["file"]).is_file()
-    assert take_in(project, folder).out == "", "a second look finds nothing new"
+    second = take_in(project, folder).out.splitlines()
+    assert len(second) == 2 and second[-1] == f"{len(months) + 1} files are pinned already", "nothing is new"
 
 
 def test_the_window_waits_for_every_source(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
@@ -191,6 +198,160 @@ def test_a_month_after_the_studys_end_is_passed_over(
     run = take_in(project, folder)
     assert run.code == 0 and "book.xls is of May 2018, after the study's end: passed over" in run.out, run.err
     assert state(project) == before
+
+
+@pytest.mark.fault(
+    "FROM with the return as CSV, by provider and of a later month, another publication, locks, hidden files, unfinished downloads, "
+    "a pipe, a device, a link to nothing, a sub-folder",
+    "the new return is taken wherever it is and whatever its name ends in; every other file is named with the reason",
+)
+def test_every_file_that_is_not_taken_is_named(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path, published_folder: Path
+) -> None:
+    project, later = early
+    folder = tmp_path / "new"
+    (folder / "2017").mkdir(parents=True)
+    new = next(row for row in later if row["source"] == "mar")
+    real = project.real_files / new["file"]
+    shutil.copy(real, folder / "2017/January.download.final")
+    shutil.copy(real, folder / "2017/January (1).xls")
+    shutil.copy(project.real_files / project.pin_of("mar", "2016-02")["file"], folder)
+    shutil.copy(next((published_folder / "mar_provider").iterdir()), folder / "provider.XLS")
+    shutil.copy(next((published_folder / "hes_provider").iterdir()), folder / "hes.xlsx")
+    book = real_return(real)
+    book.period = "May 2018"
+    book.write(folder / "may.xls")
+    (folder / "return.csv").write_text("Org Code,Total\n01H,7\n")
+    (folder / "archive.zip").write_bytes(b"PK\x03\x04 half of one")
+    for name in (
+        "~$x.xls",
+        ".~lock.x.xls#",
+        ".DS_Store",
+        "Thumbs.db",
+        "x.xls.part",
+        "x.xls.crdownload",
+        "x.tmp",
+        "x.xls~",
+    ):
+        (folder / name).write_bytes(b"locked")
+    (folder / ".hidden").mkdir()
+    shutil.copy(project.real_files / later[-1]["file"], folder / ".hidden")
+    os.mkfifo(folder / "pipe.xls")
+    (folder / "device.xls").symlink_to("/dev/zero")
+    (folder / "gone.xls").symlink_to(tmp_path / "nowhere.xls")
+    (folder / "circle.xls").symlink_to(folder / "circle.xls")
+    (folder / "link").symlink_to(tmp_path)
+    with open(folder / "film.mp4", "wb") as film:
+        film.truncate(10**12)
+    run = take_in(project, folder)
+    assert run.code == 0, run.err
+    passed = dict(
+        line.removesuffix(": passed over").split(" ", 1) for line in run.out.splitlines() if "passed over" in line
+    )
+    assert passed == {
+        "return.csv": "is no Excel workbook, the form in which the publisher gives every month",
+        "archive.zip": "is a file cut short: 16 bytes, its end is missing",
+        "provider.XLS": "is the return by provider, which the study does not use",
+        "hes.xlsx": "is of another publication than those of the study",
+        "may.xls": "is of May 2018, after the study's end",
+        "pipe.xls": "is a device or a pipe, not a file",
+        "device.xls": "is a device or a pipe, not a file",
+        "gone.xls": "is a link to no file",
+        "circle.xls": "is a link to no file",
+        "link": "is a link to a folder, which is not followed",
+        "film.mp4": "has 1,000,000,000,000 bytes, more than any file of the study",
+        "2017/January.download.final": "has the bytes of 2017/January (1).xls",
+    }
+    assert "1 file is pinned already" in run.out
+    assert "mar/January (1).xls (mar, January 2017): new" in run.out
+    assert len(run.out.splitlines()) == len(passed) + 2
+
+
+@pytest.mark.fault(
+    "a new return named `MAR: April.xls`, or with a backslash, a line break or a blank at an end",
+    "refused before anything is pinned; other odd names are pinned and read back",
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MAR: April.xls",
+        "MAR\\April.xls",
+        "MAR\nApril.xls",
+        " April.xls",
+        "April.xls ",
+        "\udcff.xls",
+        f"{'x' * 230}.xls",
+    ],
+)
+def test_a_name_that_cannot_be_pinned(name: str, early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    project, later = early
+    folder = offered(project, tmp_path / "new", later[:2])
+    (folder / "download1.xls").rename(folder / name)
+    before = state(project)
+    run = take_in(project, folder)
+    refusal = Refusal.of(run)
+    assert run.code == 1 and f"a file named {name!r}, which" in refusal.found and "Rename the file" in refusal.to_do
+    assert state(project) == before
+    (folder / name).rename(folder / "=Café, \"17'.xls")
+    assert take_in(project, folder).code == 0
+    assert {row["file"] for row in read_rows_of(project)} >= {f"{later[1]['source']}/=Café, \"17'.xls"}
+
+
+def read_rows_of(project: Project) -> list[dict[str, str]]:
+    """The manifest's rows, once its own reader takes them."""
+    read_manifest(project.root / "data_raw/manifest.csv")
+    return project.pins()
+
+
+def test_two_files_of_one_name_in_two_folders(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
+    project, later = early
+    rows = [row for row in later if row["source"] == "dtoc"][:2]
+    for place, row in zip(("a", "b"), rows, strict=True):
+        (tmp_path / "new" / place).mkdir(parents=True)
+        shutil.copy(project.real_files / row["file"], tmp_path / f"new/{place}/file.xls")
+    run = take_in(project, tmp_path / "new")
+    assert run.code == 0, run.err
+    pinned = {row["sha256"]: row["file"] for row in read_rows_of(project)}
+    assert [pinned[row["sha256"]] for row in rows] == ["dtoc/file.xls", f"dtoc/file.{rows[1]['sha256'][:8]}.xls"]
+    for row in rows:
+        assert sha256(project.root / "data_raw" / pinned[row["sha256"]]) == row["sha256"]
+
+
+@pytest.mark.fault(
+    "a copy of the protocol that still names the main study's table of editions, refreshed",
+    "refused before anything is read or written, with the key to set",
+)
+@pytest.mark.slow
+def test_a_copied_protocol_has_no_part_in_the_main_studys_editions(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, later = early
+    shutil.copy(project.root / "analysis/protocol.toml", project.root / "copied.toml")
+    before = state(project)
+    run = project.run("refresh", "--from", str(offered(project, tmp_path / "new", later[:2])), PROTOCOL="copied.toml")
+    refusal = Refusal.of(run)
+    assert run.code == 1 and refusal.kind == "StudyError" and "copied.toml" in refusal.place
+    assert (
+        "analysis/protocol.toml has its numbers written" in refusal.found
+        and "as editions under [report]" in refusal.to_do
+    )
+    assert state(project) == before and not (project.root / "reports/editions.csv").exists()
+
+
+def test_a_protocol_by_another_path_is_the_same_one_and_a_link_stays_a_link(
+    early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    project, later = early
+    link = project.root / "linked.toml"
+    link.symlink_to("analysis/protocol.toml")
+    work = Workspace(project.root, project.root / "build", project.files, protocol_file=link)
+    assert table_to_write(work, "editions") == project.root / "reports/editions.csv"
+    stages.take_in(
+        work, offered(project, tmp_path / "new", [row for row in later if row["period"] <= "2017-03"]), print
+    )
+    assert link.is_symlink() and load_protocol(project.root / "analysis/protocol.toml").study.data_to == pd.Timestamp(
+        "2017-03"
+    )
 
 
 def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import DataError, StudyError
-from analysis.sources.manifest import COLUMNS, Pin, locate, read_manifest, required_months, verify
+from analysis.sources.manifest import (
+    COLUMNS,
+    Pin,
+    locate,
+    name_problem,
+    read_manifest,
+    readable_text,
+    required_months,
+    verify,
+)
 
 SHA = "0" * 64
 
@@ -60,6 +69,10 @@ def test_a_month_missing_from_the_window(root: Path) -> None:
         ({"file": "C:/a.xls"}, "file"),
         ({"file": "mar//a.xls"}, "file"),
         ({"file": "mar/a\x00.xls"}, "file"),
+        ({"file": "mar/..\u202exls"}, "file"),
+        ({"file": "mar/ a.xls"}, "file"),
+        ({"file": "mar /a.xls"}, "file"),
+        ({"file": f"mar/{'é' * 101}"}, "file"),
         ({"url": "http://www.england.nhs.uk/a.xls"}, "url"),
         ({"url": "file:///etc/passwd"}, "url"),
         ({"url": "https://"}, "url"),
@@ -73,6 +86,61 @@ def test_refusals_name_the_row(cells: dict[str, str], column: str, tmp_path: Pat
     with pytest.raises(DataError, match=r"manifest\.csv, row 3") as refusal:
         read_manifest(write(tmp_path, line(), line(**second | cells)))
     assert refusal.value.column == column
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "April, 2017.xls",
+        'April "17".xls',
+        "=x.xls",
+        "-x.xls",
+        "'x'.xls",
+        "Cafe\u0301.xls",
+        "é.xls",
+        "a #;%.xls",
+        "x" * 200,
+    ],
+)
+def test_an_odd_name_is_read_back(name: str, pin: Pin, tmp_path: Path) -> None:
+    odd = replace(pin, file=f"mar/{name}")
+    path = tmp_path / "manifest.csv"
+    path.write_text(readable_text([odd], path), encoding="utf-8")
+    assert name_problem(name) is None and read_manifest(path) == [odd]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MAR: April.xls",
+        "a\\b.xls",
+        "a\n.xls",
+        " a.xls",
+        "a ",
+        "a.",
+        "..",
+        "",
+        "\udcff.xls",
+        "\xa0.xls",
+    ],
+)
+def test_rows_that_could_not_be_read_back_are_not_written(name: str, pin: Pin, tmp_path: Path) -> None:
+    assert name_problem(name)
+    with pytest.raises(DataError, match="a path inside a data folder") as refusal:
+        readable_text(
+            [pin, replace(pin, file=f"mar/{name}" if name else "", month=date(2017, 5, 1))], tmp_path / "m.csv"
+        )
+    assert refusal.value.row == 3
+
+
+def test_the_same_place_twice_is_not_written(pin: Pin, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="again, already in row 2"):
+        readable_text([pin, replace(pin, month=date(2017, 5, 1))], tmp_path / "m.csv")
+
+
+def test_rows_that_csv_itself_would_change_are_not_written(pin: Pin, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="read back as others"):
+        readable_text([replace(pin, title="one\rtwo")], tmp_path / "m.csv")
 
 
 def test_a_column_missing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,14 @@ FAULTS: dict[str, tuple[Callable[[MarWorkbook], None], int | None, str, str, str
     "digits as text": (set_count(NON_ELECTIVE, 1, "1,600"), 18, NON_ELECTIVE, "'1,600'", "a number", "fetch"),
     "empty cell": (set_count(NON_ELECTIVE, 1, ""), 18, NON_ELECTIVE, "an empty cell", "a number", "fetch"),
     "negative": (set_count(NON_ELECTIVE, 1, -5), 18, NON_ELECTIVE, "-5, below zero", "zero or more", "fetch"),
+    "a fraction": (
+        set_count(NON_ELECTIVE, 1, 1234.5),
+        18,
+        NON_ELECTIVE,
+        "1,234.5, which is no whole",
+        "a whole",
+        "fetch",
+    ),
     "absurd": (set_count(NON_ELECTIVE, 1, 16_000_000), 18, NON_ELECTIVE, "above 1,000,000", "a number", "fetch"),
     "above England": (
         set_count(NON_ELECTIVE, 1, 4_401),
@@ -189,6 +197,49 @@ def test_codes_are_not_checked_against_the_study_before_april_2013(book: MarWork
         row[book.column("Org Code")] = pct
     mar = read_mar(book.write(tmp_path / "MAR-Mar-13.xls"), date(2013, 3, 1), KNOWN)
     assert mar.organisations["org_code"].tolist() == ["5PT", "TAC", "YDD82"]
+
+
+@pytest.mark.fault(
+    "a count with a fraction, 1234.5, in a return",
+    "refused with its cell; the one count that was published so, 4459.1 in November 2012, is read",
+)
+@pytest.mark.parametrize(
+    ("month", "code", "label", "count", "row"),
+    [
+        ("November 2012", "5PT", NON_ELECTIVE, 4459.1, None),
+        ("November 2012", "5PT", NON_ELECTIVE, 4459.2, 18),
+        ("November 2012", "5PT", "GP Referrals Made (All specialties)", 4459.1, 18),
+        ("November 2012", "5PS", NON_ELECTIVE, 4459.1, 18),
+        ("October 2012", "5PT", NON_ELECTIVE, 4459.1, 18),
+    ],
+)
+def test_one_count_has_a_fraction(
+    month: str, code: str, label: str, count: float, row: int | None, book: MarWorkbook, tmp_path: Path
+) -> None:
+    book.period = month
+    for each, pct in zip(book.rows, ("5PR", code, "TAC"), strict=True):
+        each[book.column("Org Code")] = pct
+    book.rows[1][book.column(label)] = count
+    at = list(MEASURES).index(label)
+    book.england[at] = 10_000 + count
+    book.rows[0][book.column(label)] = 10_000 - float(str(book.rows[2][book.column(label)]))
+    path, first = book.write(tmp_path / "MAR.xls"), datetime.strptime(month, "%B %Y").date()
+    if row is None:
+        mar = read_mar(path, first)
+        assert (
+            mar.organisations[MEASURES[label]].tolist()[1] == count and mar.england[MEASURES[label]] == 10_000 + count
+        )
+        return
+    with pytest.raises(DataError, match=f"{count:,}, which is no whole number") as refusal:
+        read_mar(path, first)
+    assert (refusal.value.row, refusal.value.column) == (row, label)
+
+
+def test_englands_total_with_a_fraction(book: MarWorkbook, tmp_path: Path) -> None:
+    england(4400.005)(book)  # so near to the sum that it passes for it
+    with pytest.raises(DataError, match="which is no whole number") as refusal:
+        read(book, tmp_path)
+    assert refusal.value.row == ENGLAND_ROW
 
 
 def test_the_earliest_month_at_fault_is_reported(book: MarWorkbook, tmp_path: Path) -> None:

@@ -41,6 +41,63 @@ def test_what_is_held_or_not_wanted_is_not_fetched(site: Site, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
+LINKS = {
+    "..%2F..%2F..%2Fdata_raw%2Fmar%2Fplanted.xls": "separator",
+    "..%5C..%5Cplanted.xls": "separator",
+    "%252e%252e%252fplanted.xls": "separator",
+    "%25252e%25252e%25255cplanted.xls": "separator",
+    "%2Ftmp%2Fplanted.xls": "separator",
+    "C%3Aplanted.xls": "separator",
+    "planted%00.xls": "cannot be seen",
+    "April%0A17.xls": "cannot be seen",
+    "April%E2%80%AElsx.xls": "cannot be seen",
+    f"{'x' * 300}.xls": "more than 200 bytes",
+}
+
+
+@pytest.mark.fault(
+    "a link on the publisher's page whose last part decodes to `../../data_raw/mar/planted.xls`, once or twice",
+    "refused; nothing is asked for or written",
+)
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_that_names_a_place(link: str, site: Site, tmp_path: Path) -> None:
+    site.files["/mar/"] = f'<a href="/mar/files/{link}">April</a>'.encode()
+    site.files[f"/mar/files/{link}"] = b"planted"
+    folder = tmp_path / "a/b/c"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match=LINKS[link]) as refusal:
+        fetch_new([f"{site.url}/mar/"], [], folder, every)
+    assert "FROM=folder" in refusal.value.action
+    assert [path for path, _ in site.requests] == ["/mar/"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_name_is_the_links_wherever_it_leads(site: Site, tmp_path: Path) -> None:
+    site.files["/mar/"] = b'<a href="/mar/files/April%2B%252017.xls">April</a>'
+    site.files["/mar/..%2Fother.xls"] = b"april"
+    site.faults = [0.0, "to /mar/..%2Fother.xls"]
+    assert list(fetch_new([f"{site.url}/mar/"], [], tmp_path, every)) == ["April+%2017.xls"]
+    assert (tmp_path / "April+%2017.xls").read_bytes() == b"april"
+
+
+def test_two_files_of_one_name(site: Site, tmp_path: Path) -> None:
+    site.files["/mar/"] = b'<a href="/mar/2016/April.xls">2016</a><a href="/mar/2017/april.XLS">2017</a>'
+    site.files |= {"/mar/2016/April.xls": b"2016", "/mar/2017/april.XLS": b"2017"}
+    found = fetch_new([f"{site.url}/mar/"], [], tmp_path, every)
+    assert [(tmp_path / name).read_bytes() for name in found] == [b"2016", b"2017"]
+    assert [address.removeprefix(site.url) for address in found.values()] == [
+        "/mar/2016/April.xls",
+        "/mar/2017/april.XLS",
+    ]
+
+
+def test_links_that_are_no_addresses(site: Site, tmp_path: Path) -> None:
+    site.files["/mar/"] = (
+        b'<a href="https://[x/a.xls">a</a><a href="http://x:y/b.xls">b</a><a href="files/May.xlsx">May</a>'
+    )
+    assert list(fetch_new([f"{site.url}/mar/"], [], tmp_path, every)) == ["May.xlsx"]
+
+
 def test_a_page_that_is_not_there(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="HTTP status 404"):
         fetch_new([f"{site.url}/gone/"], [], tmp_path, every)

@@ -69,7 +69,13 @@ def rows(xml: str) -> Callable[[bytes], bytes]:
     def put(part: bytes) -> bytes:
         assert b"<sheetData/>" in part or b"<sheetData></sheetData>" in part or b"<sheetData />" in part
         head, _, tail = part.partition(b"<sheetData")
-        return head + b"<sheetData>" + xml.encode() + b"</sheetData>" + tail.partition(b">")[2].removeprefix(b"</sheetData>")
+        return (
+            head
+            + b"<sheetData>"
+            + xml.encode()
+            + b"</sheetData>"
+            + tail.partition(b">")[2].removeprefix(b"</sheetData>")
+        )
 
     return put
 
@@ -120,8 +126,10 @@ MOONS = {
     "another prefix of the elements": (
         lambda path: with_part(
             path,
-            lambda _: b'<x:worksheet xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><x:sheetData>'
-            b'<x:row><x:c r="XFD1048576"><x:v>1</x:v></x:c></x:row></x:sheetData></x:worksheet>',
+            lambda _: (
+                b'<x:worksheet xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><x:sheetData>'
+                b'<x:row><x:c r="XFD1048576"><x:v>1</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+            ),
         ),
         "1,048,576 rows and 16,384 columns",
     ),
@@ -135,7 +143,9 @@ MOONS = {
     "an entity that multiplies": (
         lambda path: with_part(
             path,
-            lambda _: b'<!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]><worksheet>&c;</worksheet>',
+            lambda _: (
+                b'<!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]><worksheet>&c;</worksheet>'
+            ),
         ),
         "a document type declaration",
     ),
