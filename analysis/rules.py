@@ -45,7 +45,7 @@ class Table(BaseModel):
 
 class Study(Table):
     title: str
-    cohorts: str  # the table of who was in which model of which programme; this path and those of [report] start at the repository
+    cohorts: str  # the table of who was in which model of which programme; this path and those of [report] start at the repository and end there, or below the folder of the protocol
     snapshot: bool = False  # data_raw/snapshot holds this programme's sites
     announced: dt.date
     start: Month

@@ -157,7 +157,7 @@ def _title(path: Path, end: date) -> _Title:
         Its name says that it is a workbook, which it is not; or its month cannot be told.
     """
     if not is_workbook(path) and path.suffix.lower() not in WORKBOOK_NAMES:
-        raise NotTaken("is no Excel workbook, the form in which the publisher gives every month")
+        raise NotTaken("is no workbook, the form in which the publisher gives every month")
     try:
         workbook = open_workbook(path)
     except DataError as problem:

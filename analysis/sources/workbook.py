@@ -22,7 +22,7 @@ from analysis.sources.limits import NotAWorkbook, check_size, damaged, protected
 
 Cell = int | float | str | bool | time | date | datetime | timedelta  # an empty cell is ""
 
-WORKBOOK_NAMES = (".xls", ".xlsx", ".xlsm")  # how the name of a workbook ends
+WORKBOOK_NAMES = (".xls", ".xlsx", ".xlsm", ".ods")  # how the name of a workbook ends
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Workbook:
 
 
 def open_workbook(path: Path) -> Workbook:
-    """Open an `.xls` or `.xlsx` workbook, whatever its name ends in.
+    """Open an `.xls`, `.xlsx` or `.ods` workbook, whatever its name ends in.
 
     Raises
     ------

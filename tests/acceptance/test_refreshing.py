@@ -98,7 +98,7 @@ def test_new_months_are_known_by_their_content_and_move_the_window(
     shutil.copy(project.real_files / project.pin_of("kh03")["file"], folder)
     run = take_in(project, folder)
     assert run.code == 0, run.err
-    assert run.out.count("passed over") == 1 and "read me.txt is no Excel workbook" in run.out
+    assert run.out.count("passed over") == 1 and "read me.txt is no workbook" in run.out
     assert "1 file is pinned already" in run.out
     assert "the window now ends in March 2017" in run.out
     assert 'data_to = "2017-03"' in (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
@@ -249,7 +249,7 @@ def test_every_file_that_is_not_taken_is_named(
         line.removesuffix(": passed over").split(" ", 1) for line in run.out.splitlines() if "passed over" in line
     )
     assert passed == {
-        "return.csv": "is no Excel workbook, the form in which the publisher gives every month",
+        "return.csv": "is no workbook, the form in which the publisher gives every month",
         "archive.zip": "is a file cut short: 16 bytes, its end is missing",
         "provider.XLS": "is the return by provider, which the study does not use",
         "hes.xlsx": "is of another publication than those of the study",

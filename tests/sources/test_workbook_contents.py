@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 import xlwt
@@ -51,6 +52,48 @@ def test_a_workbook_is_known_by_its_content(name: str, xlsx: bool, tmp_path: Pat
     assert mar.organisations.non_elective_admissions.tolist() == [2400, 1600, 400]
     assert mar.england["gp_referrals"] == 9 * 550
     assert (mar.published, mar.notes[-1]) == (date(2017, 6, 9), "RTE")
+
+
+ODS = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">'
+    "<office:body><office:spreadsheet>{}</office:spreadsheet></office:body></office:document-content>"
+)
+EMPTY = '<table:table-row table:number-rows-repeated="1048000"><table:table-cell table:number-columns-repeated="16384"/></table:table-row>'
+
+
+def ods(path: Path, tables: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", ODS.format(tables))
+    return path
+
+
+def as_ods(xls: Path, path: Path) -> Path:
+    book, tables = open_workbook(xls), ""
+    for name in book.sheet_names:
+        lines = [
+            "".join(
+                f'<table:table-cell office:value-type="float" office:value="{cell}"/>'
+                if isinstance(cell, int | float)
+                else f'<table:table-cell office:value-type="string"><text:p>{escape(str(cell))}</text:p></table:table-cell>'
+                if cell
+                else "<table:table-cell/>"
+                for cell in row
+            )
+            for row in book.sheet(name).rows
+        ]
+        rows = "".join(f"<table:table-row>{line}</table:table-row>" for line in lines)
+        tables += f'<table:table table:name="{name}">{rows}{EMPTY}</table:table>'
+    return ods(path, tables)
+
+
+@pytest.mark.parametrize("name", ["MAR-Apr-17.ods", "MAR-Apr-17.xls"])
+def test_an_open_document_is_read(name: str, tmp_path: Path) -> None:
+    mar = read_mar(as_ods(MarWorkbook().write(tmp_path / "known.xls"), tmp_path / name), APRIL)
+    assert mar.organisations.non_elective_admissions.tolist() == [2400, 1600, 400]
+    assert mar.published == date(2017, 6, 9)
 
 
 def with_part(path: Path, change: Callable[[bytes], bytes], part: str = SHEET_PART) -> Path:
@@ -136,6 +179,15 @@ MOONS = {
     "five sheets that are large together": (many_sheets, "more than 1,000,000 cells"),
     "the last cell of an .xls": (far_in_xls, "65,536 rows and 256 columns"),
     "a column that no .xls has": (beyond_any_column, "65,536 rows and 65,536 columns"),
+    "an .ods with a cell that stands for a million rows of it": (
+        lambda path: ods(
+            path,
+            '<table:table table:name="a"><table:table-row/></table:table><table:table table:name="b"><table:table-row '
+            'table:number-rows-repeated="1048576"><table:table-cell table:number-columns-repeated="16000"/><table:table-cell '
+            'office:value-type="float" office:value="1" table:number-columns-repeated="384"/></table:table-row></table:table>',
+        ),
+        "1,048,576 rows and 16,384 columns",
+    ),
     "a part that unpacks to a gigabyte": (
         lambda path: with_part(path, lambda _: bytes(1 << 26) * 16, "xl/sharedStrings.xml"),
         "a file of 1,07",
@@ -173,6 +225,19 @@ def test_a_size_that_is_not_the_true_one(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(size, struct.pack("<I", 7)))
     with pytest.raises(DataError, match="a damaged workbook"):
         open_workbook(path)
+
+
+def test_a_sheet_in_a_part_that_is_not_looked_at(tmp_path: Path) -> None:
+    """A workbook may keep a sheet under any name; one that is not XML by its name is not given to the parser."""
+    far(tmp_path / "far.xlsx")
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(tmp_path / "far.xlsx") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name).replace(b"worksheets/sheet1.xml", b"worksheets/sheet1.vml")
+            new.writestr(name.replace("worksheets/sheet1.xml", "worksheets/sheet1.vml"), content)
+        new.writestr("xl/drawing1.vml", "<xml><br></xml>")
+    with pytest.raises(DataError, match="a damaged workbook"):
+        open_workbook(path).sheet("Sheet")
 
 
 def test_formats_far_away_are_no_cells(tmp_path: Path) -> None:
@@ -230,7 +295,6 @@ def test_an_xls_that_would_lead_the_parser_astray(spoil: Callable[[bytearray], N
     ("part", "said"),
     [
         ("xl/workbook.bin", r"a binary workbook \(\.xlsb\)"),
-        ("content.xml", r"an OpenDocument file \(\.ods\)"),
         ("word/document.xml", "a Word document"),
         ("April.xls", "a ZIP archive that holds no workbook"),
     ],
