@@ -14,11 +14,11 @@ FETCH_AGAIN = "fetch the file again from its publisher, or remove it so that the
 
 
 class NotAWorkbook(Exception):
-    """Says what the file is instead of a whole workbook, and what to do."""
+    """Says what the file is, what it should be, and what to do."""
 
-    def __init__(self, found: str, to_do: str = FETCH_AGAIN) -> None:
+    def __init__(self, found: str, to_do: str = FETCH_AGAIN, expected: str = "a whole workbook") -> None:
         super().__init__(found)
-        self.found, self.to_do = found, to_do
+        self.found, self.to_do, self.expected = found, to_do, expected
 
 
 def damaged(how: str) -> NotAWorkbook:
@@ -26,7 +26,11 @@ def damaged(how: str) -> NotAWorkbook:
 
 
 def protected() -> NotAWorkbook:
-    return NotAWorkbook("a workbook protected by a password", f"save a copy without the password, or {FETCH_AGAIN}")
+    return NotAWorkbook(
+        "a workbook protected by a password",
+        f"save a copy without the password, or {FETCH_AGAIN}",
+        "an open workbook, as NHS England and ONS publish them",
+    )
 
 
 def check_size(size: int) -> None:

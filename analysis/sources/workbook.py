@@ -155,19 +155,22 @@ def is_workbook(path: Path) -> bool:
 def _refusing(path: Path) -> Iterator[None]:
     """The parser's errors, and what was refused before it, as this project's."""
     try:
-        try:
-            yield
-        except PasswordError as error:
-            raise protected() from error
-        except CalamineError as error:
-            raise damaged(clean(str(error))) from error
-        except BaseException as error:
-            # A damaged file can make the parser's Rust code panic; that exception does not derive from Exception.
-            if type(error).__name__ != "PanicException":
-                raise
-            raise damaged(clean(str(error))) from error
+        yield
     except NotAWorkbook as problem:
-        raise DataError(path, problem.found, "a whole Excel workbook", problem.to_do) from problem
+        raise _refusal(path, problem) from problem
+    except PasswordError as error:
+        raise _refusal(path, protected()) from error
+    except CalamineError as error:
+        raise _refusal(path, damaged(clean(str(error)))) from error
+    except BaseException as error:
+        # A damaged file can make the parser's Rust code panic; that exception does not derive from Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _refusal(path, damaged(clean(str(error)))) from error
+
+
+def _refusal(path: Path, problem: NotAWorkbook) -> DataError:
+    return DataError(path, problem.found, problem.expected, problem.to_do)
 
 
 def clean(text: str) -> str:
@@ -221,4 +224,4 @@ def _checked(path: Path) -> bytes:
         raise NotAWorkbook("an empty file (0 bytes)")
     if start.startswith(b"<"):
         raise NotAWorkbook(f"a web page or XML text that begins {start[:40].decode('latin-1')!r}")
-    raise NotAWorkbook(f"a file that begins {data[:16]!r}, which no Excel workbook does")
+    raise NotAWorkbook(f"a file that begins {data[:16]!r}, which no workbook does")
