@@ -146,7 +146,9 @@ def _read(path: Path, month: date, known_codes: Collection[str] | None) -> MarFi
     check_once(sheet, rows, columns["org_code"], "organisation")
     totals = counts(sheet, [england], measures, OF)[0]
     values = counts(sheet, rows, measures, OF, largest=LARGEST_COUNT)
-    _check_whole(sheet, england, rows, totals, values, columns["org_code"], measures, month)
+    known = [row for row in rows if _known_fraction(sheet, row, columns["org_code"], measures, month)]
+    fractions = {(row, FRACTION[2]) for row in (england, *known) if known}  # England's total includes it
+    check_whole(sheet, [*rows, england], np.vstack([values, totals]), measures, OF, fractions)
     _check_not_above_england(sheet, rows, values, totals, measures)
     check_sums(sheet, england, totals, values, measures)
 
@@ -272,26 +274,10 @@ def _check_codes(sheet: Sheet, rows: list[int], column: int, month: date, known:
             )
 
 
-def _check_whole(
-    sheet: Sheet,
-    england: int,
-    rows: list[int],
-    totals: np.ndarray,
-    values: np.ndarray,
-    code: int,
-    measures: dict[str, int],
-    month: date,
-) -> None:
-    """Counts are whole, but for the one known cell, and England's total where the file has it."""
-    _, organisation, measure, count = FRACTION
-    known = {
-        (row, measure)
-        for row in rows
-        if month == FRACTION[0] and clean(str(sheet.rows[row][code])) == organisation
-        if sheet.rows[row][measures[measure]] == count
-    }
-    check_whole(sheet, rows, values, measures, OF, known)
-    check_whole(sheet, [england], totals[np.newaxis], measures, OF, {(england, measure)} if known else ())
+def _known_fraction(sheet: Sheet, row: int, code: int, measures: dict[str, int], month: date) -> bool:
+    """Whether a row is the one that has a count with a fraction."""
+    cells = sheet.rows[row]
+    return (month, clean(str(cells[code])), FRACTION[2], cells[measures[FRACTION[2]]]) == FRACTION
 
 
 def _check_not_above_england(
