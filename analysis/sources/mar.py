@@ -39,8 +39,7 @@ MEASURES = {
     "Other Referrals Made (G&A)": "other_referrals_general_acute",
     "All 1st Outpatient Attendances (G&A)": "first_outpatients",
 }
-# Month, organisation and measure of the one count that NHS England published with a fraction: 4459.1, which the England total
-# of the same file includes (MAR_Comm-Web-file-Nov12_Rev-July13.xls, cell O100).
+# The one count that was published with a fraction, as England's total has it too: MAR_Comm-Web-file-Nov12_Rev-July13.xls, cell O100.
 FRACTION = (date(2012, 11, 1), "5PT", "Total Non-elective G&A Admissions (FFCEs)", 4459.1)
 OF = "admissions, referrals or attendances in the month"
 
@@ -146,8 +145,10 @@ def _read(path: Path, month: date, known_codes: Collection[str] | None) -> MarFi
     check_once(sheet, rows, columns["org_code"], "organisation")
     totals = counts(sheet, [england], measures, OF)[0]
     values = counts(sheet, rows, measures, OF, largest=LARGEST_COUNT)
-    known = [row for row in rows if _known_fraction(sheet, row, columns["org_code"], measures, month)]
-    fractions = {(row, FRACTION[2]) for row in (england, *known) if known}  # England's total includes it
+    of, organisation, measure, count = FRACTION
+    known = [row for row in rows if month == of and clean(str(sheet.rows[row][columns["org_code"]])) == organisation]
+    known = [row for row in known if sheet.rows[row][measures[measure]] == count]
+    fractions = {(row, measure) for row in (england, *known) if known}  # England's total includes it
     check_whole(sheet, [*rows, england], np.vstack([values, totals]), measures, OF, fractions)
     _check_not_above_england(sheet, rows, values, totals, measures)
     check_sums(sheet, england, totals, values, measures)
@@ -272,12 +273,6 @@ def _check_codes(sheet: Sheet, rows: list[int], column: int, month: date, known:
                 row=row,
                 column="Org Code",
             )
-
-
-def _known_fraction(sheet: Sheet, row: int, code: int, measures: dict[str, int], month: date) -> bool:
-    """Whether a row is the one that has a count with a fraction."""
-    cells = sheet.rows[row]
-    return (month, clean(str(cells[code])), FRACTION[2], cells[measures[FRACTION[2]]]) == FRACTION
 
 
 def _check_not_above_england(
