@@ -21,6 +21,14 @@ def _month(value: Any) -> pd.Timestamp:
         raise ValueError(f'{value!r} is not a month; write "YYYY-MM"') from None
 
 
+class Contradiction(ValueError):
+    """Keys of the protocol that contradict each other, or the study's window: the parts of the message that says so."""
+
+    def __init__(self, key: str, found: str, expected: str, action: str) -> None:
+        super().__init__(f"{key} is {found}; {expected}")
+        self.key, self.found, self.expected, self.action = key, found, expected, action
+
+
 Month = Annotated[pd.Timestamp, BeforeValidator(_month)]
 Window = tuple[Month, Month]
 Share = Annotated[float, Field(gt=0, lt=1)]
