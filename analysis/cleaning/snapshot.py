@@ -56,7 +56,7 @@ def summarise(panel: pd.DataFrame, stp_of: pd.DataFrame) -> dict[str, pd.DataFra
     }
 
 
-def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
+def read_snapshot(folder: Path, protocol: Protocol, protocol_file: Path) -> pd.DataFrame:
     """The panel that the committed snapshot holds (geographies ``area`` and ``england``), cut to the study's window.
 
     It holds the outcomes of the Monthly Activity Return only: those by local authority are absent.
@@ -73,8 +73,8 @@ def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
     series[NUMBERS] = series[NUMBERS].apply(pd.to_numeric).astype(float)
     series["month"] = pd.to_datetime(series.month, format="%Y-%m-%d")
     outcomes = [outcome.id for outcome in outcomes_from("mar", protocol)]
-    _check_held(folder / SERIES, "outcome", outcomes, set(series.outcome))
-    _check_held(folder / SERIES, "month", list(protocol.months), set(series.month))
+    _check_held(folder / SERIES, "outcome", outcomes, set(series.outcome), protocol_file)
+    _check_held(folder / SERIES, "month", list(protocol.months), set(series.month), protocol_file)
     series = series[series.month.isin(protocol.months) & series.outcome.isin(outcomes)]
     units["covered_share"] = pd.to_numeric(units.covered_share)
     units["site"] = units.site.replace("", None)
@@ -83,19 +83,34 @@ def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
     return tidy(pd.concat([areas, england(areas)]))
 
 
-def read_population(folder: Path, protocol: Protocol) -> tuple[pd.Series, pd.DataFrame]:
-    """Unit → name, and [unit, month, population], of the CCG units that the snapshot was made from.
+def read_unit_names(folder: Path) -> pd.Series:
+    """Unit → name, of the CCG units that the snapshot was made from."""
+    return unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit").unit_name
+
+
+def read_population(folder: Path, protocol: Protocol, protocol_file: Path) -> pd.DataFrame:
+    """[unit, month, population] of the CCG units that the snapshot was made from.
 
     Raises
     ------
     DataError, StudyError
         As for ``read_snapshot``.
     """
-    table = unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit")
-    names = table.pop("unit_name")
+    table = _monthly_population(folder)
+    _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns), protocol_file)
+    return table[protocol.months].astype(float).stack().rename("population").reset_index()
+
+
+def last_population_month(folder: Path) -> pd.Timestamp:
+    """The last month of the embedded population."""
+    return pd.Timestamp(_monthly_population(folder).columns.max())
+
+
+def _monthly_population(folder: Path) -> pd.DataFrame:
+    """Population as text, a row a unit, a column a month."""
+    table = read_table(folder / POPULATION, ["unit", "unit_name"]).set_index("unit").drop(columns="unit_name")
     table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
-    _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns))
-    return names, table[protocol.months].astype(float).stack().rename("population").reset_index()
+    return table
 
 
 def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
@@ -105,13 +120,13 @@ def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
     return wide.round(3).reset_index().rename_axis(columns=None)
 
 
-def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any]) -> None:
-    missing = [item for item in wanted if item not in held]
+def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any], protocol_file: Path) -> None:
+    missing = [f"{item:%B %Y}" if isinstance(item, pd.Timestamp) else item for item in wanted if item not in held]
     if missing:
         raise StudyError(
             path,
             f"no {what} {missing[0]}",
-            f"every {what} of analysis/protocol.toml",
-            "Supply the published files (MIRROR=folder) and run `make snapshot`, or change the protocol back.",
+            f"every {what} of {protocol_file}",
+            "Supply the published files (MIRROR=folder), population and lookups among them, or change the protocol.",
             column=what,
         )
