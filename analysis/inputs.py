@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.cleaning import assemble
 from analysis.cleaning.cohorts import read_cohorts
 from analysis.cleaning.covariates import COVARIATES, SIMILAR, similar_units, unit_covariates
-from analysis.cleaning.geography import Geography, build_geography, check_boundaries, read_ccg_changes
+from analysis.cleaning.geography import Geography, build_geography, check_boundaries, members, read_changes
 from analysis.cleaning.local_authorities import local_authority_rows
 from analysis.cleaning.national import first_national_month, national_table, read_national
 from analysis.cleaning.panel import Cleaned, Held, clean, england, outcomes_from, tidy
@@ -116,6 +116,7 @@ def clean_published(
     if delays and reference.lsoas is not None:
         authorities = local_authority_rows(
             delays=read_all_dtoc(delays),
+            changes=read_changes(work.authority_changes),
             lsoas=reference.lsoas,
             counties=read_table(work.district_county, ["lad18_code", "county"]),
             lookup_date=LSOA_BOUNDARIES,
@@ -167,8 +168,8 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
 
 def study_geography(work: Workspace, protocol: Protocol) -> Geography:
     """The commissioners of the study, from the embedded table of units."""
-    codes = [code for unit in read_unit_names(work.snapshot).index for code in assemble.members(unit)]
-    changes = read_ccg_changes(work.ccg_changes)
+    codes = [code for unit in read_unit_names(work.snapshot).index for code in members(unit)]
+    changes = read_changes(work.ccg_changes)
     check_boundaries(changes, protocol.study, work.protocol_file)
     return build_geography(changes, codes, protocol.study.boundaries)
 
@@ -179,7 +180,7 @@ def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, P
         return None
     ccgs = read_similar_ccgs(files[_pin(pins, "lookup", SIMILAR_FILE)])
     lsoas = read_lsoa_lookup(files[_pin(pins, "lookup", LSOA_FILE)])
-    changes = read_ccg_changes(work.ccg_changes)
+    changes = read_changes(work.ccg_changes)
     check_boundaries(changes, protocol.study, work.protocol_file)
     geography = build_geography(changes, sorted(ccgs.ccg_code.unique()), protocol.study.boundaries)
     mid2015 = read_mid2015(files[_pin(pins, "ons", MID2015_FILE)])
@@ -201,7 +202,7 @@ def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
     """The embedded units, each carried to the one that it is or became part of by the study's boundaries."""
     geography = study_geography(work, protocol)
     names, population = read_unit_names(work.snapshot), read_population(work.snapshot, protocol, work.protocol_file)
-    carried = {unit: geography.unit_of.get(assemble.members(unit)[0]) for unit in names.index}
+    carried = {unit: geography.unit_of.get(members(unit)[0]) for unit in names.index}
     split = [unit for unit, into in carried.items() if into is None]
     if split:
         raise StudyError(
@@ -212,7 +213,7 @@ def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
             column="study.boundaries",
         )
     people = population.assign(unit=population.unit.map(carried)).groupby(["unit", "month"]).population.sum()
-    changes = read_ccg_changes(work.ccg_changes)
+    changes = read_changes(work.ccg_changes)
     of_codes = changes.drop_duplicates("succ_code").set_index("succ_code").succ_name
     merged = assemble.unit_names(of_codes, geography, set(geography.units.unit) - set(names.index))
     empty = [pd.DataFrame(columns=columns) for columns in (COVARIATES, SIMILAR)]
@@ -224,7 +225,7 @@ def _check_snapshot_boundaries(work: Workspace, protocol: Protocol, geography: G
     """The snapshot's sites and areas are sums of the commissioners of one date, and cannot be carried to those of another."""
     embedded, ours = set(read_unit_names(work.snapshot).index), set(geography.units.unit)
     if embedded != ours:
-        codes = [code for unit in embedded for code in assemble.members(unit)]
+        codes = [code for unit in embedded for code in members(unit)]
         since = geography.mergers.effective[geography.mergers.succ_code.isin(codes)].max()
         raise StudyError(
             work.protocol_file,

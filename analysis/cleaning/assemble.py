@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from analysis.cleaning.cohorts import unit_cohorts
-from analysis.cleaning.geography import POOL_SEPARATOR, Geography
+from analysis.cleaning.geography import Geography, members
 from analysis.cleaning.panel import outcomes_from
 from analysis.cleaning.population import unit_population
 from analysis.cleaning.quality import doubts
@@ -79,11 +79,6 @@ def unit_names(names: pd.Series, geography: Geography, wanted: Collection[str] |
     """Unit → its name, of the ``wanted`` units or all, from names by CCG code; a pooled unit has its members' names."""
     units = sorted(set(geography.units.unit) if wanted is None else wanted)
     return pd.Series({unit: " and ".join(names[code] for code in members(unit)) for unit in units}, name="unit_name")
-
-
-def members(unit: str) -> list[str]:
-    """The CCG codes that a unit's code is made of."""
-    return unit.split(POOL_SEPARATOR)
 
 
 def ccg_names(ccgs: pd.DataFrame, lsoas: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:

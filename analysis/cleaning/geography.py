@@ -72,7 +72,7 @@ class Geography:
         return pd.DataFrame({"unit": self.units.unit, "area": area}).drop_duplicates(ignore_index=True)
 
 
-def read_ccg_changes(path: Path) -> pd.DataFrame:
+def read_changes(path: Path) -> pd.DataFrame:
     """Dated mergers and boundary moves [pred_code, pred_name, succ_code, succ_name, effective, kind].
 
     Raises
@@ -125,10 +125,13 @@ def check_boundaries(changes: pd.DataFrame, study: Study, protocol_file: Path) -
     )
 
 
-def build_geography(changes: pd.DataFrame, ccg_codes: list[str], boundaries: dt.date) -> Geography:
+def build_geography(
+    changes: pd.DataFrame, ccg_codes: list[str], boundaries: dt.date, table: str = "ccg_changes.csv"
+) -> Geography:
     """Map every CCG code up to the boundaries' date to its unit.
 
-    ``ccg_codes`` are the codes in force at any one date; predecessors and successors come from ``changes``.
+    ``ccg_codes`` are the codes in force at any one date; predecessors and successors come from ``changes``, the ``table`` that a
+    message names.
 
     Raises
     ------
@@ -141,10 +144,10 @@ def build_geography(changes: pd.DataFrame, ccg_codes: list[str], boundaries: dt.
     if len(doubled):
         code = doubled.iloc[0]
         raise StudyError(
-            "ccg_changes.csv",
-            f"{code} merges into more than one CCG",
+            table,
+            f"{code} merges into more than one",
             "one successor for each code",
-            "Write a split as a boundary move, which pools the CCGs concerned.",
+            "Write a split as a boundary move, which pools those concerned.",
             column="pred_code",
         )
     late = mergers.effective > pd.Timestamp(boundaries)
@@ -160,6 +163,11 @@ def build_geography(changes: pd.DataFrame, ccg_codes: list[str], boundaries: dt.
         }
     )
     return Geography(units, mergers, boundaries)
+
+
+def members(unit: str) -> list[str]:
+    """The codes that a unit's code is made of."""
+    return unit.split(POOL_SEPARATOR)
 
 
 def _in_force(codes: set[str], mergers: pd.DataFrame, on: dt.date) -> set[str]:

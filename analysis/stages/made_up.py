@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cleaning.assemble import members
+from analysis.cleaning.geography import members
 from analysis.cleaning.snapshot import read_population
 from analysis.errors import UsageError
 from analysis.protocol import Protocol, load_protocol

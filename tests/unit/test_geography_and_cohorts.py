@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.cleaning.cohorts import read_cohorts, unit_cohorts
-from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
+from analysis.cleaning.geography import Geography, build_geography, read_changes
 from analysis.errors import DataError, StudyError
 
 BOUNDARIES = dt.date(2017, 4, 1)
@@ -28,7 +28,7 @@ CODES = ["00A", "00B", "00C", "00D", "00E", "00F", "01H", "01K"]
 def _changes(folder: Path, *lines: str) -> pd.DataFrame:
     path = folder / "changes.csv"
     path.write_text("\n".join([HEADER, *lines]) + "\n")
-    return read_ccg_changes(path)
+    return read_changes(path)
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_each_code_has_its_unit(geography: Geography, code: str, unit: str) -> N
     [
         (dt.date(2017, 4, 1), {"00C": ["00C"], "00D": ["00D"], "00F": ["00F"]}),
         (dt.date(2018, 4, 1), {"00C": ["20C"], "00D": ["20C"], "00F": ["00F"]}),
-        (None, {"00C": ["20C"], "00D": ["20C"], "00F": ["30F"]}),
+        (dt.date(2019, 4, 1), {"00C": ["20C"], "00D": ["20C"], "00F": ["30F"]}),
     ],
 )
-def test_areas_on_a_later_date(geography: Geography, on: dt.date | None, expected: dict[str, list[str]]) -> None:
+def test_areas_on_a_later_date(geography: Geography, on: dt.date, expected: dict[str, list[str]]) -> None:
     """Each unit leads to the CCG it had become by that date; a pooled unit leads to both its members."""
     areas = geography.areas(on).groupby("unit").area.agg(list).to_dict()
     assert areas == expected | {"10A": ["10A"], "00E": ["00E"], "01H+01K": ["01H", "01K"]}

@@ -185,14 +185,25 @@ def _delays(protocol: Protocol) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(delayed_days_nhs=lambda d: d.delayed_days_total / 2)
 
 
-def _rows(delays: pd.DataFrame, lsoas: pd.DataFrame, geography: Geography, protocol: Protocol) -> pd.DataFrame:
+NO_CHANGES = pd.DataFrame(columns=["pred_code", "pred_name", "succ_code", "succ_name", "effective", "kind"]).assign(
+    effective=pd.to_datetime([])
+)
+
+
+def _rows(
+    delays: pd.DataFrame,
+    lsoas: pd.DataFrame,
+    geography: Geography,
+    protocol: Protocol,
+    changes: pd.DataFrame = NO_CHANGES,
+) -> pd.DataFrame:
     population = pd.DataFrame(
         [(unit, month, people) for unit, people in PEOPLE.items() for month in protocol.months],
         columns=["unit", "month", "population"],
     )
     attributes = pd.DataFrame({"unit": PEOPLE.keys(), "unit_name": "CCG", "model": "none", "site": None})
     attributes = attributes.assign(covered_share=0.0, other_programmes="")
-    return local_authority_rows(delays, lsoas, COUNTIES, ON, geography, population, attributes, protocol)
+    return local_authority_rows(delays, changes, lsoas, COUNTIES, ON, geography, population, attributes, protocol)
 
 
 def test_rows_are_the_days_as_published(lsoas: pd.DataFrame, geography: Geography, protocol: Protocol) -> None:
