@@ -18,7 +18,15 @@ from analysis.cleaning.geography import Geography, build_geography, check_bounda
 from analysis.cleaning.local_authorities import local_authority_rows
 from analysis.cleaning.national import first_national_month, national_table, read_national
 from analysis.cleaning.panel import Cleaned, Held, clean, england, outcomes_from, tidy
-from analysis.cleaning.snapshot import NATIONAL_FILE, POPULATION, read_population, read_snapshot, read_unit_names
+from analysis.cleaning.population import last_listed_month
+from analysis.cleaning.snapshot import (
+    NATIONAL_FILE,
+    POPULATION,
+    last_population_month,
+    read_population,
+    read_snapshot,
+    read_unit_names,
+)
 from analysis.errors import StudyError
 from analysis.outside import unguarded
 from analysis.protocol import Protocol
@@ -73,7 +81,7 @@ def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = Fa
     """
     pins = read_manifest(work.manifest)
     months = required_months(pins, "mar", protocol.study.start.date(), protocol.study.end.date())
-    reference = [_pin(pins, "ons", MID2015_FILE), *pins_of(pins, "gp_lists"), *pins_of(pins, "lookup")]
+    reference = _reference_pins(pins)
     folders = [work.data_raw, work.mirror]
     embedded = (work.snapshot / POPULATION).is_file() and not any(locate(pin, folders) for pin in reference)
     needed = [*months.values(), *([] if embedded else reference)]
@@ -102,6 +110,7 @@ def clean_published(
     for file in mar:
         check_organisations(file, geography.in_force(file.month) | set(protocol.study.outside_panel), paths[file.month])
     attributes = assemble.unit_attributes(cohorts, reference.unit_names, geography, protocol)
+    _check_known_breaks(work, protocol, geography)
     cleaned = clean(
         counts=assemble.unit_counts(mar, geography, protocol),
         population=reference.population,
@@ -174,6 +183,21 @@ def study_geography(work: Workspace, protocol: Protocol) -> Geography:
     return build_geography(changes, codes, protocol.study.boundaries)
 
 
+def population_until(work: Workspace, pins: Sequence[Pin]) -> pd.Timestamp:
+    """The last month of which the population is known: from the published lists where the reference files are at hand."""
+    folders = [work.data_raw, work.mirror]
+    if not any(locate(pin, folders) for pin in _reference_pins(pins)):
+        return last_population_month(work.snapshot)
+    lists = pins_of(pins, "gp_lists")
+    files = acquire(lists, work.data_raw, work.mirror, work.downloads)
+    return last_listed_month(assemble.registered_by_area(read_gp_lists(files[lists[0]])))
+
+
+def _reference_pins(pins: Sequence[Pin]) -> list[Pin]:
+    """The files behind population and names."""
+    return [_pin(pins, "ons", MID2015_FILE), *pins_of(pins, "gp_lists"), *pins_of(pins, "lookup")]
+
+
 def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> Reference | None:
     pins = list(files)
     if not pins_of(pins, "lookup"):
@@ -219,6 +243,20 @@ def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
     empty = [pd.DataFrame(columns=columns) for columns in (COVARIATES, SIMILAR)]
     kept = names[names.index.isin(set(geography.units.unit))]
     return Reference(geography, pd.concat([kept, merged]), people.reset_index(), None, None, *empty)
+
+
+def _check_known_breaks(work: Workspace, protocol: Protocol, geography: Geography) -> None:
+    units = set(geography.units.unit)
+    for known in protocol.its.known_breaks:
+        if known.unit not in units:
+            now = geography.unit_of.get(known.unit)
+            raise StudyError(
+                work.protocol_file,
+                f"{known.unit!r}, which " + (f"is part of {now}" if now else "is no commissioner"),
+                f"a commissioner on the study's boundaries of {protocol.study.boundaries}",
+                f"Name {now}, if its series breaks too, or take the break out." if now else "Correct the code.",
+                column="its.known_breaks.unit",
+            )
 
 
 def _check_snapshot_boundaries(work: Workspace, protocol: Protocol, geography: Geography) -> None:

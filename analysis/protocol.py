@@ -218,14 +218,21 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         The file is not TOML, or has an unknown key, an impossible date, or rules that contradict each other.
     """
     try:
-        protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
-    except tomllib.TOMLDecodeError as problem:
-        raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
+        text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise StudyError(path, str(problem.strerror), "the study's protocol", "Restore the file.") from problem
     except UnicodeDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file in UTF-8", "Save the file as UTF-8 text.") from problem
+    return parse_protocol(text, path)
+
+
+def parse_protocol(text: str, path: Path) -> Protocol:
+    """Check a protocol's text, which stands in ``path`` or is to be written there; raises what ``load_protocol`` raises."""
+    try:
+        protocol = Protocol.model_validate(tomllib.loads(text))
+        return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
+    except tomllib.TOMLDecodeError as problem:
+        raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
     except ValidationError as problem:
         # A misspelt key is also a missing one: the misspelling is what the reader can see.
         first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
