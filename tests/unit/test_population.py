@@ -155,3 +155,29 @@ def test_lists_that_end_before_the_study_are_refused(
     """No month of the window may be left without people."""
     with pytest.raises(DataError):
         unit_population(mid_year, lists[lists.month < "2017-06-01"], geography, MONTHS, rule, LISTED_ON)
+
+
+@pytest.mark.parametrize("boundaries", [dt.date(2017, 4, 1), dt.date(2018, 4, 1)])
+def test_people_of_merged_units_are_the_sum_of_those_before(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population, boundaries: dt.date
+) -> None:
+    """On boundaries of after the merger 20A has the people of 00A and 00B in every month; nobody else moves."""
+    changes = geography.mergers
+    merged = build_geography(changes, list(LEVEL), boundaries)
+    people = unit_population(mid_year, lists, merged, MONTHS, rule, LISTED_ON)
+    apart = unit_population(mid_year, lists, build_geography(changes, list(LEVEL), dt.date(2017, 4, 1)), MONTHS, rule, LISTED_ON)
+    summed = apart.assign(unit=apart.unit.map(merged.unit_of)).groupby(["unit", "month"]).population.sum()
+    pd.testing.assert_series_equal(people.set_index(["unit", "month"]).population.sort_index(), summed, rtol=1e-12)
+    assert people[people.month == rule.anchor].population.sum() == pytest.approx(sum(LEVEL.values()), abs=1)
+
+
+def test_lists_of_an_earlier_date_move_a_merged_unit(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population
+) -> None:
+    """Lists of before the merger, one for 00A and one for 00B: 20A moves as their sum."""
+    halves = [lists[lists.area == "20A"].assign(area=area) for area in ("00A", "00B")]
+    earlier = pd.concat([lists[lists.area != "20A"], *halves], ignore_index=True)
+    merged = build_geography(geography.mergers, list(LEVEL), dt.date(2018, 4, 1))
+    people = unit_population(mid_year, earlier, merged, MONTHS, rule, dt.date(2017, 4, 1))
+    expected = unit_population(mid_year, lists, merged, MONTHS, rule, LISTED_ON)
+    pd.testing.assert_frame_equal(people, expected, rtol=1e-12)
