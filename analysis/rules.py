@@ -126,7 +126,9 @@ class Outcome(Table):
     plain: str = ""
     unit: str  # what is counted, in the plural
     measure: str
-    source: Literal["mar", "dtoc", "records"] = "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
+    source: Literal["mar", "dtoc", "records"] = (
+        "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
+    )
     working_days: bool = False  # its series follow the working days of a month, and Easter
     england_from: Month | None = None  # first month in which England's total is comparable with today's
 

@@ -34,7 +34,13 @@ BRIEF, SITES = "brief", "sites"  # one source, a document for each site
 
 def data_step(work: Workspace) -> Step:
     """Published files, where they are at hand, the tables of ``data_raw`` and the snapshot."""
-    tables = [work.manifest, work.ccg_changes, work.authority_changes, work.district_county, *sorted(work.snapshot.glob("*"))]
+    tables = [
+        work.manifest,
+        work.ccg_changes,
+        work.authority_changes,
+        work.district_county,
+        *sorted(work.snapshot.glob("*")),
+    ]
     return Step(
         DATA,
         {"DATA": data_choice(work)}

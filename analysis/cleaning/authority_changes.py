@@ -43,7 +43,11 @@ def _check_codes(delays: pd.DataFrame, geography: Geography, months: pd.Datetime
         due = geography.in_force(month.date())
         for code in sorted(found ^ due):
             months_of = delays.month[delays.local_authority_code == code]
-            held = f"; other files have it from {months_of.min():%B %Y} to {months_of.max():%B %Y}" if len(months_of) else ""
+            held = (
+                f"; other files have it from {months_of.min():%B %Y} to {months_of.max():%B %Y}"
+                if len(months_of)
+                else ""
+            )
             raise DataError(
                 f"delayed transfers of {month:%B %Y}",
                 f"{'no' if code in due else 'a'} row of authority {code} ({names.get(code, 'not named')}){held}",

@@ -116,7 +116,9 @@ def unit_names(named: pd.DataFrame) -> pd.DataFrame:
     """[unit, unit_name]: the latest name of the authorities that a unit's code is made of."""
     latest = named.drop_duplicates("code", keep="last").set_index("code").unit_name
     units = sorted(named.unit.unique())
-    return pd.DataFrame({"unit": units, "unit_name": [" and ".join(latest[code] for code in members(unit)) for unit in units]})
+    return pd.DataFrame(
+        {"unit": units, "unit_name": [" and ".join(latest[code] for code in members(unit)) for unit in units]}
+    )
 
 
 def authority_of_district(lsoas: pd.DataFrame, counties: pd.DataFrame, named: pd.DataFrame) -> pd.Series:

@@ -134,9 +134,7 @@ def test_population_is_conserved_in_every_month(
     wide = lists.pivot(index="area", columns="month", values="registered_patients").astype(float)
     rows = real.ccgs[real.ccgs.outcome == PRIMARY]
     codes = sorted({code for unit in rows.unit.unique() for code in unit.split("+")})
-    geography = build_geography(
-        read_changes(repository / "data_raw/ccg_changes.csv"), codes, protocol.study.boundaries
-    )
+    geography = build_geography(read_changes(repository / "data_raw/ccg_changes.csv"), codes, protocol.study.boundaries)
     areas = geography.areas(dt.date(2019, 4, 1)).groupby("unit").area.agg("+".join)
     by_area = rows.assign(area=rows.unit.map(areas)).pivot_table(
         index="area", columns="month", values="population_published", aggfunc="sum"

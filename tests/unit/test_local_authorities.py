@@ -304,7 +304,8 @@ def test_a_change_after_the_window_changes_nothing(
 ) -> None:
     later = _changes(*REPLACED).assign(effective=pd.Timestamp("2019-05-01"))
     pd.testing.assert_frame_equal(
-        _rows(_delays(protocol), lsoas, geography, protocol, later), _rows(_delays(protocol), lsoas, geography, protocol)
+        _rows(_delays(protocol), lsoas, geography, protocol, later),
+        _rows(_delays(protocol), lsoas, geography, protocol),
     )
 
 

@@ -165,7 +165,9 @@ def test_people_of_merged_units_are_the_sum_of_those_before(
     changes = geography.mergers
     merged = build_geography(changes, list(LEVEL), boundaries)
     people = unit_population(mid_year, lists, merged, MONTHS, rule, LISTED_ON)
-    apart = unit_population(mid_year, lists, build_geography(changes, list(LEVEL), dt.date(2017, 4, 1)), MONTHS, rule, LISTED_ON)
+    apart = unit_population(
+        mid_year, lists, build_geography(changes, list(LEVEL), dt.date(2017, 4, 1)), MONTHS, rule, LISTED_ON
+    )
     summed = apart.assign(unit=apart.unit.map(merged.unit_of)).groupby(["unit", "month"]).population.sum()
     pd.testing.assert_series_equal(people.set_index(["unit", "month"]).population.sort_index(), summed, rtol=1e-12)
     assert people[people.month == rule.anchor].population.sum() == pytest.approx(sum(LEVEL.values()), abs=1)

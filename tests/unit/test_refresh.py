@@ -180,7 +180,9 @@ def test_the_window_reaches_to_where_every_source_does() -> None:
     ]
     first, end = date(2017, 1, 1), date(2017, 12, 1)
     later = date(2019, 4, 1)
-    assert last_whole_month(pins, {"mar"}, first, end, later) == Reach(date(2017, 3, 1), "there is no file of mar for April 2017")
+    assert last_whole_month(pins, {"mar"}, first, end, later) == Reach(
+        date(2017, 3, 1), "there is no file of mar for April 2017"
+    )
     assert last_whole_month(pins, {"mar", "dtoc"}, first, end, later) == Reach(
         date(2017, 2, 1), "there is no file of dtoc for March 2017"
     )
