@@ -240,8 +240,8 @@ def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callab
         _because(if_changed, reasons)
         files = run()
     if step.name == steps.DATA:  # what it downloaded is at hand now, and which data it used is known
-        made_from = {**steps.data_step(work).made_from, **step.made_from, "DATA": steps.data_choice(work)}
-        step = replace(step, made_from=made_from)
+        now = steps.data_step(work).made_from
+        step = replace(step, made_from={**now, **step.made_from, "DATA": now["DATA"]})
     made.note(step, files, reasons or ["it was asked for"])
     if step.name == steps.RESULTS:
         made.forget({steps.REFRESH})  # it is of other results

@@ -13,7 +13,6 @@ from pydantic import Field, ValidationError, model_validator
 from analysis.errors import StudyError
 from analysis.rules import (
     HEADLINE_ONLY,
-    Contradiction,
     Deviation,
     Growth,
     Inference,
@@ -31,7 +30,7 @@ from analysis.rules import (
     Study,
     Table,
 )
-from analysis.window import check_window
+from analysis.window import Contradiction, check_window
 from analysis.workspace import PROTOCOL_FILE
 
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all

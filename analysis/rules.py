@@ -21,14 +21,6 @@ def _month(value: Any) -> pd.Timestamp:
         raise ValueError(f'{value!r} is not a month; write "YYYY-MM"') from None
 
 
-class Contradiction(ValueError):
-    """Keys of the protocol that contradict each other, or the study's window: the parts of the message that says so."""
-
-    def __init__(self, key: str, found: str, expected: str, action: str) -> None:
-        super().__init__(f"{key} is {found}; {expected}")
-        self.key, self.found, self.expected, self.action = key, found, expected, action
-
-
 Month = Annotated[pd.Timestamp, BeforeValidator(_month)]
 Window = tuple[Month, Month]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -126,9 +118,7 @@ class Outcome(Table):
     plain: str = ""
     unit: str  # what is counted, in the plural
     measure: str
-    source: Literal["mar", "dtoc", "records"] = (
-        "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
-    )
+    source: Literal["mar", "dtoc", "records"] = "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
     working_days: bool = False  # its series follow the working days of a month, and Easter
     england_from: Month | None = None  # first month in which England's total is comparable with today's
 

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.rules import Contradiction
-
 if TYPE_CHECKING:
     from analysis.protocol import Protocol
 
 QUARTER = 3  # months
+
+
+class Contradiction(ValueError):
+    """Keys of the protocol that contradict each other, or the study's window: the parts of the message that says so."""
+
+    def __init__(self, key: str, found: str, expected: str, action: str) -> None:
+        super().__init__(f"{key} is {found}; {expected}")
+        self.key, self.found, self.expected, self.action = key, found, expected, action
 
 
 @dataclass(frozen=True)

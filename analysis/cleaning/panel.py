@@ -25,15 +25,11 @@ PANEL = pa.DataFrameSchema(
         "unit_name": pa.Column(str),
         "month": pa.Column("datetime64[us]"),
         "outcome": pa.Column(str),
-        "value_published": pa.Column(
-            float, pa.Check.ge(0), nullable=True
-        ),  # null where disclosure control suppresses it
+        "value_published": pa.Column(float, pa.Check.ge(0), nullable=True),  # null where disclosure control suppresses it
         "population_published": pa.Column(float, pa.Check.gt(0)),
         "value": pa.Column(float, pa.Check.ge(0), nullable=True),
         "population": pa.Column(float, pa.Check.gt(0), nullable=True),
-        "quality": pa.Column(
-            str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING, quality.SMALL])
-        ),
+        "quality": pa.Column(str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING, quality.SMALL])),
         "days": pa.Column("int64", pa.Check.in_range(28, 31)),
         "model": pa.Column(str),
         "site": pa.Column(str, nullable=True),

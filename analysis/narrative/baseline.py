@@ -55,7 +55,9 @@ def baseline_sentence(results: Results, outcome: str) -> str:
     name = in_sentence(results.protocol.outcome(outcome).label)
     rates = baseline(results, outcome)
     if rates[["last", "before"]].isna().any(axis=None):
-        return f"The study has fewer than two years before the start, too few to say how {name} moved in the last of them."
+        return (
+            f"The study has fewer than two years before the start, too few to say how {name} moved in the last of them."
+        )
     parts = [
         (100 * (row.last / row.before - 1), f"in {'the ' if row.Index == REST else ''}{labels[row.Index]}")
         for row in rates.itertuples()

@@ -244,5 +244,5 @@ def test_a_treated_ccg_that_merges_with_untreated_ones_covers_a_part(tmp_path: P
     assert _unit(tmp_path, later, "20C", "Site,MCP,00C,C,whole,1") == ("MCP", "Site", None, "")
     both = ["Site,MCP,00C,C,whole,1", "Site,MCP,00D,D,whole,1"]
     assert _unit(tmp_path, later, "20C", *both) == ("MCP", "Site", 1.0, "")
-    with pytest.raises(StudyError, match="earlier study.boundaries"):
+    with pytest.raises(StudyError, match=r"earlier study\.boundaries"):
         _unit(tmp_path, later, "20C", "One,MCP,00C,C,whole,1", "Two,PACS,00D,D,whole,1")
