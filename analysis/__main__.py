@@ -172,7 +172,7 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     """The last edition as it stands, what came in, the new edition, and what moved between the two."""
     from analysis.refresh.editions import last_name
     from analysis.stages.archive import Archive, record
-    from analysis.stages.refresh import explain, record_edition, take_in
+    from analysis.stages.refresh import end_at_pinned, explain, look, pin_files, record_edition
     from analysis.stages.written import table_to_write
 
     if work.data == "snapshot":
@@ -182,15 +182,21 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
     last = Archive(work.last_edition)
     for left in work.build.glob(f"{BETWEEN}*"):  # by a refresh that was killed
         shutil.rmtree(left, ignore_errors=True)
-    if not last.there:
+    with _timed("Refresh: looking for new and revised files"):
+        intake = look(work, folder or work.mirror, _say)
+        if not intake.offers:
+            _say("there is none")
+    # Before the new files are pinned: an edition can be compared with the one before it alone.
+    if not last.there and end_at_pinned(work, _say):
         _data(work, if_changed=True)
         _results(work, if_changed=True)
         last = record(work, last_name(editions, _dataset(work)), work.last_edition)
-    with _timed("Refresh: looking for new and revised files"):
-        if not take_in(work, folder or work.mirror, _say):
-            _say("there is none")
+    pin_files(work, intake, _say)
     _data(work, if_changed=True)
     _results(work, if_changed=True)
+    if not last.there:
+        _say(f"edition {record_edition(work, _dataset(work))} is recorded, the first of this study")
+        return
     with _timed(f"Refresh: what moved since edition {last.name}, and why"):
         with TemporaryDirectory(dir=work.build, prefix=BETWEEN) as place:
             files = explain(work, last, Path(place), _progress, _say)
@@ -243,8 +249,9 @@ def _make(work: Workspace, step: Step, if_changed: bool, title: str, run: Callab
     with _timed(title):
         _because(if_changed, reasons)
         files = run()
-    if step.name == steps.DATA:  # what it downloaded is at hand now
-        step = replace(step, made_from={**steps.data_step(work).made_from, **step.made_from})
+    if step.name == steps.DATA:  # what it downloaded is at hand now, and which data it used is known
+        now = steps.data_step(work).made_from
+        step = replace(step, made_from={**now, **step.made_from, "DATA": now["DATA"]})
     made.note(step, files, reasons or ["it was asked for"])
     if step.name == steps.RESULTS:
         made.forget({steps.REFRESH})  # it is of other results

@@ -14,11 +14,19 @@ import pandas as pd
 from analysis.cleaning import assemble
 from analysis.cleaning.cohorts import read_cohorts
 from analysis.cleaning.covariates import COVARIATES, SIMILAR, similar_units, unit_covariates
-from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
+from analysis.cleaning.geography import Geography, build_geography, check_boundaries, members, read_changes
 from analysis.cleaning.local_authorities import local_authority_rows
 from analysis.cleaning.national import first_national_month, national_table, read_national
 from analysis.cleaning.panel import Cleaned, Held, clean, england, outcomes_from, tidy
-from analysis.cleaning.snapshot import NATIONAL_FILE, POPULATION, read_population, read_snapshot
+from analysis.cleaning.population import last_listed_month
+from analysis.cleaning.snapshot import (
+    NATIONAL_FILE,
+    POPULATION,
+    last_population_month,
+    read_population,
+    read_snapshot,
+    read_unit_names,
+)
 from analysis.errors import StudyError
 from analysis.outside import unguarded
 from analysis.protocol import Protocol
@@ -36,6 +44,7 @@ from analysis.workspace import Workspace
 
 MID2015_FILE, LSOA_FILE, SIMILAR_FILE = "SAPE18DT5", "lsoa11", "ccg16"
 LSOA_BOUNDARIES = pd.Timestamp("2018-04-01")  # the date whose CCGs and STPs the LSOA lookup gives
+LISTS_BOUNDARIES = date(2019, 4, 1)  # the date whose CCGs the file of list sizes has, in every month
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def published_files(work: Workspace, protocol: Protocol, for_snapshot: bool = Fa
     """
     pins = read_manifest(work.manifest)
     months = required_months(pins, "mar", protocol.study.start.date(), protocol.study.end.date(), protocol.file)
-    reference = [_pin(pins, "ons", MID2015_FILE), *pins_of(pins, "gp_lists"), *pins_of(pins, "lookup")]
+    reference = _reference_pins(pins)
     folders = [work.data_raw, work.mirror]
     embedded = (work.snapshot / POPULATION).is_file() and not any(locate(pin, folders) for pin in reference)
     needed = [*months.values(), *([] if embedded else reference)]
@@ -101,6 +110,7 @@ def clean_published(
     for file in mar:
         check_organisations(file, geography.in_force(file.month) | set(protocol.study.outside_panel), paths[file.month])
     attributes = assemble.unit_attributes(cohorts, reference.unit_names, geography, protocol)
+    _check_known_breaks(work, protocol, geography)
     cleaned = clean(
         counts=assemble.unit_counts(mar, geography, protocol),
         population=reference.population,
@@ -115,6 +125,7 @@ def clean_published(
     if delays and reference.lsoas is not None:
         authorities = local_authority_rows(
             delays=read_all_dtoc(delays),
+            changes=read_changes(work.authority_changes),
             lsoas=reference.lsoas,
             counties=read_table(work.district_county, ["lad18_code", "county"]),
             lookup_date=LSOA_BOUNDARIES,
@@ -145,6 +156,7 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
         )
     panel = read_snapshot(work.snapshot, protocol)
     reference = _embedded_reference(work, protocol)
+    _check_snapshot_boundaries(work, protocol, reference.geography)
     cohorts = read_cohorts(work.named(protocol.study.cohorts), reference.geography.known_codes, protocol.model_ids)
     ours = cohorts[cohorts.model.isin(protocol.model_ids)]
     wanted, held = set(zip(ours.model, ours.vanguard, strict=True)), set(zip(panel.model, panel.site, strict=True))
@@ -164,8 +176,26 @@ def clean_snapshot(work: Workspace, protocol: Protocol) -> tuple[Cleaned, Refere
 
 
 def study_geography(work: Workspace, protocol: Protocol) -> Geography:
-    """The commissioners of the study, from the embedded tables, which name every unit."""
-    return _embedded_reference(work, protocol).geography
+    """The commissioners of the study, from the embedded table of units."""
+    codes = [code for unit in read_unit_names(work.snapshot).index for code in members(unit)]
+    changes = read_changes(work.ccg_changes)
+    check_boundaries(changes, protocol.study, work.protocol_file)
+    return build_geography(changes, codes, protocol.study.boundaries)
+
+
+def population_until(work: Workspace, pins: Sequence[Pin]) -> pd.Timestamp:
+    """The last month of which the population is known: from the published lists where the reference files are at hand."""
+    folders = [work.data_raw, work.mirror]
+    if not any(locate(pin, folders) for pin in _reference_pins(pins)):
+        return last_population_month(work.snapshot)
+    lists = pins_of(pins, "gp_lists")
+    files = acquire(lists, work.data_raw, work.mirror, work.downloads)
+    return last_listed_month(assemble.registered_by_area(read_gp_lists(files[lists[0]])))
+
+
+def _reference_pins(pins: Sequence[Pin]) -> list[Pin]:
+    """The files behind population and names."""
+    return [_pin(pins, "ons", MID2015_FILE), *pins_of(pins, "gp_lists"), *pins_of(pins, "lookup")]
 
 
 def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, Path]) -> Reference | None:
@@ -174,7 +204,8 @@ def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, P
         return None
     ccgs = read_similar_ccgs(files[_pin(pins, "lookup", SIMILAR_FILE)])
     lsoas = read_lsoa_lookup(files[_pin(pins, "lookup", LSOA_FILE)])
-    changes = read_ccg_changes(work.ccg_changes)
+    changes = read_changes(work.ccg_changes)
+    check_boundaries(changes, protocol.study, work.protocol_file)
     geography = build_geography(changes, sorted(ccgs.ccg_code.unique()), protocol.study.boundaries)
     mid2015 = read_mid2015(files[_pin(pins, "ons", MID2015_FILE)])
     lists = read_gp_lists(files[pins_of(pins, "gp_lists")[0]])
@@ -183,7 +214,7 @@ def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, P
     return Reference(
         geography=geography,
         unit_names=assemble.unit_names(assemble.ccg_names(ccgs, lsoas, changes), geography),
-        population=assemble.population_by_month(mid2015, ccgs, lists, geography, protocol),
+        population=assemble.population_by_month(mid2015, ccgs, lists, LISTS_BOUNDARIES, geography, protocol),
         stp_of=stp_of,
         lsoas=lsoas,
         units=unit_covariates(stp_of, mid2015, imd[0] if imd else None, ccgs, geography),
@@ -192,11 +223,56 @@ def _published_reference(work: Workspace, protocol: Protocol, files: dict[Pin, P
 
 
 def _embedded_reference(work: Workspace, protocol: Protocol) -> Reference:
-    unit_names, population = read_population(work.snapshot, protocol)
-    codes = [code for unit in unit_names.index for code in assemble.members(unit)]
-    geography = build_geography(read_ccg_changes(work.ccg_changes), codes, protocol.study.boundaries)
+    """The embedded units, each carried to the one that it is or became part of by the study's boundaries."""
+    geography = study_geography(work, protocol)
+    names, population = read_unit_names(work.snapshot), read_population(work.snapshot, protocol)
+    carried = {unit: geography.unit_of.get(members(unit)[0]) for unit in names.index}
+    split = [unit for unit, into in carried.items() if into is None]
+    if split:
+        raise StudyError(
+            work.protocol_file,
+            f"{protocol.study.boundaries}; the embedded population is of later commissioners, such as {split[0]}",
+            "boundaries on which the embedded commissioners are whole",
+            "Set a later date, or supply the files of population and lookups (MIRROR=folder).",
+            column="study.boundaries",
+        )
+    people = population.assign(unit=population.unit.map(carried)).groupby(["unit", "month"]).population.sum()
+    changes = read_changes(work.ccg_changes)
+    of_codes = changes.drop_duplicates("succ_code").set_index("succ_code").succ_name
+    merged = assemble.unit_names(of_codes, geography, set(geography.units.unit) - set(names.index))
     empty = [pd.DataFrame(columns=columns) for columns in (COVARIATES, SIMILAR)]
-    return Reference(geography, unit_names, population, None, None, *empty)
+    kept = names[names.index.isin(set(geography.units.unit))]
+    return Reference(geography, pd.concat([kept, merged]), people.reset_index(), None, None, *empty)
+
+
+def _check_known_breaks(work: Workspace, protocol: Protocol, geography: Geography) -> None:
+    units = set(geography.units.unit)
+    for known in protocol.its.known_breaks:
+        if known.unit not in units:
+            now = geography.unit_of.get(known.unit)
+            raise StudyError(
+                work.protocol_file,
+                f"{known.unit!r}, which " + (f"is part of {now}" if now else "is no commissioner"),
+                f"a commissioner on the study's boundaries of {protocol.study.boundaries}",
+                f"Name {now}, if its series breaks too, or take the break out." if now else "Correct the code.",
+                column="its.known_breaks.unit",
+            )
+
+
+def _check_snapshot_boundaries(work: Workspace, protocol: Protocol, geography: Geography) -> None:
+    """The snapshot's sites and areas are sums of the commissioners of one date, and cannot be carried to those of another."""
+    embedded, ours = set(read_unit_names(work.snapshot).index), set(geography.units.unit)
+    if embedded != ours:
+        codes = [code for unit in embedded for code in members(unit)]
+        since = geography.mergers.effective[geography.mergers.succ_code.isin(codes)].max()
+        raise StudyError(
+            work.protocol_file,
+            f"{protocol.study.boundaries}, where the commissioners are not those of the embedded snapshot: "
+            f"{sorted(embedded ^ ours)[0]} is in only one of the two",
+            f"the boundaries that the embedded snapshot was made with: {since:%Y-%m-%d}",
+            f"Supply the published files (MIRROR=folder), or set boundaries = {since:%Y-%m-%d}.",
+            column="study.boundaries",
+        )
 
 
 def _for_england(pins: Sequence[Pin], protocol: Protocol, folders: Sequence[Path | None]) -> list[Pin]:

@@ -30,6 +30,7 @@ from analysis.rules import (
     Study,
     Table,
 )
+from analysis.window import Contradiction, check_window
 from analysis.workspace import PROTOCOL_FILE
 
 POOLED_SEPARATOR = "+"  # joins the models in the name of the cohort that holds them all
@@ -75,19 +76,14 @@ class Protocol(Table):
             raise ValueError('the first of [[specifications]] must have the id "primary"')
         if not any(outcome.role == "primary" and outcome.source != RECORDS for outcome in self.outcomes):
             raise ValueError("no outcome has the role primary, but for those of records, which not everyone has")
-        if self.inference.event_study_base not in self.months:
-            raise ValueError("inference.event_study_base does not lie inside the study's window")
         self._check_curve()
         self._check_its()
         for specification in self.specifications[1:]:
             for design in sorted(HEADLINE_ONLY.intersection(specification.designs)):
                 raise ValueError(f"specification {specification.id!r} asks for {design}, which only the first may")
-        windows = [(f"growth {g.id}", *w) for g in self.growth for w in (g.window, g.baseline)]
-        windows += [(f"programme year {y.id}", y.start, y.end) for y in self.programme_years]
-        for what, first, last in windows:
-            if not self.study.start <= first <= last <= self.study.end:
-                raise ValueError(f"{what} does not lie inside the study's window")
-        if self.study.data_to and not any(rule.within(self.study.data_to) for rule in self.growth):
+        check_window(self)
+        early = self.study.data_to and self.growth and not any(rule.within(self.study.data_to) for rule in self.growth)
+        if early:
             raise ValueError(
                 "data_to is too early: an interim edition has to hold the months of at least one of [[growth]]"
             )
@@ -233,18 +229,28 @@ def load_protocol(path: Path = PROTOCOL_FILE) -> Protocol:
         The file is not TOML, or has an unknown key, an impossible date, or rules that contradict each other.
     """
     try:
-        protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        protocol._file = path
-        return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
-    except tomllib.TOMLDecodeError as problem:
-        raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
+        text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise StudyError(path, str(problem.strerror), "the study's protocol", "Restore the file.") from problem
     except UnicodeDecodeError as problem:
         raise StudyError(path, str(problem), "a TOML file in UTF-8", "Save the file as UTF-8 text.") from problem
+    return parse_protocol(text, path)
+
+
+def parse_protocol(text: str, path: Path) -> Protocol:
+    """Check a protocol's text, which stands in ``path`` or is to be written there; raises what ``load_protocol`` raises."""
+    try:
+        protocol = Protocol.model_validate(tomllib.loads(text))
+        protocol._file = path
+        return protocol.up_to(protocol.study.data_to) if protocol.study.data_to else protocol
+    except tomllib.TOMLDecodeError as problem:
+        raise StudyError(path, str(problem), "a TOML file", "Mend the line that the message names.") from problem
     except ValidationError as problem:
         # A misspelt key is also a missing one: the misspelling is what the reader can see.
         first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        reason = first.get("ctx", {}).get("error")
+        if isinstance(reason, Contradiction):
+            raise StudyError(path, reason.found, reason.expected, reason.action, column=reason.key) from problem
         key = ".".join(str(part) for part in first["loc"]) or "the protocol as a whole"
         unknown = first["type"] == "extra_forbidden"
         raise StudyError(

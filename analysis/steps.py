@@ -35,15 +35,33 @@ BRIEF, SITES = "brief", "sites"  # one source, a document for each site
 
 def data_step(work: Workspace) -> Step:
     """Published files, where they are at hand, the tables of ``data_raw`` and the snapshot."""
-    tables = [work.manifest, work.ccg_changes, work.district_county, *sorted(work.snapshot.glob("*"))]
+    tables = [
+        work.manifest,
+        work.ccg_changes,
+        work.authority_changes,
+        work.district_county,
+        *sorted(work.snapshot.glob("*")),
+    ]
     return Step(
         DATA,
-        {"DATA": work.data}
+        {"DATA": data_choice(work)}
         | _digests({f"published {name}": path for name, path in _published(work).items()})
         | _digests(_in_repository(work, tables) | _named(work, {"study": ["cohorts"]}))
         | _rules(work, DATA_RULES)
         | _programs(work, code(work.root, ["analysis.stages.data"])),
     )
+
+
+def data_choice(work: Workspace) -> str:
+    """The choice of data, where "auto" is "mar" as long as the published files were used: a refresh, which asks for them, and a
+    report, which does not, are then made from the same."""
+    if work.data != "auto":
+        return work.data
+    try:
+        used = json.loads(work.data_provenance.read_text(encoding="utf-8")).get("dataset")
+    except (OSError, ValueError, AttributeError):
+        return work.data  # the step runs, as one of its outputs is not there
+    return "mar" if used == "mar" else work.data
 
 
 def results_step(work: Workspace) -> Step:

@@ -84,6 +84,10 @@ class Workspace:
         return self._table("ccg_changes.csv")
 
     @property
+    def authority_changes(self) -> Path:
+        return self._table("authority_changes.csv")
+
+    @property
     def district_county(self) -> Path:
         return self._table("district_county.csv")
 

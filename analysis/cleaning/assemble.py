@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from analysis.cleaning.cohorts import unit_cohorts
-from analysis.cleaning.geography import POOL_SEPARATOR, Geography
+from analysis.cleaning.geography import Geography, members
 from analysis.cleaning.panel import outcomes_from
 from analysis.cleaning.population import unit_population
 from analysis.cleaning.quality import doubts
@@ -42,16 +43,28 @@ def unit_counts(files: Sequence[MarFile], geography: Geography, protocol: Protoc
 
 
 def population_by_month(
-    mid2015: pd.DataFrame, ccgs: pd.DataFrame, lists: pd.DataFrame, geography: Geography, protocol: Protocol
+    mid2015: pd.DataFrame,
+    ccgs: pd.DataFrame,
+    lists: pd.DataFrame,
+    listed_on: dt.date,
+    geography: Geography,
+    protocol: Protocol,
 ) -> pd.DataFrame:
-    """[unit, month, population]. ``ccgs`` joins the ONS codes of ``mid2015`` [gss_code, ccg_code]."""
+    """[unit, month, population]. ``ccgs`` joins the ONS codes of ``mid2015`` [gss_code, ccg_code]; ``listed_on`` is the date
+    whose CCGs ``lists`` has."""
     codes = ccgs.drop_duplicates("gss_code").set_index("gss_code").ccg_code
     persons = mid2015.groupby("gss_code").persons.sum()
     mid_year = pd.DataFrame(
         {"ccg_code": codes.reindex(persons.index).fillna(persons.index.to_series()), "persons": persons}
     )
-    registered = lists.rename(columns={"ccg_code": "area"})[["month", "area", "registered_patients"]]
-    return unit_population(mid_year, registered, geography, protocol.months, protocol.population)
+    return unit_population(
+        mid_year, registered_by_area(lists), geography, protocol.months, protocol.population, listed_on
+    )
+
+
+def registered_by_area(lists: pd.DataFrame) -> pd.DataFrame:
+    """[month, area, registered_patients] of the file of list sizes."""
+    return lists.rename(columns={"ccg_code": "area"})[["month", "area", "registered_patients"]]
 
 
 def unit_attributes(
@@ -62,15 +75,10 @@ def unit_attributes(
     return table.assign(unit_name=table.unit.map(unit_names))
 
 
-def unit_names(names: pd.Series, geography: Geography) -> pd.Series:
-    """Unit → its name, from names by CCG code; a pooled unit has its members' names."""
-    units = sorted(set(geography.units.unit))
+def unit_names(names: pd.Series, geography: Geography, wanted: Collection[str] | None = None) -> pd.Series:
+    """Unit → its name, of the ``wanted`` units or all, from names by CCG code; a pooled unit has its members' names."""
+    units = sorted(set(geography.units.unit) if wanted is None else wanted)
     return pd.Series({unit: " and ".join(names[code] for code in members(unit)) for unit in units}, name="unit_name")
-
-
-def members(unit: str) -> list[str]:
-    """The CCG codes that a unit's code is made of."""
-    return unit.split(POOL_SEPARATOR)
 
 
 def ccg_names(ccgs: pd.DataFrame, lsoas: pd.DataFrame, changes: pd.DataFrame) -> pd.Series:

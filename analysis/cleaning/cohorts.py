@@ -37,8 +37,9 @@ def read_cohorts(path: Path, known_codes: set[str], models: list[str]) -> pd.Dat
         if entry.ccg_code not in known_codes:
             raise StudyError(
                 found=f"CCG {entry.ccg_code!r} ({entry.ccg_name})",
-                expected="a CCG code of April 2013 to March 2018",
-                action="Correct the code, or add its change to data_raw/ccg_changes.csv.",
+                expected="the code of a CCG that was in force on study.boundaries or before",
+                action="Correct the code, or add its change to data_raw/ccg_changes.csv; if the CCG began after study.boundaries, name "
+                "those that merged into it or set a later date there.",
                 column="ccg_code",
                 **where,
             )
@@ -118,7 +119,8 @@ def unit_cohorts(cohorts: pd.DataFrame, geography: Geography, models: list[str])
                 "the table of cohorts",
                 f"{unit} in part in {' and '.join(name for _, name in sites)}",
                 "a unit in one site of the study",
-                "Keep the site that covers most of its people, and note the other.",
+                "Keep the site that covers most of its people, and note the other; if the two were apart before a merger, set an "
+                "earlier study.boundaries.",
                 column="vanguard",
             )
         model, site = sites[0] if sites else (NO_MODEL, None)

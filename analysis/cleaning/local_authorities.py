@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.cleaning.geography import Geography
+from analysis.cleaning.authority_changes import with_units
+from analysis.cleaning.geography import Geography, members
 from analysis.cleaning.panel import LOCAL_AUTHORITY, outcomes_from
 from analysis.errors import DataError, StudyError
 from analysis.protocol import NO_MODEL, Protocol
@@ -25,6 +26,7 @@ TOUCHED = 0.01
 
 def local_authority_rows(
     delays: pd.DataFrame,
+    changes: pd.DataFrame,
     lsoas: pd.DataFrame,
     counties: pd.DataFrame,
     lookup_date: pd.Timestamp,
@@ -42,6 +44,8 @@ def local_authority_rows(
     ----------
     delays
         [month, local_authority_code, ons_code, name, delayed_days_...]: the returns of the study's months.
+    changes
+        [pred_code, succ_code, effective, kind, ...]: authorities that were replaced.
     lsoas
         [lsoa_code, ccg_code, lad_code, lad_name], with the areas of ``lookup_date``.
     counties
@@ -54,7 +58,7 @@ def local_authority_rows(
     Raises
     ------
     DataError
-        An authority without a row in some month or without an ONS code; a district, CCG or authority without a match.
+        A month with an authority too many or too few; one without an ONS code; a district, CCG or authority without a match.
     StudyError
         An outcome names a measure that the returns do not have.
     """
@@ -68,18 +72,20 @@ def local_authority_rows(
                 "Correct the measure's name; they are the columns of analysis/sources/dtoc.py.",
                 column="outcomes.measure",
             )
-    english = delays[~delays.local_authority_code.isin(NOT_ENGLAND)].rename(columns={"local_authority_code": "unit"})
-    named = authorities(english, protocol.months)
+    english = with_units(delays[~delays.local_authority_code.isin(NOT_ENGLAND)], changes, protocol.months)
+    named = authorities(english)
     authority_of = authority_of_district(lsoas, counties, named)
     people = population.groupby("unit").population.mean()
     joint = crosswalk(lsoas, authority_of, geography, people, lookup_date)
-    days = english.melt(["unit", "month"], sorted({o.measure for o in outcomes}), "measure", "value_published")
+    measures = sorted({o.measure for o in outcomes})
+    summed = english.groupby(["unit", "month"], sort=False)[measures].sum().reset_index()
+    days = summed.melt(["unit", "month"], measures, "measure", "value_published")
     ids = pd.DataFrame([(o.id, o.measure) for o in outcomes], columns=["outcome", "measure"])
     rows = (
         days.merge(ids, on="measure")
         .merge(authority_population(joint, population), on=["unit", "month"], validate="m:1")
         .merge(authority_attributes(joint, attributes), on="unit", validate="m:1")
-        .merge(named[["unit", "unit_name"]], on="unit", validate="m:1")
+        .merge(unit_names(named), on="unit", validate="m:1")
         .rename(columns={"population": "population_published"})
     )
     return rows.assign(
@@ -88,38 +94,42 @@ def local_authority_rows(
     )  # fmt: skip
 
 
-def authorities(delays: pd.DataFrame, months: pd.DatetimeIndex) -> pd.DataFrame:
-    """[unit, ons_code, unit_name] of every authority, by the latest ONS code that a file gives it."""
-    counted = delays.pivot(index="unit", columns="month", values="delayed_days_total").reindex(columns=months)
-    holes = counted.isna()
-    if holes.to_numpy().any():
-        unit = holes.any(axis=1).idxmax()
-        raise DataError(
-            f"delayed transfers of {holes.loc[unit].idxmax():%B %Y}",
-            f"no row of authority {unit}",
-            f"each of {len(counted)} authorities in every month",
-            "Check that month's file, and whether the authority began or ended.",
-            column="Code",
-        )
-    latest = delays.dropna(subset="ons_code").sort_values("month").drop_duplicates("unit", keep="last")
-    without = delays[~delays.unit.isin(latest.unit)]
+def authorities(delays: pd.DataFrame) -> pd.DataFrame:
+    """[unit, code, ons_code, unit_name], the latest last: every ONS code and name that a file gives an authority."""
+    coded = delays.dropna(subset="ons_code").sort_values("month", kind="stable")
+    named = coded.drop_duplicates(["local_authority_code", "ons_code", "name"], keep="last")
+    without = delays[~delays.local_authority_code.isin(named.local_authority_code)]
     if len(without):
         raise DataError(
             "delayed transfers",
-            f"no ONS code of authority {without.unit.iloc[0]} ({without.name.iloc[0]}) in any month",
+            f"no ONS code of authority {without.local_authority_code.iloc[0]} ({without.name.iloc[0]}) in any month",
             "an ONS code in at least one month of the study's window; files give them from July 2015",
             "Choose a window with such a month, or take the outcomes of delayed transfers out of the protocol.",
             column="ONS Geography",
         )
-    return latest.rename(columns={"name": "unit_name"})[["unit", "ons_code", "unit_name"]]
+    return named.rename(columns={"local_authority_code": "code", "name": "unit_name"})[
+        ["unit", "code", "ons_code", "unit_name"]
+    ]
+
+
+def unit_names(named: pd.DataFrame) -> pd.DataFrame:
+    """[unit, unit_name]: the latest name of the authorities that a unit's code is made of."""
+    latest = named.drop_duplicates("code", keep="last").set_index("code").unit_name
+    units = sorted(named.unit.unique())
+    return pd.DataFrame(
+        {"unit": units, "unit_name": [" and ".join(latest[code] for code in members(unit)) for unit in units]}
+    )
 
 
 def authority_of_district(lsoas: pd.DataFrame, counties: pd.DataFrame, named: pd.DataFrame) -> pd.Series:
     """District (``lad_code``) → the unit code of its authority: its county's, by name, or its own, by ONS code."""
     districts = lsoas.drop_duplicates("lad_code").set_index("lad_code").lad_name
     codes = districts.index.to_series()
-    by_county = codes.map(counties.set_index("lad18_code").county).map(named.set_index("unit_name").unit)
-    found = by_county.fillna(codes.replace(COUNTED_WITH).map(named.set_index("ons_code").unit))
+    unit_of_name, unit_of_code = (
+        named.drop_duplicates(column, keep="last").set_index(column).unit for column in ("unit_name", "ons_code")
+    )
+    by_county = codes.map(counties.set_index("lad18_code").county).map(unit_of_name)
+    found = by_county.fillna(codes.replace(COUNTED_WITH).map(unit_of_code))
     if found.isna().any():
         district = found.isna().idxmax()
         raise DataError(

@@ -83,19 +83,34 @@ def read_snapshot(folder: Path, protocol: Protocol) -> pd.DataFrame:
     return tidy(pd.concat([areas, england(areas)]))
 
 
-def read_population(folder: Path, protocol: Protocol) -> tuple[pd.Series, pd.DataFrame]:
-    """Unit → name, and [unit, month, population], of the CCG units that the snapshot was made from.
+def read_unit_names(folder: Path) -> pd.Series:
+    """Unit → name, of the CCG units that the snapshot was made from."""
+    return unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit").unit_name
+
+
+def read_population(folder: Path, protocol: Protocol) -> pd.DataFrame:
+    """[unit, month, population] of the CCG units that the snapshot was made from.
 
     Raises
     ------
     DataError, StudyError
         As for ``read_snapshot``.
     """
-    table = unguarded(read_table(folder / POPULATION, ["unit", "unit_name"])).set_index("unit")
-    names = table.pop("unit_name")
-    table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
+    table = _monthly_population(folder)
     _check_held(folder / POPULATION, "month", list(protocol.months), set(table.columns), protocol)
-    return names, table[protocol.months].astype(float).stack().rename("population").reset_index()
+    return table[protocol.months].astype(float).stack().rename("population").reset_index()
+
+
+def last_population_month(folder: Path) -> pd.Timestamp:
+    """The last month of the embedded population."""
+    return pd.Timestamp(_monthly_population(folder).columns.max())
+
+
+def _monthly_population(folder: Path) -> pd.DataFrame:
+    """Population as text, a row a unit, a column a month."""
+    table = read_table(folder / POPULATION, ["unit", "unit_name"]).set_index("unit").drop(columns="unit_name")
+    table.columns = pd.to_datetime(table.columns, format="%Y-%m").as_unit("us").rename("month")
+    return table
 
 
 def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
@@ -106,12 +121,12 @@ def _population_table(ccgs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_held(path: Path, what: str, wanted: list[Any], held: set[Any], protocol: Protocol) -> None:
-    missing = [item for item in wanted if item not in held]
+    missing = [f"{item:%B %Y}" if isinstance(item, pd.Timestamp) else item for item in wanted if item not in held]
     if missing:
         raise StudyError(
             path,
             f"no {what} {missing[0]}",
             f"every {what} of {protocol.file}",
-            "Supply the published files (MIRROR=folder) and run `make snapshot`, or change the protocol back.",
+            "Supply the published files (MIRROR=folder), population and lookups among them, or change the protocol.",
             column=what,
         )

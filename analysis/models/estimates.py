@@ -55,14 +55,16 @@ def both_scales(
 ) -> list[dict[str, Any]]:
     """A log-rate estimate and its percent twin (100·(exp(x) − 1); the standard error by the delta method)."""
     common = {"inference": inference, "p_value": p_value, "notes": notes, **context}
+    with np.errstate(over="ignore"):  # beyond every number in percent: an interval without that end
+        low, high, middle = (100 * float(np.expm1(value)) for value in (*interval, estimate))
+        slope = 100 * float(np.exp(estimate))
     log_rate = {
         **common, "term": term, "scale": LOG_RATE,
         "estimate": estimate, "std_error": std_error, "ci_low": interval[0], "ci_high": interval[1],
     }  # fmt: skip
     percent = {
         **common, "term": term + PERCENT_SUFFIX, "scale": PERCENT,
-        "estimate": 100 * math.expm1(estimate), "std_error": 100 * math.exp(estimate) * std_error,
-        "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
+        "estimate": middle, "std_error": slope * std_error, "ci_low": low, "ci_high": high,
     }  # fmt: skip
     return [log_rate, percent]
 

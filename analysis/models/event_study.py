@@ -17,6 +17,7 @@ from scipy.stats import f as f_distribution
 from analysis.inference.clustered import cr1_covariance, t_interval
 from analysis.inference.inversion import critical_value, p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments
+from analysis.models.absorbed import NotIdentified
 from analysis.models.did import CR1, ONE_TREATED, RANDOMISATION, compare, treated_clusters
 from analysis.models.estimates import both_scales
 from analysis.models.regression import Comparison, Fit
@@ -70,6 +71,11 @@ def event_study(study: EventStudy, placebos: Placebos | None, protocol: Protocol
 
     The row ``pre_period`` holds the mean of the quarters before the programme (log points) and the p-value of the test that all
     of them are zero. ``placebos`` give the band and the second test.
+
+    Raises
+    ------
+    NotIdentified
+        The base is the only quarter before the programme.
     """
     comparison, fit, times, base, before = study.comparison, study.fit, study.times, study.base, study.before
     conf_level = protocol.study.conf_level
@@ -86,8 +92,10 @@ def event_study(study: EventStudy, placebos: Placebos | None, protocol: Protocol
             f"quarter_{time:+d}", CR1, float(estimate), interval, std_error=float(error), p_value=p,
             notes=f"against the quarter from {base:%B %Y}; pointwise interval{alone}", **context,
         )  # fmt: skip
-    statistic = wald(fit.coefficients[before], covariance[np.ix_(before, before)])
     number = int(before.sum())
+    if not number:
+        raise NotIdentified("no quarter before the programme but the one that effects are measured from")
+    statistic = wald(fit.coefficients[before], covariance[np.ix_(before, before)])
     mean = float(fit.coefficients[before].mean())
     mean_error = float(np.sqrt(covariance[np.ix_(before, before)].sum()) / number)
     interval, _ = t_interval(mean, mean_error, comparison.clusters - 1, conf_level)

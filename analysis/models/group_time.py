@@ -109,10 +109,10 @@ def group_time_effects(
 def yearly_log_rates(sample: Sample, protocol: Protocol) -> tuple[pd.DataFrame, str]:
     """Log rates per head and month by unit and year, and a note of what was left out.
 
-    Columns: unit, cluster, year (that in which 12 months from the study's first month begin), first_period, log_rate. A
-    unit with a masked month or no count in some year is left out, as its years would not compare the same months.
+    Columns: unit, cluster, year (12 whole months, counted from the programme's start, by the calendar year in which the first
+    of them lies), first_period, log_rate. A unit with a masked month or no count in some year is left out, as its years would not compare the same months.
     """
-    start = protocol.study.start
+    start = protocol.study.programme_start
     since = (sample.months.year - start.year) * MONTHS_A_YEAR + sample.months.month - start.month
     block = np.asarray(since) // MONTHS_A_YEAR
     years, months = np.unique(block, return_counts=True)
@@ -122,8 +122,7 @@ def yearly_log_rates(sample: Sample, protocol: Protocol) -> tuple[pd.DataFrame, 
     counts = np.where(complete, sample.counts, 0.0) @ in_year
     people = np.where(complete, sample.population, 0.0) @ in_year
     kept = (complete @ in_year == MONTHS_A_YEAR).all(axis=1) & (counts > 0).all(axis=1)
-    programme = protocol.study.programme_start.to_period("M") - start.to_period("M")
-    first = np.where(sample.treated, start.year + int(programme.n) // MONTHS_A_YEAR, np.nan)
+    first = np.where(sample.treated, start.year, np.nan)
     table = pd.DataFrame(
         {
             "unit": np.repeat(sample.units[kept], len(whole)),

@@ -49,10 +49,18 @@ def leave_one_out(sample: Sample, specification: Specification, seed: int, proto
 
 
 def placebo_starts(sample: Sample, specification: Specification, seed: int, protocol: Protocol) -> list[dict[str, Any]]:
-    """Effects of a programme that did not yet exist: every start in the months before it with enough of them on either side."""
+    """Effects of a programme that did not yet exist: every start in the months before it with enough of them on either side.
+
+    Raises
+    ------
+    NotIdentified
+        No month before the programme has enough of them on either side.
+    """
     before = sample.restrict(np.asarray(sample.months < protocol.study.programme_start))
     margin = protocol.inference.shortest_placebo
     rows: list[dict[str, Any]] = []
+    if len(before.months) < 2 * margin:
+        raise NotIdentified(f"{len(before.months)} months before the start: none has {margin} on either side")
     for start in before.months[margin : len(before.months) - margin + 1]:
         comparison = compare(before, specification, np.asarray(before.months >= start))
         rows += infer(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.narrative.wording import changes, in_sentence
-from analysis.protocol import NO_MODEL, REST
+from analysis.protocol import MONTHS_A_YEAR, NO_MODEL, REST
 from analysis.results import Results
 
 DAYS_A_YEAR = 365.25
@@ -18,7 +18,7 @@ def baseline(results: Results, outcome: str) -> pd.DataFrame:
 
     ``people``: mean of a unit; ``share_75_plus`` (a share) and ``imd`` (score of 2015): means weighted by people, NaN where the data set has
     none; ``last`` and ``before``: counts per 1,000 people a year in the year before the start and in the one before that, masked months left
-    out with their people.
+    out with their people; NaN where the window does not hold the year.
     """
     start = results.protocol.study.programme_start
     rows = results.panel[results.panel.geography.isin(ANALYSED) & (results.panel.outcome == outcome)]
@@ -31,28 +31,35 @@ def baseline(results: Results, outcome: str) -> pd.DataFrame:
         ours = rows[rows.cohort == cohort]
         people = ours.groupby("unit").population_published.mean()
         theirs = like.reindex(people.index)
-        rate = {last: _rate(part) for last, part in ours.groupby("last")}
         found[cohort] = {
             "units": len(people),
             "people": people.mean(),
             "share_75_plus": np.average(theirs.share_75_plus, weights=people),
             "imd": np.average(theirs.imd_average_score, weights=people),
-            "last": rate[True],
-            "before": rate[False],
+            "last": _rate(ours[ours["last"]]),
+            "before": _rate(ours[~ours["last"]]),
         }
     return pd.DataFrame.from_dict(found, orient="index")
 
 
 def _rate(rows: pd.DataFrame) -> float:
+    """Per 1,000 people and year; NaN where a month of the year lies outside the study's window."""
+    if rows.month.nunique() < MONTHS_A_YEAR:
+        return float("nan")
     return 1000 * DAYS_A_YEAR * rows.value.sum() / (rows.population * rows.days).sum()
 
 
 def baseline_sentence(results: Results, outcome: str) -> str:
-    """How the outcome moved in each cohort in the last year before the start."""
+    """How the outcome moved in each cohort in the last year before the start, or that the window is too short to say."""
     labels = results.protocol.cohort_labels
+    name = in_sentence(results.protocol.outcome(outcome).label)
+    rates = baseline(results, outcome)
+    if rates[["last", "before"]].isna().any(axis=None):
+        return (
+            f"The study has fewer than two years before the start, too few to say how {name} moved in the last of them."
+        )
     parts = [
         (100 * (row.last / row.before - 1), f"in {'the ' if row.Index == REST else ''}{labels[row.Index]}")
-        for row in baseline(results, outcome).itertuples()
+        for row in rates.itertuples()
     ]
-    name = in_sentence(results.protocol.outcome(outcome).label)
     return f"In the last year before the start, {name} per head {changes(parts)}."

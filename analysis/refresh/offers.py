@@ -119,14 +119,29 @@ def with_offers(pins: Sequence[Pin], offers: Sequence[Offer], today: date) -> li
     return rows
 
 
-def last_whole_month(pins: Sequence[Pin], sources: Collection[str], start: date, end: date) -> date:
-    """The last month up to ``end`` to which every source has a file for each month from ``start``."""
+@dataclass(frozen=True)
+class Reach:
+    """The last month to which the data of a study go, and what ends there; None where they do not hold its first month."""
+
+    month: date | None
+    why: str
+
+
+def last_whole_month(
+    pins: Sequence[Pin], sources: Collection[str], start: date, end: date, population_to: date
+) -> Reach:
+    """The last month up to ``end`` that has people, and to which every source has a file for each month from ``start``."""
     held = {(pin.source, pin.month) for pin in pins if pin.superseded is None}
-    month, last = start, start
-    while month <= end and all((source, month) in held for source in sources):
+    month, last = start, None
+    while month <= end:
+        absent = sorted(source for source in sources if (source, month) not in held)
+        if absent:
+            return Reach(last, f"there is no file of {absent[0]} for {month:%B %Y}")
+        if month > population_to:
+            return Reach(last, f"population is known to {population_to:%B %Y}")
         last = month
         month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    return last
+    return Reach(last, "")
 
 
 @dataclass(frozen=True)

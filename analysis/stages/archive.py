@@ -22,7 +22,7 @@ from analysis.sources.manifest import Pin, read_manifest
 from analysis.workspace import Workspace
 
 COHORTS = "cohorts.csv"
-TABLES = (COHORTS, "ccg_changes.csv", "district_county.csv")  # of places
+TABLES = (COHORTS, "ccg_changes.csv", "authority_changes.csv", "district_county.csv")  # of places
 PROTOCOL, MANIFEST, CODE = "protocol.toml", "manifest.csv", "code.json"
 NOT_RULES = {"seed", "data_to"}  # keys of [study] that are causes of their own
 
@@ -58,7 +58,8 @@ class Archive:
 
     @property
     def places(self) -> dict[str, str]:
-        return {name: digest(self.folder / name) for name in TABLES}
+        # An edition of an earlier version lacks the tables that came later.
+        return {name: digest(self.folder / name) for name in TABLES if (self.folder / name).is_file()}
 
     @property
     def estimates(self) -> pd.DataFrame:
@@ -80,7 +81,8 @@ class Archive:
 def inputs_of(work: Workspace) -> dict[str, Path]:
     """Name in an archive → the file, of everything but code that results are made from."""
     cohorts = work.named(load_protocol(work.protocol_file).study.cohorts)
-    places = dict(zip(TABLES, (cohorts, work.ccg_changes, work.district_county), strict=True))
+    tables = (cohorts, work.ccg_changes, work.authority_changes, work.district_county)
+    places = dict(zip(TABLES, tables, strict=True))
     return {PROTOCOL: work.protocol_file, MANIFEST: work.manifest, **places}
 
 

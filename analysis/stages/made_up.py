@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cleaning.assemble import members
+from analysis.cleaning.geography import members
 from analysis.cleaning.snapshot import read_population
 from analysis.errors import UsageError
 from analysis.protocol import Protocol, load_protocol
@@ -46,7 +46,7 @@ def make_up(work: Workspace, rows: int, folder: Path, effect: float, seed: int, 
 
 def study_units(work: Workspace, protocol: Protocol) -> pd.DataFrame:
     """[ccg_code, population, treated] of every commissioner, from the embedded population and the protocol's cohorts."""
-    _, population = read_population(work.snapshot, protocol)
+    population = read_population(work.snapshot, protocol)
     persons = population.groupby("unit").population.mean()
     cohorts = pd.read_csv(work.named(protocol.study.cohorts))
     whole = set(cohorts.ccg_code[cohorts.model.isin(protocol.model_ids) & (cohorts.coverage == "whole")])

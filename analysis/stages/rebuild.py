@@ -80,7 +80,8 @@ def _rebuild(
 
     for name in TABLES:
         place = Path(of("protocol").protocol.study.cohorts).name if name == COHORTS else name
-        write_text((of("tables").folder / name).read_text(encoding="utf-8"), folder / place)
+        edition = of("tables") if name in of("tables").places else after
+        write_text((edition.folder / name).read_text(encoding="utf-8"), folder / place)
     # The later manifest holds the later months too; the window keeps them out where they are not done.
     files = after if done & set(OF_DATA) else before
     write_text((files.folder / MANIFEST).read_text(encoding="utf-8"), folder / MANIFEST)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.checkout import commit
-from analysis.errors import MachineError, UsageError
+from analysis.errors import MachineError, StudyError, UsageError
 from analysis.files import atomic_path, sha256, write_together
-from analysis.inputs import study_geography
-from analysis.protocol import load_protocol
+from analysis.inputs import population_until, study_geography
+from analysis.protocol import load_protocol, parse_protocol
 from analysis.refresh.editions import (
     headline_changes,
     last_edition,
@@ -36,11 +37,19 @@ from analysis.verdict import headline_id
 from analysis.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class Intake:
+    """New and revised monthly files, all of them sound: none is pinned yet."""
+
+    offers: list[Offer]
+    pins: list[Pin]  # of the manifest, superseded ones too
+
+
 def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     """Pin the new and revised monthly files of a folder, or of the publisher's pages, and move the window's end to where they reach.
 
     Every file is checked before the first is pinned. A revised file is pinned beside the earlier one, which stays in the manifest
-    as superseded. The window never ends later than the protocol says.
+    as superseded. The window never ends later than the protocol says, nor than the population is known.
 
     Raises
     ------
@@ -52,6 +61,11 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     UsageError
         The folder is not there.
     """
+    return pin_files(work, look(work, folder, say), say)
+
+
+def look(work: Workspace, folder: Path | None, say: Say) -> Intake:
+    """Find and check the new and revised monthly files; raises what ``take_in`` raises, and changes nothing."""
     if folder is not None and not folder.is_dir():
         raise UsageError(
             f"{folder} is not a folder. `make refresh FROM=folder` takes the one that holds the new files."
@@ -61,28 +75,71 @@ def take_in(work: Workspace, folder: Path | None, say: Say) -> list[Offer]:
     addresses: dict[str, str] = {}
     if folder is None:
         folder, addresses = _from_site(work, pins)
-    offers = find_offers(folder, pins, protocol.study.planned_end.date(), addresses, say)
     geography = study_geography(work, protocol)
+    offers = find_offers(folder, pins, protocol.study.planned_end.date(), addresses, say)
     for offer in offers:
         check_codes(offer, geography, protocol.study.outside_panel, work.protocol_file)
-    rows = with_offers(pins, offers, dt.date.today())
-    study = protocol.study
-    sources = {outcome.source for outcome in protocol.without_records().outcomes}
-    reached = last_whole_month(rows, sources, study.start.date(), study.planned_end.date())
-    end = max(study.end, pd.Timestamp(reached))
+        _there(work, offer)
+    readable_text(with_offers(pins, offers, dt.date.today()), work.manifest)  # a name that it could not be read back with is refused
+    return Intake(offers, pins)
+
+
+def end_at_pinned(work: Workspace, say: Say) -> bool:
+    """End the window of a protocol that has no earlier edition where the pinned files end; whether they make an edition at all."""
+    pins = read_manifest(work.manifest)
+    try:
+        text = _with_window(work, pins, say)
+    except StudyError as problem:
+        say(f"no earlier edition can be built from the files that are pinned ({problem.column}: {problem.found})")
+        return False
+    if text != work.protocol_file.read_text(encoding="utf-8"):
+        write_together({work.protocol_file.resolve(): text})  # a link to a protocol stays one
+    return True
+
+
+def pin_files(work: Workspace, intake: Intake, say: Say) -> list[Offer]:
+    """Write the new files' rows of the manifest and the end of the window that they give; the files are kept where the study looks."""
+    rows = with_offers(intake.pins, intake.offers, dt.date.today())
+    text = _with_window(work, rows, say)
     manifest = readable_text(rows, work.manifest)
-    for offer in [offer for offer in offers if not _there(work, offer)]:
-        with atomic_path(work.data_raw / offer.pin.file) as place:
-            shutil.copyfile(offer.path, place)
-    for offer in offers:
-        say(_described(offer, pins))
-    if offers or end != study.end:
-        text = work.protocol_file.read_text(encoding="utf-8")
-        if end != study.end:
-            text = with_study_key(text, "data_to", f"{end:%Y-%m}" if end < study.planned_end else None)
-            say(f"the window now ends in {end:%B %Y}")
-        write_together({work.manifest: manifest, work.protocol_file.resolve(): text})  # a link to a protocol stays one
-    return offers
+    for offer in intake.offers:
+        if not _there(work, offer):
+            with atomic_path(work.data_raw / offer.pin.file) as place:
+                shutil.copyfile(offer.path, place)
+        say(_described(offer, intake.pins))
+    if intake.offers or text != work.protocol_file.read_text(encoding="utf-8"):
+        write_together({work.manifest: manifest, work.protocol_file.resolve(): text})
+    return intake.offers
+
+
+def _with_window(work: Workspace, pins: Sequence[Pin], say: Say) -> str:
+    """The protocol's text with a window that ends where these files do; never before that of the last edition.
+
+    Raises
+    ------
+    StudyError
+        There are too few months.
+    """
+    protocol = load_protocol(work.protocol_file)
+    text, study = work.protocol_file.read_text(encoding="utf-8"), protocol.study
+    sources = {outcome.source for outcome in protocol.without_records().outcomes}
+    population_to = population_until(work, [pin for pin in pins if pin.superseded is None])
+    reach = last_whole_month(pins, sources, study.start.date(), study.planned_end.date(), population_to.date())
+    last = Archive(work.last_edition)
+    ends = [study.end] if study.interim else [last.protocol.study.end] if last.there else []
+    ends += [pd.Timestamp(reach.month)] if reach.month else []
+    if not ends:
+        raise StudyError(
+            work.manifest, reach.why, f"a file for every month from {study.start:%B %Y} on",
+            "Give the folder that holds the files (FROM=folder), or change study.start.", column="period",
+        )  # fmt: skip
+    end = min(max(ends), study.planned_end)
+    if end == study.end:
+        return text
+    text = with_study_key(text, "data_to", f"{end:%Y-%m}" if end < study.planned_end else None)
+    parse_protocol(text, work.protocol_file)
+    say(f"the window now ends in {end:%B %Y}" + (f": {reach.why}" if end < study.planned_end else ""))
+    return text
 
 
 def explain(work: Workspace, before: Archive, now: Path, progress: Progress, say: Say) -> list[Path] | None:

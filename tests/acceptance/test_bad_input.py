@@ -217,7 +217,7 @@ CELLS = {
 # The study's own tables.
 STUDY = {
     "a cohort of an unknown CCG": Case(
-        cohort("77X", "MCP"), (COHORTS, r"row \d+", "'ccg_code'"), "77X", "a CCG code", "[Cc]orrect the code", "StudyError"
+        cohort("77X", "MCP"), (COHORTS, r"row \d+", "'ccg_code'"), "77X", "the code of a CCG", "[Cc]orrect the code", "StudyError"
     ),
     "a CCG wholly in two models": Case(
         cohort("02T", "PACS"), (COHORTS, r"row \d+", "'model'"), "02T .*MCP and PACS", "at most one", "part", "StudyError"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from real_data import RealData
 
-from analysis.cleaning.geography import build_geography, read_ccg_changes
+from analysis.cleaning.geography import build_geography, read_changes
 from analysis.models.did import difference_in_differences
 from analysis.models.poisson import fit_poisson
 from analysis.models.sample import Sample, build_sample
@@ -133,10 +134,8 @@ def test_population_is_conserved_in_every_month(
     wide = lists.pivot(index="area", columns="month", values="registered_patients").astype(float)
     rows = real.ccgs[real.ccgs.outcome == PRIMARY]
     codes = sorted({code for unit in rows.unit.unique() for code in unit.split("+")})
-    geography = build_geography(
-        read_ccg_changes(repository / "data_raw/ccg_changes.csv"), codes, protocol.study.boundaries
-    )
-    areas = geography.areas().groupby("unit").area.agg("+".join)
+    geography = build_geography(read_changes(repository / "data_raw/ccg_changes.csv"), codes, protocol.study.boundaries)
+    areas = geography.areas(dt.date(2019, 4, 1)).groupby("unit").area.agg("+".join)
     by_area = rows.assign(area=rows.unit.map(areas)).pivot_table(
         index="area", columns="month", values="population_published", aggfunc="sum"
     )

@@ -10,10 +10,12 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomlkit
 from reports.built import visible
 from scratch_project import Project, Refusal, Run, fewer, fingerprint, real_return
 from synthetic import quicker
@@ -433,3 +435,71 @@ def test_a_refresh_that_is_cut_short(early: tuple[Project, list[dict[str, str]]]
     assert fingerprint(build) == fingerprint(undisturbed.root / "build")
     for name in (*INPUTS, "reports/editions.csv"):
         assert (project.root / name).read_bytes() == (undisturbed.root / name).read_bytes()
+
+
+@pytest.fixture
+def longer(early: tuple[Project, list[dict[str, str]]], published_folder: Path) -> Project:
+    """The whole manifest, no window yet, and a study of the returns to December 2019 on the boundaries of April 2019."""
+    project, later = early
+    project.write_pins([*project.pins(), *later])
+    rules = project.root / "analysis/protocol.toml"
+    document = tomlkit.parse(rules.read_text(encoding="utf-8"))
+    document["study"] |= {"end": "2019-12", "boundaries": date(2019, 4, 1)}
+    del document["study"]["data_to"]
+    document["outcomes"] = [outcome for outcome in document["outcomes"] if outcome.get("source") != "dtoc"]
+    rules.write_text(tomlkit.dumps(document), encoding="utf-8")
+    return project
+
+
+def returns_after(published_folder: Path) -> Path:
+    folder = published_folder.resolve() / "mar_after"
+    if not folder.is_dir():
+        pytest.skip("the returns of April 2018 on are not here")
+    return folder
+
+
+def test_a_longer_window_reaches_to_where_the_files_do(longer: Project, published_folder: Path) -> None:
+    """Neither a month that no file has yet nor the embedded tables stop the look."""
+    run = take_in(longer, returns_after(published_folder))
+    assert run.code == 0, run.err
+    assert "the window now ends in March 2019: there is no file of mar for April 2019" in run.out
+    assert 'data_to = "2019-03"' in (longer.root / "analysis/protocol.toml").read_text(encoding="utf-8")
+    assert len([pin for pin in longer.pins() if pin["source"] == "mar" and pin["period"] > "2018-03"]) == 12
+
+
+def test_a_window_ends_where_the_population_does(longer: Project, published_folder: Path) -> None:
+    """Without the lists only the embedded population is there, to March 2018."""
+    longer.keep_only_returns()
+    run = take_in(longer, returns_after(published_folder))
+    assert run.code == 0, run.err
+    assert "the window now ends in March 2018: population is known to March 2018" in run.out
+
+
+def test_returns_of_later_boundaries_name_the_date_to_set(longer: Project, published_folder: Path) -> None:
+    longer.edit("analysis/protocol.toml", "boundaries = 2019-04-01", "boundaries = 2017-04-01")
+    before = state(longer)
+    run = take_in(longer, returns_after(published_folder))
+    refusal = Refusal.of(run)
+    assert run.code == 1 and "column 'study.boundaries'" in refusal.place and "2019-04-01" in refusal.to_do
+    assert state(longer) == before
+
+
+@pytest.mark.fault(
+    "a study whose window is longer than the files that are pinned, and no earlier edition",
+    "the refresh looks at the new files first, builds the earlier edition as far as files are pinned, and says where each window ends; a report after it builds nothing again",
+)
+@pytest.mark.slow
+def test_a_refresh_of_a_longer_window(longer: Project, published_folder: Path) -> None:
+    rules = longer.root / "analysis/protocol.toml"
+    rules.write_text(fewer(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    folder = str(returns_after(published_folder))
+    run = longer.run("refresh", "--from", folder)
+    assert run.code == 0, run.err
+    first, then = (run.out.index(f"the window now ends in {month}") for month in ("March 2018", "March 2019"))
+    assert first < then and "edition 2019-03 is recorded" in run.out
+    panel = pd.read_parquet(longer.root / "build/data/panel.parquet")
+    ccgs = panel[panel.geography == "ccg"]
+    assert ccgs.unit.nunique() == 190 and ccgs.month.max() == pd.Timestamp("2019-03-01")
+    assert ccgs.covered_share[ccgs.unit == "15M"].isna().all(), "Erewash is a part of it"
+    assert longer.run("data", "--if-changed", DATA="auto").out == ""
+    assert "nothing differs" in longer.run("refresh", "--from", folder).out

@@ -367,6 +367,16 @@ def test_a_broken_year_is_no_year(protocol: Protocol) -> None:
     assert notes == ""
 
 
+def test_years_are_counted_from_the_programmes_start(protocol: Protocol) -> None:
+    """With 18 months before, one whole year is before the start, and no year holds months of both sides."""
+    sample, _ = make_sample(list(range(12)), [0, 1, 2], 60, seed=6)
+    study = protocol.study.model_copy(update={"start": pd.Timestamp("2013-10-01")})
+    shorter = sample.restrict(np.arange(60) >= 6)
+    table, _ = yearly_log_rates(shorter, protocol.model_copy(update={"study": study}))
+    whole, _ = yearly_log_rates(sample, protocol)
+    pd.testing.assert_frame_equal(table, whole[whole.year > 2013].reset_index(drop=True))
+
+
 def test_planted_effects_come_back(protocol: Protocol) -> None:
     """Noise-free effects of each year, and their mean, in log points and percent, as rows that the table of estimates takes."""
     rows = group_time(quiet_sample([-0.02, -0.05, 0.01]), protocol)

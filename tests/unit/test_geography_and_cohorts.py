@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from analysis.cleaning.cohorts import read_cohorts, unit_cohorts
-from analysis.cleaning.geography import Geography, build_geography, read_ccg_changes
+from analysis.cleaning.geography import Geography, build_geography, check_boundaries, read_changes
 from analysis.errors import DataError, StudyError
+from analysis.protocol import Protocol
 
 BOUNDARIES = dt.date(2017, 4, 1)
 HEADER = "pred_code,pred_name,succ_code,succ_name,effective,kind"
@@ -28,7 +29,7 @@ CODES = ["00A", "00B", "00C", "00D", "00E", "00F", "01H", "01K"]
 def _changes(folder: Path, *lines: str) -> pd.DataFrame:
     path = folder / "changes.csv"
     path.write_text("\n".join([HEADER, *lines]) + "\n")
-    return read_ccg_changes(path)
+    return read_changes(path)
 
 
 @pytest.fixture
@@ -58,10 +59,10 @@ def test_each_code_has_its_unit(geography: Geography, code: str, unit: str) -> N
     [
         (dt.date(2017, 4, 1), {"00C": ["00C"], "00D": ["00D"], "00F": ["00F"]}),
         (dt.date(2018, 4, 1), {"00C": ["20C"], "00D": ["20C"], "00F": ["00F"]}),
-        (None, {"00C": ["20C"], "00D": ["20C"], "00F": ["30F"]}),
+        (dt.date(2019, 4, 1), {"00C": ["20C"], "00D": ["20C"], "00F": ["30F"]}),
     ],
 )
-def test_areas_on_a_later_date(geography: Geography, on: dt.date | None, expected: dict[str, list[str]]) -> None:
+def test_areas_on_a_later_date(geography: Geography, on: dt.date, expected: dict[str, list[str]]) -> None:
     """Each unit leads to the CCG it had become by that date; a pooled unit leads to both its members."""
     areas = geography.areas(on).groupby("unit").area.agg(list).to_dict()
     assert areas == expected | {"10A": ["10A"], "00E": ["00E"], "01H+01K": ["01H", "01K"]}
@@ -168,3 +169,80 @@ def test_a_ccg_wholly_in_two_sites_of_one_model_is_refused(tmp_path: Path, geogr
     """The same CCG cannot be all of two sites, whatever their model."""
     with pytest.raises(StudyError, match="00E"):
         unit_cohorts(_cohorts(tmp_path, geography, "One,MCP,00E,E,whole,1", "Two,MCP,00E,E,whole,1"), geography, MODELS)
+
+
+# --- Tables of other dates
+
+
+@pytest.mark.parametrize("boundaries", ["2013-04-01", "2015-04-01", "2017-04-01", "2018-04-01", "2019-04-01"])
+@pytest.mark.parametrize("on", ["2013-04-01", "2016-04-01", "2018-04-01", "2019-04-01"])
+def test_every_area_of_any_date_leads_to_units_of_any_other(repository: Path, boundaries: str, on: str) -> None:
+    """Each of an earlier date's CCGs lies in one unit, and each unit in one of a later date's; a pooled unit has two."""
+    changes = read_changes(repository / "data_raw/ccg_changes.csv")
+    codes = sorted({*changes.pred_code, *changes.succ_code, "02Q"})
+    date, day = dt.date.fromisoformat(boundaries), dt.date.fromisoformat(on)
+    study = build_geography(changes, codes, date)
+    areas = study.areas(day)
+    assert set(areas.unit) == set(study.units.unit)
+    assert set(areas.area) == build_geography(changes, codes, max(day, date)).in_force(day)
+    once = areas.area if day <= date else areas.unit[areas.unit != "01H+01K"]
+    assert once.is_unique
+    assert set(areas.area[areas.unit == "01H+01K"]) == {"01H", "01K"}
+
+
+def test_mergers_one_after_the_other_lead_to_the_last(tmp_path: Path) -> None:
+    """A CCG that merged twice, and one that exchanged practices before it merged."""
+    lines = [*CHANGES, "20C,CD,40C,CDX,2020-04-01,merger", "01K,K,50K,KX,2020-04-01,merger"]
+    changes = _changes(tmp_path, *lines)
+    now = build_geography(changes, CODES, dt.date(2020, 4, 1))
+    assert {code: now.unit_of[code] for code in ("00C", "20C", "40C", "01H", "01K")} == {
+        "00C": "40C", "20C": "40C", "40C": "40C", "01H": "01H+50K", "01K": "01H+50K",
+    }  # fmt: skip
+    before = build_geography(changes, CODES, dt.date(2017, 4, 1))
+    areas = before.areas(dt.date(2020, 4, 1)).groupby("unit").area.agg(list)
+    assert areas["00C"] == ["40C"] and sorted(areas["01H+01K"]) == ["01H", "50K"]
+
+
+def test_three_that_exchanged_people_form_one_unit(tmp_path: Path) -> None:
+    moves = ["00E,E,01H,H,2016-04-01,boundary move", "01H,H,01K,K,2017-04-01,boundary move"]
+    unit_of = build_geography(_changes(tmp_path, *moves), CODES, BOUNDARIES).unit_of
+    assert {unit_of[code] for code in ("00E", "01H", "01K")} == {"00E+01H+01K"}
+
+
+@pytest.mark.fault(
+    "`boundaries` of a date between mergers that the window holds, or after the last change that is known",
+    "the message names `study.boundaries`, the merger and the dates that work",
+)
+@pytest.mark.parametrize(
+    ("boundaries", "found", "works"),
+    [
+        ("2013-04-01", "on 2017-04-01 01N merged into 14L", "from 2017-04-01 to 2019-04-01"),
+        ("2016-04-01", "on 2017-04-01 01N merged into 14L", "from 2017-04-01 to 2019-04-01"),
+        ("2017-03-31", "on 2017-04-01 01N merged into 14L", "from 2017-04-01 to 2019-04-01"),
+        ("2020-04-01", "the last change of CCGs that is known is of 2019-04-01", "Set boundaries = 2019-04-01"),
+    ],
+)
+def test_boundaries_that_cannot_be_formed_are_refused(
+    repository: Path, protocol: Protocol, boundaries: str, found: str, works: str
+) -> None:
+    changes = read_changes(repository / "data_raw/ccg_changes.csv")
+    study = protocol.study.model_copy(update={"boundaries": dt.date.fromisoformat(boundaries)})
+    with pytest.raises(StudyError, match=found) as problem:
+        check_boundaries(changes, study, Path("their.toml"))
+    assert "their.toml, column 'study.boundaries'" in str(problem.value) and works in str(problem.value)
+
+
+@pytest.mark.parametrize("boundaries", ["2017-04-01", "2017-12-31", "2018-04-01", "2019-04-01"])
+def test_boundaries_that_work_pass(repository: Path, protocol: Protocol, boundaries: str) -> None:
+    study = protocol.study.model_copy(update={"boundaries": dt.date.fromisoformat(boundaries)})
+    check_boundaries(read_changes(repository / "data_raw/ccg_changes.csv"), study, Path("their.toml"))
+
+
+def test_a_treated_ccg_that_merges_with_untreated_ones_covers_a_part(tmp_path: Path) -> None:
+    """00C merged with 00D in April 2018: on those boundaries nobody knows which share of 20C is covered."""
+    later = build_geography(_changes(tmp_path, *CHANGES), CODES, dt.date(2018, 4, 1))
+    assert _unit(tmp_path, later, "20C", "Site,MCP,00C,C,whole,1") == ("MCP", "Site", None, "")
+    both = ["Site,MCP,00C,C,whole,1", "Site,MCP,00D,D,whole,1"]
+    assert _unit(tmp_path, later, "20C", *both) == ("MCP", "Site", 1.0, "")
+    with pytest.raises(StudyError, match=r"earlier study\.boundaries"):
+        _unit(tmp_path, later, "20C", "One,MCP,00C,C,whole,1", "Two,PACS,00D,D,whole,1")

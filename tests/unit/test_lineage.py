@@ -226,3 +226,15 @@ def test_what_a_step_makes_no_longer_leaves_the_build(made):
 def test_a_manifest_that_cannot_be_read_says_nothing(made, content):
     (made.build / "manifest.json").write_text(content, encoding="latin-1")
     assert Manifest.read(made.build).changes(Step("step", {"input": "a"})) == ["it was not made here yet"]
+
+
+@pytest.mark.parametrize(("used", "same"), [("mar", True), ("snapshot", False)])
+def test_a_report_after_a_refresh_is_made_from_the_same_data(work: Workspace, used: str, same: bool) -> None:
+    """A refresh asks for the published files, a report for whatever is there: the step runs again only if that was the snapshot."""
+    work.data_provenance.parent.mkdir(parents=True, exist_ok=True)
+    work.data_provenance.write_text(f'{{"dataset": "{used}"}}', encoding="utf-8")
+    try:
+        auto, mar = (steps.data_step(replace(work, data=choice)).made_from for choice in ("auto", "mar"))
+        assert (auto == mar) is same
+    finally:
+        work.data_provenance.unlink()

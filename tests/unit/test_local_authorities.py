@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from synthetic import protocol_with
 
-from analysis.cleaning.geography import Geography, build_geography
+from analysis.cleaning.geography import Geography, build_geography, read_changes
 from analysis.cleaning.local_authorities import (
     authority_attributes,
     authority_of_district,
@@ -185,14 +185,25 @@ def _delays(protocol: Protocol) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(delayed_days_nhs=lambda d: d.delayed_days_total / 2)
 
 
-def _rows(delays: pd.DataFrame, lsoas: pd.DataFrame, geography: Geography, protocol: Protocol) -> pd.DataFrame:
+NO_CHANGES = pd.DataFrame(columns=["pred_code", "pred_name", "succ_code", "succ_name", "effective", "kind"]).assign(
+    effective=pd.to_datetime([])
+)
+
+
+def _rows(
+    delays: pd.DataFrame,
+    lsoas: pd.DataFrame,
+    geography: Geography,
+    protocol: Protocol,
+    changes: pd.DataFrame = NO_CHANGES,
+) -> pd.DataFrame:
     population = pd.DataFrame(
         [(unit, month, people) for unit, people in PEOPLE.items() for month in protocol.months],
         columns=["unit", "month", "population"],
     )
     attributes = pd.DataFrame({"unit": PEOPLE.keys(), "unit_name": "CCG", "model": "none", "site": None})
     attributes = attributes.assign(covered_share=0.0, other_programmes="")
-    return local_authority_rows(delays, lsoas, COUNTIES, ON, geography, population, attributes, protocol)
+    return local_authority_rows(delays, changes, lsoas, COUNTIES, ON, geography, population, attributes, protocol)
 
 
 def test_rows_are_the_days_as_published(lsoas: pd.DataFrame, geography: Geography, protocol: Protocol) -> None:
@@ -236,3 +247,93 @@ def test_an_authority_without_an_ons_code_is_refused(
     without = delays.assign(ons_code=delays.ons_code.where(delays.local_authority_code != "902"))
     with pytest.raises(DataError, match=r"no ONS code of authority 902 \(Shire\)"):
         _rows(without, lsoas, geography, protocol)
+
+
+# --- Authorities that begin, end or exchange districts
+
+MERGED = dt.date(2017, 5, 1)
+
+
+def _changes(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["pred_code", "succ_code", "kind"])
+    return table.assign(pred_name="", succ_name="", effective=pd.Timestamp(MERGED))
+
+
+def _merged(delays: pd.DataFrame) -> pd.DataFrame:
+    """901 and 904 are replaced by 905 from May 2017 on, as Bournemouth and Poole were."""
+    after = delays.month >= pd.Timestamp(MERGED)
+    gone = delays.local_authority_code.isin(["901", "904"]) & after
+    new = delays[gone].groupby("month", as_index=False)[["delayed_days_total", "delayed_days_nhs"]].sum()
+    new = new.assign(local_authority_code="905", ons_code="E06000099", name="Town and Borough")
+    return pd.concat([delays[~gone], new], ignore_index=True)
+
+
+REPLACED = (("901", "905", "merger"), ("904", "905", "merger"))
+
+
+@pytest.mark.fault(
+    "two authorities with social services are replaced by one in the course of the returns",
+    "a table (`authority_changes.csv`) tells it, and their days and people are summed; without the row the message names the table",
+)
+def test_an_authority_that_replaces_two_is_their_sum(
+    lsoas: pd.DataFrame, geography: Geography, protocol: Protocol
+) -> None:
+    apart = _rows(_delays(protocol), lsoas, geography, protocol)
+    rows = _rows(_merged(_delays(protocol)), lsoas, geography, protocol, _changes(*REPLACED))
+    assert set(rows.unit) == {"902", "903", "905"} and len(rows) == 3 * 60
+    became = apart.assign(unit=apart.unit.replace({"901": "905", "904": "905"}))
+    for column in ("value", "population"):
+        expected = became.groupby(["unit", "month"])[column].sum()
+        pd.testing.assert_series_equal(rows.set_index(["unit", "month"])[column].sort_index(), expected)
+    assert rows.unit_name[rows.unit == "905"].unique().tolist() == ["Town and Borough"]
+
+
+def test_authorities_that_exchanged_a_district_are_one_unit(
+    lsoas: pd.DataFrame, geography: Geography, protocol: Protocol
+) -> None:
+    changes = _changes(*REPLACED, ("902", "905", "boundary move: a district left the shire"))
+    rows = _rows(_merged(_delays(protocol)), lsoas, geography, protocol, changes)
+    assert set(rows.unit) == {"902+905", "903"}
+    assert rows.unit_name[rows.unit == "902+905"].unique().tolist() == ["Shire and Town and Borough"]
+    first = rows[rows.month == protocol.study.start].set_index("unit")
+    assert first.value.to_dict() == {"902+905": 400.0, "903": 200.0}
+
+
+def test_a_change_after_the_window_changes_nothing(
+    lsoas: pd.DataFrame, geography: Geography, protocol: Protocol
+) -> None:
+    later = _changes(*REPLACED).assign(effective=pd.Timestamp("2019-05-01"))
+    pd.testing.assert_frame_equal(
+        _rows(_delays(protocol), lsoas, geography, protocol, later),
+        _rows(_delays(protocol), lsoas, geography, protocol),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((), r"April 2013(.|\n)*no row of authority 905 \(Town and Borough\); other files have it from May 2017"),
+        (REPLACED[:1], r"May 2017(.|\n)*no row of authority 904"),
+        ((*REPLACED, ("902", "906", "merger")), r"May 2017(.|\n)*a row of authority 902"),
+    ],
+)
+def test_an_authority_that_no_table_tells_of_names_the_table(
+    lsoas: pd.DataFrame,
+    geography: Geography,
+    protocol: Protocol,
+    rows: tuple[tuple[str, str, str], ...],
+    message: str,
+) -> None:
+    with pytest.raises(DataError, match=message) as problem:
+        _rows(_merged(_delays(protocol)), lsoas, geography, protocol, _changes(*rows))
+    assert "data_raw/authority_changes.csv" in problem.value.action
+
+
+def test_the_projects_table_names_authorities_of_the_returns(repository: Path) -> None:
+    changes = read_changes(repository / "data_raw/authority_changes.csv")
+    now = build_geography(changes, ["809", "810", "811", "812"], dt.date(2019, 5, 1), "authority_changes.csv")
+    assert {code: now.unit_of[code] for code in ("809", "810", "811", "738", "812")} == {
+        "809": "738+809", "810": "738+809", "811": "738+809", "738": "738+809", "812": "812",
+    }  # fmt: skip
+    before = build_geography(changes[changes.effective <= "2018-03-01"], ["809", "810"], dt.date(2018, 3, 1))
+    assert before.unit_of["810"] == "810" and before.unit_of["809"] == "809"

@@ -15,6 +15,7 @@ from analysis.protocol import Protocol
 from analysis.rules import Population
 
 MONTHS = pd.date_range("2013-04-01", "2018-03-01", freq="MS")
+LISTED_ON = dt.date(2019, 4, 1)
 LISTED = pd.date_range("2014-05-01", "2018-09-01", freq="MS")
 LEVEL = {"00A": 101_000, "00B": 202_000, "00C": 303_003, "01H": 400_000, "01K": 150_000}
 
@@ -62,7 +63,7 @@ def mid_year() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def population(mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population) -> pd.DataFrame:
-    return unit_population(mid_year, lists, geography, MONTHS, rule).pivot(
+    return unit_population(mid_year, lists, geography, MONTHS, rule, LISTED_ON).pivot(
         index="unit", columns="month", values="population"
     )
 
@@ -120,7 +121,7 @@ def test_an_area_without_a_list_is_named(
 ) -> None:
     """A later CCG that the lists lack stops the run by name."""
     with pytest.raises(DataError, match="area 20A"):
-        unit_population(mid_year, lists[lists.area != "20A"], geography, MONTHS, rule)
+        unit_population(mid_year, lists[lists.area != "20A"], geography, MONTHS, rule, LISTED_ON)
 
 
 def test_a_ccg_that_no_unit_holds_is_named(
@@ -129,7 +130,7 @@ def test_a_ccg_that_no_unit_holds_is_named(
     """A CCG of the mid-year table without a unit stops the run, as its people would be lost."""
     stranger = pd.concat([mid_year, pd.DataFrame({"ccg_code": ["99Z"], "persons": [5]})])
     with pytest.raises(DataError, match="CCG 99Z"):
-        unit_population(stranger, lists, geography, MONTHS, rule)
+        unit_population(stranger, lists, geography, MONTHS, rule, LISTED_ON)
 
 
 def test_a_ccg_that_the_mid_year_table_lacks_is_named(
@@ -137,7 +138,7 @@ def test_a_ccg_that_the_mid_year_table_lacks_is_named(
 ) -> None:
     """A unit nobody counted must stop the run here, not turn up as an unknown population."""
     with pytest.raises(DataError, match="00C"):
-        unit_population(mid_year[mid_year.ccg_code != "00C"], lists, geography, MONTHS, rule)
+        unit_population(mid_year[mid_year.ccg_code != "00C"], lists, geography, MONTHS, rule, LISTED_ON)
 
 
 def test_half_a_pooled_unit_missing_is_named(
@@ -145,7 +146,7 @@ def test_half_a_pooled_unit_missing_is_named(
 ) -> None:
     """With one of two members missing, the sum would be too small and nothing would say so."""
     with pytest.raises(DataError, match="01K"):
-        unit_population(mid_year[mid_year.ccg_code != "01K"], lists, geography, MONTHS, rule)
+        unit_population(mid_year[mid_year.ccg_code != "01K"], lists, geography, MONTHS, rule, LISTED_ON)
 
 
 def test_lists_that_end_before_the_study_are_refused(
@@ -153,4 +154,32 @@ def test_lists_that_end_before_the_study_are_refused(
 ) -> None:
     """No month of the window may be left without people."""
     with pytest.raises(DataError):
-        unit_population(mid_year, lists[lists.month < "2017-06-01"], geography, MONTHS, rule)
+        unit_population(mid_year, lists[lists.month < "2017-06-01"], geography, MONTHS, rule, LISTED_ON)
+
+
+@pytest.mark.parametrize("boundaries", [dt.date(2017, 4, 1), dt.date(2018, 4, 1)])
+def test_people_of_merged_units_are_the_sum_of_those_before(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population, boundaries: dt.date
+) -> None:
+    """On boundaries of after the merger 20A has the people of 00A and 00B in every month; nobody else moves."""
+    changes = geography.mergers
+    merged = build_geography(changes, list(LEVEL), boundaries)
+    people = unit_population(mid_year, lists, merged, MONTHS, rule, LISTED_ON)
+    apart = unit_population(
+        mid_year, lists, build_geography(changes, list(LEVEL), dt.date(2017, 4, 1)), MONTHS, rule, LISTED_ON
+    )
+    summed = apart.assign(unit=apart.unit.map(merged.unit_of)).groupby(["unit", "month"]).population.sum()
+    pd.testing.assert_series_equal(people.set_index(["unit", "month"]).population.sort_index(), summed, rtol=1e-12)
+    assert people[people.month == rule.anchor].population.sum() == pytest.approx(sum(LEVEL.values()), abs=1)
+
+
+def test_lists_of_an_earlier_date_move_a_merged_unit(
+    mid_year: pd.DataFrame, lists: pd.DataFrame, geography: Geography, rule: Population
+) -> None:
+    """Lists of before the merger, one for 00A and one for 00B: 20A moves as their sum."""
+    halves = [lists[lists.area == "20A"].assign(area=area) for area in ("00A", "00B")]
+    earlier = pd.concat([lists[lists.area != "20A"], *halves], ignore_index=True)
+    merged = build_geography(geography.mergers, list(LEVEL), dt.date(2018, 4, 1))
+    people = unit_population(mid_year, earlier, merged, MONTHS, rule, dt.date(2017, 4, 1))
+    expected = unit_population(mid_year, lists, merged, MONTHS, rule, LISTED_ON)
+    pd.testing.assert_frame_equal(people, expected, rtol=1e-12)

@@ -9,6 +9,7 @@ from synthetic import protocol_with
 
 from analysis.errors import StudyError
 from analysis.protocol import Protocol, load_protocol
+from analysis.workspace import PROTOCOL_FILE
 
 
 def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
@@ -72,3 +73,75 @@ def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
     path.write_text("[study\n")
     with pytest.raises(StudyError, match="line 1"):
         load_protocol(path)
+
+
+# --- The window
+
+NO_GROWTH = ("[[growth]]", "[[specifications]]")
+
+
+def _short(folder: Path, *replacements: tuple[str, str]) -> Protocol:
+    """The protocol without its comparisons of growth, which need years of their own."""
+    text = PROTOCOL_FILE.read_text(encoding="utf-8")
+    begins, ends = text.index(NO_GROWTH[0]), text.index(NO_GROWTH[1])
+    text = text[:begins] + text[ends:]
+    for old, new in (("[[models]]", "growth = []\n\n[[models]]"), *replacements):
+        assert old in text
+        text = text.replace(old, new, 1)
+    text = "growth = []\n" + text.replace("growth = []\n\n", "", 1)
+    (folder / "protocol.toml").write_text(text, encoding="utf-8")
+    return load_protocol(folder / "protocol.toml")
+
+
+@pytest.mark.fault(
+    "a study that begins a few months before its programme, or ends a few after it",
+    "the message names `study.start` (or `study.end`), the months that are needed and the rule that needs each",
+)
+@pytest.mark.parametrize(
+    ("start", "needs"),
+    [
+        ("2014-08", ["from 2014-07: time series need 9 months"]),
+        ("2014-10", ["from 2014-07: time series need 9 months"]),
+        ("2015-01", ["from 2014-07: time series", "from 2014-10: an event study needs two quarters"]),
+        ("2015-03", ["from 2014-07: time series", "from 2014-10: an event study", "from 2015-01: the quarter of"]),
+    ],
+)
+def test_too_few_months_before_are_refused_with_those_that_are_needed(
+    tmp_path: Path, start: str, needs: list[str]
+) -> None:
+    with pytest.raises(StudyError) as problem:
+        _short(tmp_path, ('start = "2013-04"', f'start = "{start}"'))
+    assert problem.value.column == "study.start" and problem.value.found.startswith(start)
+    assert all(need in problem.value.expected for need in needs)
+    assert 'Set start = "2014-07" or earlier' in problem.value.action
+
+
+@pytest.mark.parametrize(("start", "before"), [("2014-07", 9), ("2014-04", 12), ("2013-10", 18)])
+def test_as_many_months_as_the_designs_need_are_enough(tmp_path: Path, start: str, before: int) -> None:
+    protocol = _short(tmp_path, ('start = "2013-04"', f'start = "{start}"'))
+    assert (protocol.months < protocol.study.programme_start).sum() == before
+
+
+def test_a_comparison_of_growth_names_the_months_that_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as problem:
+        protocol_with(tmp_path, ('start = "2013-04"', 'start = "2014-10"'))
+    assert "from 2014-04: the baseline of growth 2016_on_2014_15" in problem.value.expected
+    assert 'Set start = "2014-04" or earlier' in problem.value.action
+
+
+@pytest.mark.parametrize("end", ["2015-04", "2015-06", "2015-11"])
+def test_too_few_months_after_are_refused_with_those_that_are_needed(tmp_path: Path, end: str) -> None:
+    with pytest.raises(StudyError) as problem:
+        _short(
+            tmp_path,
+            ('end = "2018-03"\nprogramme_start', f'end = "2018-03"\ndata_to = "{end}"\nprogramme_start'),
+        )
+    assert problem.value.column == "study.data_to"
+    assert "to 2015-12: time series need 9 months" in problem.value.expected
+
+
+@pytest.mark.parametrize("base", ["2015-02", "2015-04", "2016-01"])
+def test_a_base_that_is_no_quarter_before_the_programme_is_refused(tmp_path: Path, base: str) -> None:
+    with pytest.raises(StudyError) as problem:
+        protocol_with(tmp_path, ('event_study_base = "2015-01"', f'event_study_base = "{base}"'))
+    assert problem.value.column == "inference.event_study_base" and "2015-01" in problem.value.action

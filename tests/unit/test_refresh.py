@@ -21,7 +21,7 @@ from analysis.refresh.editions import (
     with_edition,
 )
 from analysis.refresh.ledger import CAUSES, changed_runs, refresh_ledger
-from analysis.refresh.offers import Offer, last_whole_month, with_offers
+from analysis.refresh.offers import Offer, Reach, last_whole_month, with_offers
 from analysis.sources.manifest import Pin, manifest_text, read_manifest
 from analysis.stages.archive import with_study_key
 from analysis.workspace import PROTOCOL_FILE
@@ -179,10 +179,19 @@ def test_the_window_reaches_to_where_every_source_does() -> None:
         pin("dtoc", f"2017-0{month}") for month in (1, 2)
     ]
     first, end = date(2017, 1, 1), date(2017, 12, 1)
-    assert last_whole_month(pins, {"mar"}, first, end) == date(2017, 3, 1)
-    assert last_whole_month(pins, {"mar", "dtoc"}, first, end) == date(2017, 2, 1)
-    assert last_whole_month(pins, {"mar"}, first, date(2017, 2, 1)) == date(2017, 2, 1)
-    assert last_whole_month([pin("mar", "2016-12"), pin("mar", "2017-01")], {"mar"}, date(2016, 12, 1), end) == first
+    later = date(2019, 4, 1)
+    assert last_whole_month(pins, {"mar"}, first, end, later) == Reach(
+        date(2017, 3, 1), "there is no file of mar for April 2017"
+    )
+    assert last_whole_month(pins, {"mar", "dtoc"}, first, end, later) == Reach(
+        date(2017, 2, 1), "there is no file of dtoc for March 2017"
+    )
+    assert last_whole_month(pins, {"mar"}, first, date(2017, 2, 1), later) == Reach(date(2017, 2, 1), "")
+    assert last_whole_month(pins, {"mar"}, first, end, date(2017, 1, 1)) == Reach(
+        date(2017, 1, 1), "population is known to January 2017"
+    )
+    gap = [pin("mar", "2016-12"), pin("mar", "2017-01")]
+    assert last_whole_month(gap, {"mar"}, date(2016, 11, 1), end, later).month is None
 
 
 # --- The protocol of an interim edition

@@ -371,3 +371,20 @@ def test_quarters_whose_covariance_is_singular_leave_the_event_study_and_a_reaso
     assert {row["design"] for row in few.rows} == {"event_study"}
     ((*_, design, reason),) = few.absent
     assert design == "trend_sensitivity" and "singular" in reason
+
+
+def test_an_event_study_with_one_quarter_before_is_listed_as_not_run(run: Run) -> None:
+    """Only the quarter that effects are measured from lies before the programme: there is nothing to test."""
+    found = run(lambda rows: rows[rows.month >= "2015-01-01"], "MCP", designs=["event_study"])
+    assert found.rows == []
+    assert [entry[3:] for entry in found.absent] == [
+        ("event_study", "no quarter before the programme but the one that effects are measured from")
+    ]
+
+
+def test_placebo_starts_without_room_are_listed_as_not_run(run: Run) -> None:
+    """Nine months before, six of which a placebo start needs on either side."""
+    found = run(lambda rows: rows[rows.month >= "2014-07-01"], "MCP", designs=["robustness"])
+    assert not any(row["design"] == "placebo_start" for row in found.rows)
+    reasons = {entry[3]: entry[4] for entry in found.absent}
+    assert reasons["placebo_start"] == "9 months before the start: none has 6 on either side"
