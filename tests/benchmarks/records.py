@@ -19,8 +19,9 @@ import ibis.backends.duckdb  # noqa: F401 – loaded before the clock starts, as
 
 from analysis.records.counts import linked_counts, unlinked_counts
 from analysis.records.engines import MEMORY, open_engine
-from analysis.records.episodes import classified, read_episodes
+from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
+from analysis.records.typed import read_episodes
 from analysis.rules import Records
 from tests.records_in_pandas import counts_in_pandas
 
