@@ -75,7 +75,7 @@ class Engine:
                 episodes.mutate(person=person, bucket=person % buckets), store, partition_by="bucket",
             )  # fmt: skip
             for folder in sorted(store.iterdir()):
-                files = [str(file) for file in folder.iterdir()]
+                files = [_exactly(file) for file in folder.iterdir()]
                 yield self.connection.read_parquet(files, hive_partitioning=False)
                 shutil.rmtree(folder)
         finally:
@@ -126,10 +126,15 @@ def _clock(value: ir.Value) -> ir.Value:
 
 def part_on_duckdb(connection: Any, part: Part, view: str) -> ir.Table:
     columns = ", ".join(f"{_clock_in_sql(name, part.zones.get(column))} as {column}" for column, name in part.names.items())
-    files = ", ".join(map(_text, map(str, part.files)))
+    files = ", ".join(_text(_exactly(file)) for file in part.files)
     reader = f"read_csv([{files}], {_options(part.layout)})" if part.layout else f"read_parquet([{files}], hive_partitioning=false)"
     connection.raw_sql(f"create or replace temp view {view} as select {columns} from {reader}")
     return connection.table(view)
+
+
+def _exactly(file: Path) -> str:
+    """A path as DuckDB's pattern of this file alone."""
+    return re.sub(r"([\[*?])", r"[\1]", str(file))
 
 
 def _options(layout: Layout) -> str:
@@ -146,7 +151,7 @@ def _clock_in_sql(name: str, zone: str | None) -> str:
     if not zone:
         return column
     if zone[0] in "+-":
-        return f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval {_minutes(zone)} minute"
+        return f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval '{_minutes(zone)} minutes'"
     return f"cast(timezone({_text(zone)}, cast({column} as timestamptz)) as timestamp)"
 
 

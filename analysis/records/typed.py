@@ -150,7 +150,8 @@ def _whole(value: ir.Value, markers: Collection[str]) -> ir.IntegerValue:
 
 
 def _is_whole(value: ir.NumericValue) -> ir.BooleanValue:
-    return ((value.abs() <= EXACT) & (value == value.floor().cast(value.type()))).fill_null(False)
+    within = (value.abs() <= EXACT).ifelse(value, ibis.null(value.type()))  # an infinite one has no floor
+    return (within == within.floor().cast(value.type())).fill_null(False)
 
 
 def _question(value: ir.Value, column: str, extract: Extract) -> tuple[ir.StringScalar, str] | None:
