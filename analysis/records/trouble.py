@@ -94,7 +94,7 @@ def _of_a_file(problem: Exception, extract: Extract) -> DataError | None:
     for single in extract.by_file():
         try:
             _read_through(single)
-        except duckdb.ProgrammingError:  # of our own SQL, whatever the file
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):  # of our own SQL, whatever the file
             return None
         except (duckdb.Error, pa.ArrowException) as its:
             return _about(single.files[0], str(its), extract)
@@ -149,4 +149,7 @@ def _about(file: Path, text: str, extract: Extract) -> DataError:
 
 
 def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason is given"])[0]
+    """What an engine gives as the reason: its first line, or of Java the last cause."""
+    lines = text.strip().splitlines() or ["no reason is given"]
+    causes = [line.partition(": ")[2] for line in lines if line.startswith("Caused by: ")]
+    return causes[-1] if causes else lines[0]

@@ -244,3 +244,21 @@ def test_times_of_day_in_utc_are_times(tmp_path: Path, protocol: Protocol) -> No
         table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", pa.array(times, pa.timestamp("us", "UTC"))), folder / "part.parquet",
     )  # fmt: skip
     assert typed(folder, tmp_path / "private", protocol).ADMIDATE.tolist() == [time.date() for time in times]
+
+
+@pytest.mark.spark
+def test_spark_reads_the_same(tmp_path: Path) -> None:
+    rows = [
+        {**EVERY_MONTH[0], "ADMIMETH": "21 ", "PROCODE3": "\u00a0RAA\t", "DISDATE": "2014-05-10 00:00:00", "EPIORDER": "1.0", "TOKEN_PERSON_ID": "-"},
+        {**EVERY_MONTH[1], "DISDATE": "-", "TOKEN_PERSON_ID": "0000"}, *EVERY_MONTH[2:],
+    ]  # fmt: skip
+    (tmp_path / "year [1] *").mkdir()
+    (tmp_path / "year [1] */a.txt").write_text(as_csv(rows, "|"), encoding="utf-8")
+    with_instants(pa.timestamp("us", "Europe/London"), tmp_path / "{a,b}")
+    for place in ("year [1] *", "{a,b}/in"):
+        read = [typed(tmp_path / place, tmp_path / engine, engine=engine) for engine in ("duckdb", "spark")]
+        pd.testing.assert_frame_equal(*read, check_dtype=False)
+    for change in ("7\n", "\n(60 rows affected)\n"):
+        (tmp_path / "spoilt.csv").write_text(as_csv(EVERY_MONTH).removesuffix("\n") + "," + change)
+        problem = refusal(tmp_path / "spoilt.csv", tmp_path / "spark", engine="spark")
+        assert isinstance(problem, DataError) and problem.row and "cells" in problem.found
