@@ -36,10 +36,14 @@ def typed(
         if protocol:
             check_content(raw, source, protocol)
         table = read_episodes(raw, source)
-        return table.to_pyarrow().to_pandas().sort_values("EPIKEY", key=lambda key: key.str.zfill(20), ignore_index=True)
+        return (
+            table.to_pyarrow().to_pandas().sort_values("EPIKEY", key=lambda key: key.str.zfill(20), ignore_index=True)
+        )
 
 
-def refusal(place: Path | str, private: Path, protocol: Protocol | None = None, engine: str = "duckdb") -> EvaluationError:
+def refusal(
+    place: Path | str, private: Path, protocol: Protocol | None = None, engine: str = "duckdb"
+) -> EvaluationError:
     with pytest.raises(EvaluationError) as caught:
         typed(place, private, protocol, engine=engine)
     return caught.value

@@ -75,14 +75,17 @@ def open_table(connection: Any, name: str) -> ir.Table:
     schema, _, table = name.rpartition(".")
     for arguments in [(name,), (table, schema)] if schema else [(name,)]:
         try:
-            opened = connection.table(arguments[0], database=arguments[1]) if len(arguments) > 1 else connection.table(name)
+            opened = (
+                connection.table(arguments[0], database=arguments[1]) if len(arguments) > 1 else connection.table(name)
+            )
             unknown = [column for column, kind in opened.schema().items() if kind.is_unknown()]
             return opened.drop(*unknown)
         except Exception as problem:  # each driver has exceptions of its own
             why = problem
     known = isinstance(why, IbisError)
     raise UsageError(
-        f"EXTRACT=…#{name}: the database has no table or view {name!r}" + ("." if known else f" that opens ({_first_line(why)}).")
+        f"EXTRACT=…#{name}: the database has no table or view {name!r}"
+        + ("." if known else f" that opens ({_first_line(why)}).")
     ) from why
 
 

@@ -125,9 +125,15 @@ def _clock(value: ir.Value) -> ir.Value:
 
 
 def part_on_duckdb(connection: Any, part: Part, view: str) -> ir.Table:
-    columns = ", ".join(f"{_clock_in_sql(name, part.zones.get(column))} as {column}" for column, name in part.names.items())
+    columns = ", ".join(
+        f"{_clock_in_sql(name, part.zones.get(column))} as {column}" for column, name in part.names.items()
+    )
     files = ", ".join(_text(_exactly(file)) for file in part.files)
-    reader = f"read_csv([{files}], {_options(part.layout)})" if part.layout else f"read_parquet([{files}], hive_partitioning=false)"
+    reader = (
+        f"read_csv([{files}], {_options(part.layout)})"
+        if part.layout
+        else f"read_parquet([{files}], hive_partitioning=false)"
+    )
     connection.raw_sql(f"create or replace temp view {view} as select {columns} from {reader}")
     return connection.table(view)
 
@@ -151,7 +157,9 @@ def _clock_in_sql(name: str, zone: str | None) -> str:
     if not zone:
         return column
     if zone[0] in "+-":
-        return f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval '{_minutes(zone)} minutes'"
+        return (
+            f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval '{_minutes(zone)} minutes'"
+        )
     return f"cast(timezone({_text(zone)}, cast({column} as timestamptz)) as timestamp)"
 
 
@@ -171,8 +179,20 @@ def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
     files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]  # Spark takes these for patterns
     reader = connection._session.read
     if part.layout:
-        schema = types.StructType([types.StructField(f"c{at}", types.StringType()) for at, _ in enumerate(part.layout.columns)])
-        rows = reader.csv(files, schema=schema, header=True, enforceSchema=True, sep=part.layout.delimiter, quote='"', escape='"', mode="FAILFAST", multiLine=True)
+        schema = types.StructType(
+            [types.StructField(f"c{at}", types.StringType()) for at, _ in enumerate(part.layout.columns)]
+        )
+        rows = reader.csv(
+            files,
+            schema=schema,
+            header=True,
+            enforceSchema=True,
+            sep=part.layout.delimiter,
+            quote='"',
+            escape='"',
+            mode="FAILFAST",
+            multiLine=True,
+        )
         rows = rows.toDF(*part.layout.columns)
     else:
         rows = reader.parquet(*files)
@@ -202,6 +222,8 @@ def _spark_session(private: Path, master: str) -> Any:
     }  # fmt: skip
     builder = SparkSession.builder.master(master).appName("vanguard-evaluation")
     for key, value in settings.items():
-        if master.startswith("local") or key.startswith(("spark.ui", "spark.sql.session", "spark.sql.csv", "spark.log")):
+        if master.startswith("local") or key.startswith(
+            ("spark.ui", "spark.sql.session", "spark.sql.csv", "spark.log")
+        ):
             builder = builder.config(key, value)
     return builder.getOrCreate()

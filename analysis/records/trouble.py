@@ -94,7 +94,11 @@ def _of_a_file(problem: Exception, extract: Extract) -> DataError | None:
     for single in extract.by_file():
         try:
             _read_through(single)
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):  # of our own SQL, whatever the file
+        except (
+            duckdb.ParserException,
+            duckdb.BinderException,
+            duckdb.CatalogException,
+        ):  # of our own SQL, whatever the file
             return None
         except (duckdb.Error, pa.ArrowException) as its:
             return _about(single.files[0], str(its), extract)

@@ -17,7 +17,26 @@ MANY_CODES = 1_000
 
 # Markers of a missing value in exports of HES (described in data_raw/README.md), in any case. Codes that mean "not known", such as 9, 99 or X,
 # are no markers: what they mean depends on the column.
-MISSING = ("-", "--", "&", ".", "?", "NULL", "<NULL>", "(NULL)", r"\N", "NA", "N/A", "#N/A", "NaN", "None", "nil", "unknown", "not known", "missing")
+MISSING = (
+    "-",
+    "--",
+    "&",
+    ".",
+    "?",
+    "NULL",
+    "<NULL>",
+    "(NULL)",
+    r"\N",
+    "NA",
+    "N/A",
+    "#N/A",
+    "NaN",
+    "None",
+    "nil",
+    "unknown",
+    "not known",
+    "missing",
+)
 # No pseudonym of a person: zeros, minus one, or one character eight times or more.
 NO_PERSON = "|".join(["0+", "-1", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?")])
 
@@ -71,7 +90,9 @@ def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[s
         }  # fmt: skip
         if not asked:
             continue
-        examples = part.aggregate(**{column: example for column, (example, _) in asked.items()}).to_pyarrow().to_pylist()[0]
+        examples = (
+            part.aggregate(**{column: example for column, (example, _) in asked.items()}).to_pyarrow().to_pylist()[0]
+        )
         found |= {column: (text, asked[column][1]) for column, text in examples.items() if text is not None}
     return found
 
@@ -90,7 +111,9 @@ def midnights_elsewhere(parts: Sequence[ir.Table], extract: Extract) -> dict[str
             time = part[column]
             late = time != time.truncate("D").cast(time.type())
             eleven = (time.hour() == 23) & (time.minute() == 0) & (time.second() == 0)
-            answer = part.aggregate(example=time.min(where=late), other=(late & ~eleven).sum()).to_pyarrow().to_pylist()[0]
+            answer = (
+                part.aggregate(example=time.min(where=late), other=(late & ~eleven).sum()).to_pyarrow().to_pylist()[0]
+            )
             if answer["example"] is not None and not answer["other"]:
                 found[column] = str(answer["example"])
     return found

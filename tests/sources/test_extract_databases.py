@@ -27,7 +27,9 @@ def hospital(tmp_path: Path) -> Path:
         connection.execute("create schema hes; create table hes.apc as select * from episodes")
         connection.execute("create table patients as select 1 as person")
         connection.execute("create table instants as select * replace (ADMIDATE::timestamp at time zone 'UTC' as ADMIDATE), null::int[] as more from episodes")  # fmt: skip
-        connection.execute("create table lost as select 1 as x; create view broken as select * from lost; drop table lost")
+        connection.execute(
+            "create table lost as select 1 as x; create view broken as select * from lost; drop table lost"
+        )
     return database
 
 
@@ -48,7 +50,9 @@ def test_sqlite(tmp_path: Path, protocol: Protocol) -> None:
     assert len(read) == 60 and set(read.ADMIMETH) == {"21"} and str(read.ADMIDATE.min()) == "2013-04-10"
 
 
-@pytest.mark.parametrize("table", ["episode", "hes.episodes", "nowhere.x", "broken", "episodes; drop table episodes", ""])
+@pytest.mark.parametrize(
+    "table", ["episode", "hes.episodes", "nowhere.x", "broken", "episodes; drop table episodes", ""]
+)
 @pytest.mark.fault("a table that the database does not have", "one sentence; nothing is made")
 def test_a_table_that_is_not_there(table: str, hospital: Path, tmp_path: Path) -> None:
     problem = refusal(f"duckdb://{hospital}#{table}", tmp_path / "private")
@@ -70,11 +74,15 @@ def test_a_file_that_is_not_there(scheme: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["duckdb", "sqlite"])
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1" * 10, b"SQLite format 3", b"SQLite format 3\x00" + b"x" * 100], ids=range(5))
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b\n1,2\n", b"PAR1" * 10, b"SQLite format 3", b"SQLite format 3\x00" + b"x" * 100], ids=range(5)
+)
 def test_a_file_that_is_no_database(scheme: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(content)
     problem = refusal(f"{scheme}://{tmp_path}/x.db#episodes", tmp_path / "private")
-    assert (isinstance(problem, (DataError, MachineError, UsageError)) and "x.db" in str(problem)) or "episodes" in str(problem)
+    assert (isinstance(problem, (DataError, MachineError, UsageError)) and "x.db" in str(problem)) or "episodes" in str(
+        problem
+    )
     assert (tmp_path / "x.db").read_bytes() == content
 
 
@@ -88,7 +96,9 @@ def test_a_file_that_is_no_database(scheme: str, content: bytes, tmp_path: Path)
         ("s3://bucket/folder#episodes", UsageError, "s3"),
     ],
 )
-@pytest.mark.fault("a database whose driver is not installed, or of no known kind", "one sentence, without the password of the address")
+@pytest.mark.fault(
+    "a database whose driver is not installed, or of no known kind", "one sentence, without the password of the address"
+)
 def test_drivers_that_are_not_installed(url: str, kind: type, words: str, tmp_path: Path) -> None:
     problem = refusal(url, tmp_path / "private")
     assert isinstance(problem, kind) and words in str(problem) and "s3cret" not in str(problem)

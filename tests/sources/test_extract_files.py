@@ -63,7 +63,9 @@ def test_documents_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["2016.zip", "2016.csv.zip", "2016.xlsx", "2016.sas7bdat", "2016.csv.bz2", "2016.parquet.zst", "2016", "2016.csv2", "2016.feather"])  # fmt: skip
-@pytest.mark.fault("a year of an extract as .zip or of another kind", "the run stops and names it: it is not counted without the year")
+@pytest.mark.fault(
+    "a year of an extract as .zip or of another kind", "the run stops and names it: it is not counted without the year"
+)
 def test_a_file_that_may_hold_rows_is_not_passed_over(name: str, tmp_path: Path) -> None:
     folder = write_extract(EVERY_MONTH[:2], tmp_path / "in")
     (folder / name).write_bytes(b"PK\x03\x04 rows")
@@ -89,7 +91,9 @@ def test_the_same_file_packed_and_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["year [1]", "year *", "wh?t", "{a,b}", "o'neill", 'say "so"', "a#b", "per%20cent", "FYEAR=1516", ".hidden", "_under", "ADMIMETH=11", "tab\there"])  # fmt: skip
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.fault("an extract in folders named with brackets, quotes or a star, or below a hidden one", "it is read, and no other")
+@pytest.mark.fault(
+    "an extract in folders named with brackets, quotes or a star, or below a hidden one", "it is read, and no other"
+)
 def test_names_of_folders_are_no_patterns(name: str, kind: str, tmp_path: Path) -> None:
     folder = write_extract(EVERY_MONTH[:2], tmp_path / name / "in" / name.lstrip("._"), f"part [2].{kind}")
     for decoy in ("year 1", "year x", "what", "a", "b"):
@@ -151,9 +155,18 @@ def test_names_are_matched_file_by_file(kind: str, tmp_path: Path) -> None:
     ]
     for at, other in enumerate(names):
         write_extract(EVERY_MONTH[at * 20 : at * 20 + 20], folder, f"{at}.{kind}")
-        read = pd.read_csv(folder / f"{at}.csv", dtype=str) if kind == "csv" else pd.read_parquet(folder / f"{at}.parquet")
-        read = read.rename(columns=other).rename(columns=str.lower if at == 0 else str).iloc[:, :: 1 if at else -1].assign(**{f"more_{at}": "x"})
-        read.to_csv(folder / f"{at}.csv", index=False) if kind == "csv" else read.to_parquet(folder / f"{at}.parquet", index=False)
+        read = (
+            pd.read_csv(folder / f"{at}.csv", dtype=str) if kind == "csv" else pd.read_parquet(folder / f"{at}.parquet")
+        )
+        read = (
+            read.rename(columns=other)
+            .rename(columns=str.lower if at == 0 else str)
+            .iloc[:, :: 1 if at else -1]
+            .assign(**{f"more_{at}": "x"})
+        )
+        read.to_csv(folder / f"{at}.csv", index=False) if kind == "csv" else read.to_parquet(
+            folder / f"{at}.parquet", index=False
+        )
     read = typed(folder, tmp_path / "private")
     assert sorted(read.TOKEN_PERSON_ID) == sorted(row["TOKEN_PERSON_ID"] for row in EVERY_MONTH)
     assert set(read.PROCODE3) == {"RAA"} and set(read.DIAG_01) == {"J189"}
@@ -182,7 +195,9 @@ def test_columns_that_are_not_read_may_be_there_twice_or_without_a_name(tmp_path
     assert len(typed(tmp_path / "part.csv", tmp_path / "private")) == 2
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [("|", "a.txt"), ("\t", "a.txt"), (";", "a.csv"), (",", "a.txt"), ("|", "a.csv")])
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [("|", "a.txt"), ("\t", "a.txt"), (";", "a.csv"), (",", "a.txt"), ("|", "a.csv")]
+)
 @pytest.mark.fault("HES as delivered: .txt with bars or tabs", "it is read")
 def test_delimiters(delimiter: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(as_csv(EVERY_MONTH, delimiter))
@@ -241,7 +256,10 @@ READ = {
 
 
 @pytest.mark.parametrize("change", READ.values(), ids=READ)
-@pytest.mark.fault("a first quoted cell, or one with a line break, after 20,500 rows", "it is read: nothing of the dialect is guessed from a sample")
+@pytest.mark.fault(
+    "a first quoted cell, or one with a line break, after 20,500 rows",
+    "it is read: nothing of the dialect is guessed from a sample",
+)
 def test_text_files_that_are_read(change: Callable[[str], str], tmp_path: Path, protocol: Protocol) -> None:
     (tmp_path / "part.csv").write_text(change(long_csv()), encoding="utf-8", newline="")
     read = typed(tmp_path / "part.csv", tmp_path / "private", protocol)
@@ -263,7 +281,10 @@ REFUSED: dict[str, tuple[Callable[[str], str], int, str]] = {
 
 
 @pytest.mark.parametrize(("change", "row", "found"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.fault("a cell too many or too few, or (60 rows affected) at the end of a CSV", "one sentence with file and line, before anything is counted")
+@pytest.mark.fault(
+    "a cell too many or too few, or (60 rows affected) at the end of a CSV",
+    "one sentence with file and line, before anything is counted",
+)
 def test_text_files_that_are_refused(
     change: Callable[[str], str], row: int, found: str, tmp_path: Path, protocol: Protocol
 ) -> None:
@@ -331,7 +352,9 @@ def test_damaged_pages(codec: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.fault("further columns, or another order of columns, in one year's file", "the columns that are needed are read by name")
+@pytest.mark.fault(
+    "further columns, or another order of columns, in one year's file", "the columns that are needed are read by name"
+)
 def test_further_columns_in_one_file(kind: str, order: int, tmp_path: Path) -> None:
     folder = write_extract(HALVES[0], tmp_path / "in", f"b.{kind}")
     other = write_extract(HALVES[1], tmp_path / "other", f"a.{kind}") / f"a.{kind}"
@@ -351,7 +374,9 @@ def test_a_disk_without_room_and_too_little_memory_are_of_the_machine(tmp_path: 
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
     engine.connection.raw_sql("set memory_limit = '20MB'; set temp_directory = ''")
     with pytest.raises(MachineError, match="memory"), engine_errors(source, "here"):
-        engine.connection.raw_sql("select count(distinct hash(range::varchar || 'x')) from range(20_000_000)").fetchall()
+        engine.connection.raw_sql(
+            "select count(distinct hash(range::varchar || 'x')) from range(20_000_000)"
+        ).fetchall()
     with pytest.raises(MachineError, match="no room"), engine_errors(source, "here"):
         engine.connection.raw_sql("copy (select * from range(1_000_000)) to '/dev/full' (format csv)")
 

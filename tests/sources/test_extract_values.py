@@ -49,15 +49,38 @@ def test_text_is_trimmed(kind: str, tmp_path: Path) -> None:
     assert values("ADMIMETH", cells, tmp_path, kind) == ["21"] * 8 + ["2 1"]
 
 
-@pytest.mark.parametrize("column", ["TOKEN_PERSON_ID", "PROCODE3", "CCG_RESPONSIBILITY", "CLASSPAT", "ADMISORC", "DIAG_01"])
+@pytest.mark.parametrize(
+    "column", ["TOKEN_PERSON_ID", "PROCODE3", "CCG_RESPONSIBILITY", "CLASSPAT", "ADMISORC", "DIAG_01"]
+)
 def test_every_text_column_is_trimmed(column: str, tmp_path: Path) -> None:
     assert values(column, ["A7 ", "\tA7"], tmp_path) == ["A7", "A7"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.fault("a person of -, &, NULL, NA or another marker of a missing value", "a row without a person, which stands alone")
+@pytest.mark.fault(
+    "a person of -, &, NULL, NA or another marker of a missing value", "a row without a person, which stands alone"
+)
 def test_markers_of_missing_values(kind: str, tmp_path: Path) -> None:
-    cells = ["-", " - ", "&", "NULL", "null", "Null", "NA", "n/a", "N/A", ".", "", "\\N", "NaN", "None", "?", "Unknown", "nullable", "a-"]
+    cells = [
+        "-",
+        " - ",
+        "&",
+        "NULL",
+        "null",
+        "Null",
+        "NA",
+        "n/a",
+        "N/A",
+        ".",
+        "",
+        "\\N",
+        "NaN",
+        "None",
+        "?",
+        "Unknown",
+        "nullable",
+        "a-",
+    ]
     assert values("TOKEN_PERSON_ID", cells, tmp_path, kind) == [None] * 16 + ["nullable", "a-"]
 
 
@@ -87,7 +110,12 @@ def test_the_protocol_names_further_markers(tmp_path: Path, protocol: Protocol) 
 def test_a_tidy_column_is_left_as_it_is(tmp_path: Path) -> None:
     """The code that finds it out agrees with the code that trims."""
     tidy = {}
-    for name, codes in {"tidy": ["21", "2A"], "untidy": ["21", "21 "], "marked": ["21", "&"], "none": ["21", None]}.items():
+    for name, codes in {
+        "tidy": ["21", "2A"],
+        "untidy": ["21", "21 "],
+        "marked": ["21", "&"],
+        "none": ["21", None],
+    }.items():
         folder = write_extract([stay("2014-05-10", "2014-05-12", ADMIMETH=code) for code in codes], tmp_path / name)
         source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
         tidy[name] = "ADMIMETH" in tidy_columns(engine.read(source), source)
@@ -112,7 +140,10 @@ NO_DATES = [
 
 
 @pytest.mark.parametrize("cell", NO_DATES)
-@pytest.mark.fault("a date that does not exist, as 30 February", "the run stops before it counts, and names file, line, column and value")
+@pytest.mark.fault(
+    "a date that does not exist, as 30 February",
+    "the run stops before it counts, and names file, line, column and value",
+)
 def test_dates_that_do_not_exist_are_refused(cell: str, tmp_path: Path, protocol: Protocol) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -134,7 +165,10 @@ def test_known_forms_of_a_number(cell: str, number: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("cell", ["99999999999", "1e3", "1.5", "first", "1 2", "0x1", "١"])
-@pytest.mark.fault("a number out of range, or with a fraction", "the run stops before it counts, and names file, line, column and value")
+@pytest.mark.fault(
+    "a number out of range, or with a fraction",
+    "the run stops before it counts, and names file, line, column and value",
+)
 def test_numbers_out_of_range_are_refused(cell: str, tmp_path: Path, protocol: Protocol) -> None:
     rows = [*EVERY_MONTH, {**EVERY_MONTH[1], "EPIORDER": cell}]
     (tmp_path / "part.csv").write_text(as_csv(rows), encoding="utf-8")
@@ -164,7 +198,9 @@ def with_instants(kind: pa.DataType, tmp_path: Path, zone: ZoneInfo | None = LON
     folder = write_extract([stay("2014-06-10", "2014-06-12"), stay("2014-01-10", None)], tmp_path / "in")
     table = pq.read_table(folder / "part.parquet")
     for name in DATES:
-        days = [day and dt.datetime(day.year, day.month, day.day, tzinfo=zone or dt.UTC) for day in table[name].to_pylist()]
+        days = [
+            day and dt.datetime(day.year, day.month, day.day, tzinfo=zone or dt.UTC) for day in table[name].to_pylist()
+        ]
         seconds = pa.array([day and int(day.timestamp()) for day in days], pa.timestamp("s", kind.tz))
         table = table.set_column(table.column_names.index(name), name, seconds.cast(kind))
     pq.write_table(table, folder / "part.parquet", **write)
@@ -191,7 +227,9 @@ def machine_elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
     [pa.timestamp("us", "Europe/London"), pa.timestamp("ms", "Europe/London"), pa.timestamp("ns", "Europe/London"), pa.timestamp("s", "GB")],
     ids=str,
 )  # fmt: skip
-@pytest.mark.fault("Parquet timestamps with a time zone, wherever the machine is", "the date is the one in the column's zone")
+@pytest.mark.fault(
+    "Parquet timestamps with a time zone, wherever the machine is", "the date is the one in the column's zone"
+)
 def test_an_instant_is_of_the_day_in_its_zone(kind: pa.DataType, tmp_path: Path) -> None:
     read = with_instants(kind, tmp_path)
     assert read.ADMIDATE.tolist() == [dt.date(2014, 6, 10), dt.date(2014, 1, 10)]
@@ -228,10 +266,15 @@ def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
 def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract(EVERY_MONTH, tmp_path / "in")
     table = pq.read_table(folder / "part.parquet")
-    days = [dt.datetime(day.year, day.month, day.day, tzinfo=LONDON).astimezone(dt.UTC) for day in table["ADMIDATE"].to_pylist()]
+    days = [
+        dt.datetime(day.year, day.month, day.day, tzinfo=LONDON).astimezone(dt.UTC)
+        for day in table["ADMIDATE"].to_pylist()
+    ]
     kind = pa.timestamp("us", None if "use_deprecated_int96_timestamps" in write else "UTC")
     instants = pa.array([day.replace(tzinfo=None) for day in days], pa.timestamp("us")).cast(kind)
-    pq.write_table(table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", instants), folder / "part.parquet", **write)
+    pq.write_table(
+        table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", instants), folder / "part.parquet", **write
+    )
     problem = refusal(folder, tmp_path / "private", protocol)
     assert isinstance(problem, DataError) and problem.column == "ADMIDATE" and "23:00" in problem.found
 
@@ -239,7 +282,9 @@ def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path
 def test_times_of_day_in_utc_are_times(tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract(EVERY_MONTH, tmp_path / "in")
     table = pq.read_table(folder / "part.parquet")
-    times = [dt.datetime(day.year, day.month, day.day, 8 + at % 16) for at, day in enumerate(table["ADMIDATE"].to_pylist())]
+    times = [
+        dt.datetime(day.year, day.month, day.day, 8 + at % 16) for at, day in enumerate(table["ADMIDATE"].to_pylist())
+    ]
     pq.write_table(
         table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", pa.array(times, pa.timestamp("us", "UTC"))), folder / "part.parquet",
     )  # fmt: skip
