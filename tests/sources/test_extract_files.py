@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from extracts import counted, stay, write_extract
+from extracts import counted, write_extract
 from reading import EVERY_MONTH, as_csv, refusal, typed
 
 from analysis.errors import DataError, MachineError, UsageError
@@ -396,4 +395,3 @@ def test_errors_of_our_own_are_let_through(tmp_path: Path) -> None:
     for own in (AssertionError("rows were lost"), KeyError("x"), UsageError("y")):
         with pytest.raises(type(own)), engine_errors(source, "here"):
             raise own
-    assert pa.__version__ and stay
