@@ -80,9 +80,7 @@ def test_a_file_that_is_not_there(scheme: str, tmp_path: Path) -> None:
 def test_a_file_that_is_no_database(scheme: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(content)
     problem = refusal(f"{scheme}://{tmp_path}/x.db#episodes", tmp_path / "private")
-    assert (isinstance(problem, (DataError, MachineError, UsageError)) and "x.db" in str(problem)) or "episodes" in str(
-        problem
-    )
+    assert "x.db" in str(problem) or "no table or view" in str(problem)
     assert (tmp_path / "x.db").read_bytes() == content
 
 
