@@ -225,13 +225,14 @@ def _records(work: Workspace, choice: argparse.Namespace) -> None:
         with _timed("Records: making up an extract, which is not data"):
             make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
         return
+    from analysis.records.databases import shown
     from analysis.stages.records import build_records
 
     engine = os.environ.get("ENGINE") or "duckdb"
     with _timed("Records: counting a patient-level extract"):
         files = build_records(work, choice.extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)
         made = Manifest.read(work.build)
-        made.note(Step(steps.RECORDS, {"ENGINE": engine, "EXTRACT": choice.extract}), files, ["it was asked for"])
+        made.note(Step(steps.RECORDS, {"ENGINE": engine, "EXTRACT": shown(choice.extract)}), files, ["it was asked for"])
         made.save()
 
 

@@ -265,6 +265,7 @@ class Records(Table):
     """How a patient-level extract is counted; what the codes mean stands in ``analysis/records/definitions.py``."""
 
     columns: dict[str, str] = {}  # HES column → its name in the extract, where it has another
+    missing: list[str] = []  # markers of a missing value beside those that data_raw/README.md lists
     emergency_methods: list[str] = list(EMERGENCY_METHODS)
     age_bands: list[Annotated[int, Field(ge=0)]] = [0, 18, 65, 75, 85]  # the first age of each
     by_age: bool = False  # a table by age band too

@@ -12,9 +12,10 @@ import pandas as pd
 from analysis.records.counts import Counts, linked_counts
 from analysis.records.draw import Plan
 from analysis.records.engines import open_engine
-from analysis.records.episodes import classified, read_episodes
+from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, find_extract
 from analysis.records.synthesise import synthesise
+from analysis.records.typed import read_episodes
 from analysis.rules import Records
 
 UNITS = {"00A": "00A", "00B": "00B", "01H": "01H+01K", "01K": "01H+01K"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import ibis
 import ibis.expr.types as ir
 
 from analysis.errors import MachineError, UsageError
-from analysis.records.extract import Extract
+from analysis.records.databases import open_database, open_table
+from analysis.records.delimited import Layout
+from analysis.records.extract import Extract, Part, check_types, column_names
 
 DUCKDB, SPARK = "duckdb", "spark"
 BUCKET_ROWS = 4_000_000  # that a window over persons may hold at once on one machine
@@ -33,19 +36,23 @@ class Engine:
     connection: Any
     private: Path
 
-    def read(self, extract: Extract) -> ir.Table:
-        """The extract as one table, every column as it comes."""
+    def read(self, extract: Extract) -> tuple[ir.Table, ...]:
+        """The columns that are read of each part of an extract, under their HES names; an instant as the clock of its zone shows it.
+
+        Raises
+        ------
+        UsageError
+            The database has no such table.
+        DataError
+            The table lacks a column, or has one of another type.
+        """
         if extract.table:
-            return self.connection.table(extract.table)
-        files = [str(file) for file in extract.files]
-        if self.name == SPARK:  # Ibis hands Spark one path; it takes many
-            reader = self.connection._session.read
-            rows = reader.parquet(*files) if extract.kind == ".parquet" else reader.csv(files, header=True)
-            rows.createOrReplaceTempView("extract")
-            return self.connection.table("extract")
-        if extract.kind == ".parquet":
-            return self.connection.read_parquet(files, table_name="extract")
-        return self.connection.read_csv(files, table_name="extract", all_varchar=True, delim=",", header=True)
+            table = open_table(self.connection, extract.table)
+            names = column_names(f"table {extract.table}", table.columns, extract.column_map, extract.asked)
+            check_types(f"table {extract.table}", table.schema().to_pyarrow(), names)
+            return (table.select(**{column: _clock(table[name]) for column, name in names.items()}),)
+        read = _part_on_spark if self.name == SPARK else part_on_duckdb
+        return tuple(read(self.connection, part, f"extract_{number}") for number, part in enumerate(extract.parts))
 
     def by_person(self, episodes: ir.Table, rows: int) -> Iterator[ir.Table]:
         """The same rows in tables that each hold whole persons.
@@ -68,7 +75,8 @@ class Engine:
                 episodes.mutate(person=person, bucket=person % buckets), store, partition_by="bucket",
             )  # fmt: skip
             for folder in sorted(store.iterdir()):
-                yield self.connection.read_parquet(str(folder / "*.parquet"), hive_partitioning=False)
+                files = [_exactly(file) for file in folder.iterdir()]
+                yield self.connection.read_parquet(files, hive_partitioning=False)
                 shutil.rmtree(folder)
         finally:
             shutil.rmtree(store, ignore_errors=True)
@@ -87,20 +95,114 @@ def open_engine(
         It is not installed, or does not start.
     """
     private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options: dict[str, Any] = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(private / "spill"),
+        "preserve_insertion_order": False,
+    }
+    if threads:
+        options["threads"] = threads
     if url:
-        return Engine("database", ibis.connect(url), private)
+        return Engine("database", open_database(url, options), private)
     if name == DUCKDB:
-        options: dict[str, Any] = {
-            "memory_limit": MEMORY,
-            "temp_directory": str(private / "spill"),
-            "preserve_insertion_order": False,
-        }
-        if threads:
-            options["threads"] = threads
-        return Engine(DUCKDB, ibis.duckdb.connect(**options), private)
+        return Engine(DUCKDB, in_utc(ibis.duckdb.connect(**options)), private)
     if name == SPARK:
-        return Engine(SPARK, ibis.pyspark.connect(_spark_session(private, master)), private)
+        session = _spark_session(private, master)  # which says what is not installed, before Ibis looks for it
+        return Engine(SPARK, ibis.pyspark.connect(session), private)
     raise UsageError(f"ENGINE={name}: it must be one of {DUCKDB}, {SPARK}.")
+
+
+def in_utc(connection: Any) -> Any:
+    """So that no time zone of the machine comes between an instant and its date."""
+    connection.raw_sql("set timezone = 'UTC'")
+    return connection
+
+
+def _clock(value: ir.Value) -> ir.Value:
+    """An instant as a clock in UTC shows it; a database keeps no zone of a column."""
+    kind = value.type()
+    return value.cast("timestamp") if kind.is_timestamp() and kind.timezone else value
+
+
+def part_on_duckdb(connection: Any, part: Part, view: str) -> ir.Table:
+    columns = ", ".join(
+        f"{_clock_in_sql(name, part.zones.get(column))} as {column}" for column, name in part.names.items()
+    )
+    files = ", ".join(_text(_exactly(file)) for file in part.files)
+    reader = (
+        f"read_csv([{files}], {_options(part.layout)})"
+        if part.layout
+        else f"read_parquet([{files}], hive_partitioning=false)"
+    )
+    connection.raw_sql(f"create or replace temp view {view} as select {columns} from {reader}")
+    return connection.table(view)
+
+
+def _exactly(file: Path) -> str:
+    """A path as DuckDB's pattern of this file alone."""
+    return re.sub(r"([\[*?])", r"[\1]", str(file))
+
+
+def _options(layout: Layout) -> str:
+    """All that DuckDB would else guess from the first rows."""
+    columns = ", ".join(f"{_text(column)}: 'varchar'" for column in layout.columns)
+    return (
+        f"auto_detect=false, header=true, delim={_text(layout.delimiter)}, quote='\"', escape='\"', compression='{layout.compression}', "
+        f"columns={{{columns}}}, hive_partitioning=false"
+    )
+
+
+def _clock_in_sql(name: str, zone: str | None) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    if not zone:
+        return column
+    if zone[0] in "+-":
+        return (
+            f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval '{_minutes(zone)} minutes'"
+        )
+    return f"cast(timezone({_text(zone)}, cast({column} as timestamptz)) as timestamp)"
+
+
+def _minutes(zone: str) -> int:
+    """East of Greenwich, of a zone written as +01:00."""
+    hours, minutes = zone[1:3], zone[-2:] if len(zone) > 3 else "0"
+    return (-1 if zone[0] == "-" else 1) * (60 * int(hours) + int(minutes))
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
+    from pyspark.sql import functions, types
+
+    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]  # Spark takes these for patterns
+    reader = connection._session.read
+    if part.layout:
+        schema = types.StructType(
+            [types.StructField(f"c{at}", types.StringType()) for at, _ in enumerate(part.layout.columns)]
+        )
+        rows = reader.csv(
+            files,
+            schema=schema,
+            header=True,
+            enforceSchema=True,
+            sep=part.layout.delimiter,
+            quote='"',
+            escape='"',
+            mode="FAILFAST",
+            multiLine=True,
+        )
+        rows = rows.toDF(*part.layout.columns)
+    else:
+        rows = reader.parquet(*files)
+    columns = []
+    for column, name in part.names.items():
+        value = rows["`" + name.replace("`", "``") + "`"]
+        zone = part.zones.get(column)
+        columns.append((functions.from_utc_timestamp(value, zone) if zone else value).alias(column))
+    rows.select(*columns).createOrReplaceTempView(view)
+    return connection.table(view)
 
 
 def _spark_session(private: Path, master: str) -> Any:
@@ -115,10 +217,13 @@ def _spark_session(private: Path, master: str) -> Any:
     settings = {
         "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.session.timeZone": "UTC", "spark.local.dir": str(private / "spark"),
         "spark.sql.shuffle.partitions": "16", "spark.driver.memory": "3g", "spark.sql.warehouse.dir": str(private / "warehouse"),
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "OFF",  # which shows rows; what fails is raised
+        "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too many or too few cells is not noticed
     }  # fmt: skip
     builder = SparkSession.builder.master(master).appName("vanguard-evaluation")
     for key, value in settings.items():
-        if master.startswith("local") or key.startswith(("spark.ui", "spark.sql.session", "spark.log")):
+        if master.startswith("local") or key.startswith(
+            ("spark.ui", "spark.sql.session", "spark.sql.csv", "spark.log")
+        ):
             builder = builder.config(key, value)
     return builder.getOrCreate()

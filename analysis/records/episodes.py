@@ -16,12 +16,10 @@ from analysis.records.definitions import (
     TRANSFER_METHODS,
     TRANSFER_SOURCES,
 )
-from analysis.records.extract import COLUMNS, DATE, WHOLE, Extract
 from analysis.rules import Records
 
 EPOCH = "1970-01-01"
 NO_AGE = -1
-ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 
 # Reason → what it says; each episode is counted under the first that applies.
 OF_ROWS = {
@@ -40,45 +38,6 @@ class Episodes:
 
     kept: ir.Table
     rows: ir.Table
-
-
-def read_episodes(extract: ir.Table, source: Extract) -> ir.Table:
-    """The columns that are read, under their HES names, typed.
-
-    Text that is no date or number of the expected form is null here: ``unreadable`` finds it beforehand.
-    """
-    columns = {}
-    for column, kind in COLUMNS.items():
-        if column not in source.names:  # one that nothing asks for
-            continue
-        value = extract[source.names[column]]
-        if kind == DATE:
-            value = _date(value)
-        elif kind == WHOLE:
-            value = value.strip().nullif("").cast("int32") if value.type().is_string() else value.cast("int32")
-        else:
-            value = value.cast("string")
-        columns[column] = value
-    return extract.select(**columns)
-
-
-def unreadable(extract: ir.Table, source: Extract) -> ir.Table:
-    """One row: for each text column that should be a date or a number, an example of what is neither; null where all is well."""
-    examples = {}
-    for column, name in source.names.items():
-        value, kind = extract[name], COLUMNS[column]
-        if kind in (DATE, WHOLE) and value.type().is_string():
-            text = value.strip()
-            bad = (text != "") & ~text.re_search(ISO_DATE if kind == DATE else r"^-?\d+$")
-            examples[column] = text.min(where=bad)
-    return extract.aggregate(**examples) if examples else extract.limit(1).select(none=ibis.null("string"))
-
-
-def _date(value: ir.Value) -> ir.DateValue:
-    if value.type().is_string():
-        text = value.strip()
-        value = text.re_search(ISO_DATE).ifelse(text, ibis.null("string"))
-    return value.cast("date")
 
 
 def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> Episodes:

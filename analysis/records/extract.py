@@ -1,18 +1,22 @@
-"""An extract as it comes – Parquet or CSV, in one file or many, or a table of a database – checked before long work begins."""
+"""An extract as it comes – Parquet or CSV, in one file or many, or a table of a database – and its columns, found file by file."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import DataError, UsageError
+from analysis.records.delimited import Layout, layout_of
+from analysis.records.listing import PARQUET, list_files
 
-DATE, WHOLE, TEXT, EMPTY = "a date", "a whole number", "text", "nothing"
+DATE, WHOLE, TEXT, EMPTY, FRACTION = "a date", "a whole number", "text", "nothing", "a number with a fraction"
 
 # Columns of HES Admitted Patient Care (HES data dictionary: Admitted Patient Care) that are read, and what each holds.
 COLUMNS = {
@@ -21,85 +25,90 @@ COLUMNS = {
     "STARTAGE": WHOLE, "DIAG_01": TEXT, "GPPRAC": TEXT,
 }  # fmt: skip
 IF_ASKED = ("STARTAGE", "GPPRAC")  # for counts by age or practice alone
-OTHER_NAMES = {"TOKEN_PERSON_ID": ("ENCRYPTED_HESID", "HESID"), "PROCODE3": ("PROCODE",)}
-SUFFIXES = (".parquet", ".csv")
+# Names that HES had or has for the same, the first that is there being taken. DIAG_3_01 is not the same: it lacks the fourth character.
+OTHER_NAMES = {
+    "TOKEN_PERSON_ID": ("ENCRYPTED_HESID", "PSEUDO_HESID", "HESID"), "PROCODE3": ("PROCODE", "PROCODE5", "PROCODET"), "DIAG_01": ("DIAG_4_01",),
+}  # fmt: skip
+OTHER_THINGS = ("DIAG_3_01", "CCG_RESPONSIBILITY_ORIGIN", "STARTAGE_CALC")  # that a misspelt name is not taken for
+KIND_OF_DECIMAL = {True: WHOLE, False: FRACTION}
+UTC = "UTC"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that are read alike: ``names``: HES column → theirs; ``zones``: HES column of instants → the time zone of its dates;
+    ``types`` of the columns, of Parquet alone; ``layout``, of text alone."""
+
+    files: tuple[Path, ...]
+    names: Mapping[str, str]
+    zones: Mapping[str, str]
+    types: tuple[str, ...] = ()
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
 class Extract:
-    """``files`` of one ``kind`` (``.parquet`` or ``.csv``), or a ``table`` of the database at ``url``; ``names``: HES column → the extract's."""
+    """``parts`` of files, or a ``table`` of the database at ``url`` whose columns are found once it is open.
 
-    files: tuple[Path, ...]
-    kind: str
-    names: Mapping[str, str]
+    ``missing``: further markers of a missing value; ``tidy``: columns of which every value is known to need no trimming; ``not_read``:
+    documents among the files.
+    """
+
+    parts: tuple[Part, ...] = ()
     url: str = ""
     table: str = ""
+    column_map: Mapping[str, str] = field(default_factory=dict)
+    asked: Collection[str] = ()
+    missing: tuple[str, ...] = ()
+    tidy: frozenset[str] = frozenset()
+    not_read: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(sorted(file for part in self.parts for file in part.files))
+
+    def by_file(self) -> Iterator[Extract]:
+        """Each file as an extract of its own, in order."""
+        for file in self.files:
+            part = next(part for part in self.parts if file in part.files)
+            yield replace(self, parts=(replace(part, files=(file,)),))
+
+    def persons(self) -> dict[str, int]:
+        """The columns that hold the person → in how many files."""
+        counts: Counter[str] = Counter()
+        for part in self.parts:
+            counts[part.names["TOKEN_PERSON_ID"].upper()] += len(part.files)
+        return dict(counts)
 
 
-def find_extract(place: str, column_map: Mapping[str, str], asked: Collection[str] = ()) -> Extract:
-    """The files of an extract, their columns found, or a database's table (``URL#table``).
+def find_extract(
+    place: str, column_map: Mapping[str, str], asked: Collection[str] = (), missing: Sequence[str] = ()
+) -> Extract:
+    """The files of an extract and their columns, or a database's table (``URL#table``).
 
-    Every file's header or footer is read, and nothing more. ``asked``: which of ``IF_ASKED`` must be there.
+    Every file's header or footer is read, and nothing more. ``asked``: which of ``IF_ASKED`` must be there; ``missing``: further markers of
+    a missing value.
 
     Raises
     ------
     UsageError
         There is nothing of the kind.
     DataError
-        A file is cut short, has no rows, or is not UTF-8; a column is missing or of another type; two files differ.
+        A file is cut short, has no rows, is not UTF-8, or is neither data nor a document; a column is missing, there twice or of another type.
     """
+    settings = Extract(column_map=column_map, asked=tuple(asked), missing=tuple(missing))
     if "://" in place:
-        url, _, table = place.partition("#")
-        if not table:
-            raise UsageError(f"EXTRACT={place}: name the table after a #, as in duckdb:///folder/file.db#episodes.")
-        return Extract((), "database", {}, url, table)
-    path = Path(place)
-    if not path.exists():
-        raise UsageError(f"EXTRACT={place}: there is no such file or folder.")
-    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
-    kinds = sorted({file.suffix for file in files})
-    if len(kinds) != 1 or kinds[0] not in SUFFIXES:
-        what = " and ".join(kinds) or "no such file"
-        raise UsageError(f"EXTRACT={place}: it must hold Parquet or CSV files of one kind; found {what}.")
-    for folder in [path, *path.rglob("*")] if path.is_dir() else []:
-        if folder.is_dir() and not any(folder.iterdir()):
-            raise DataError(
-                folder, "an empty folder", "a partition with files", "Complete the extract, or remove the folder."
-            )
-    read = _parquet_columns if kinds[0] == ".parquet" else _csv_columns
-    first = read(files[0])
-    names = column_names(files[0], list(first), column_map, asked)
-    _check_types(files[0], first, names)
-    for file in files[1:]:
-        held = read(file)
-        for column, name in names.items():
-            if name not in held:
-                raise DataError(
-                    file,
-                    f"no column {name}",
-                    f"the columns of {files[0].name}",
-                    "Write every file of the extract alike.",
-                    column=name,
-                )
-            if held[name] != first[name] and EMPTY not in (held[name], first[name]):
-                raise DataError(
-                    file, f"{name} as {held[name]}", f"{first[name]}, as in {files[0].name}", "Write every file of the extract alike.",
-                    column=column,
-                )  # fmt: skip
-    return Extract(tuple(files), kinds[0], names)
-
-
-def with_columns(
-    source: Extract, held: Sequence[str], column_map: Mapping[str, str], asked: Collection[str]
-) -> Extract:
-    """An extract that is a table of a database, its columns found among those it holds.
-
-    Raises
-    ------
-    DataError
-        As ``column_names``.
-    """
-    return replace(source, names=column_names(f"table {source.table}", held, column_map, asked))
+        url, _, table = place.rpartition("#")
+        if not (url and table):
+            raise UsageError("EXTRACT: name the table after a #, as in duckdb:///folder/file.db#episodes.")
+        return replace(settings, url=url, table=table)
+    listing = list_files(Path(place))
+    parts: dict[tuple[object, ...], Part] = {}
+    for file in listing.files:
+        part = _parquet_part(file, settings) if listing.kind == PARQUET else _text_part(file, settings)
+        key = (part.layout, part.types, *part.names.items(), *part.zones.items())
+        parts[key] = replace(part, files=(*parts[key].files, file)) if key in parts else part
+    return replace(settings, parts=tuple(parts.values()), not_read=listing.documents)
 
 
 def column_names(
@@ -110,71 +119,97 @@ def column_names(
     Raises
     ------
     DataError
-        A column is not there; the message names the nearest.
+        A column is not there, and the message names the nearest; or it is there twice.
     """
-    upper = {name.upper(): name for name in held}
+    upper: dict[str, list[str]] = {}
+    for name in held:
+        upper.setdefault(name.strip().partition("#")[0].upper(), []).append(name)
     found = {}
     for column in [name for name in COLUMNS if name in asked or name not in IF_ASKED]:
         wanted = [column_map[column]] if column in column_map else [column, *OTHER_NAMES.get(column, ())]
         there = [upper[name.upper()] for name in wanted if name.upper() in upper]
         if not there:
-            near = difflib.get_close_matches(wanted[0].upper(), upper, 1, 0.6)
-            meant = f" Is {upper[near[0]]} it?" if near else ""
+            near = difflib.get_close_matches(wanted[0].upper(), set(upper) - {*OTHER_THINGS}, 1, 0.6)
+            meant = f" Is {upper[near[0]][0]} it?" if near else ""
             raise DataError(
-                file, f"no column {wanted[0]}.{meant}", f"a column {wanted[0]} ({COLUMNS[column]})",
+                file, f"no column {wanted[0]}.{meant}", f"a column {' or '.join(wanted)} ({COLUMNS[column]})",
                 f'Rename it, or say {column} = "its name" in [records.columns] of the protocol.', column=wanted[0],
             )  # fmt: skip
-        found[column] = there[0]
+        if len(there[0]) > 1:
+            raise DataError(
+                file, f"column {there[0][0]} twice", "each column once", "Write the file with one of them.", column=there[0][0]
+            )  # fmt: skip
+        found[column] = there[0][0]
     return found
 
 
-def _parquet_columns(file: Path) -> dict[str, str]:
-    try:
-        footer = pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError) as problem:
-        raise DataError(
-            file, "a file that is cut short, or no Parquet file", "a whole Parquet file", "Copy the extract anew."
-        ) from problem
-    if footer.num_rows == 0:
-        raise DataError(file, "no rows", "a partition with rows", "Complete the extract, or remove the file.")
-    return {field.name: _type_of(field.type) for field in footer.schema.to_arrow_schema()}
-
-
-def _type_of(kind: pa.DataType) -> str:
+def type_of(kind: pa.DataType) -> str:
+    """What a column of a type holds, in the words of ``COLUMNS``, or the type's own name."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return DATE
     if pa.types.is_integer(kind):
         return WHOLE
+    if pa.types.is_decimal(kind):
+        return KIND_OF_DECIMAL[kind.scale == 0]
+    if pa.types.is_floating(kind):
+        return FRACTION
     if pa.types.is_null(kind):
         return EMPTY
-    return TEXT if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return TEXT if any(is_text(kind) for is_text in text) else str(kind)
 
 
-def _csv_columns(file: Path) -> dict[str, str]:
-    with open(file, "rb") as handle:
-        head = handle.read(1 << 16)
-    try:
-        text = head.decode("utf-8-sig", errors="strict" if len(head) < 1 << 16 else "ignore")
-    except UnicodeDecodeError as problem:
-        raise DataError(
-            file, f"bytes that are not UTF-8 ({problem})", "CSV in UTF-8", "Save the file as UTF-8."
-        ) from problem
-    lines = text.splitlines()
-    if len(lines) < 2:
-        raise DataError(file, "no rows", "a header and rows", "Complete the extract, or remove the file.")
-    names = [name.strip('"') for name in lines[0].split(",")]
-    if len(names) == 1:
-        sign = next((sign for sign in ";\t|" if sign in lines[0]), None)
-        what = f"columns parted by {sign!r}" if sign else f"one column, {names[0]!r}"
-        raise DataError(file, what, "columns parted by commas", "Write the file with commas.", row=1)
-    return dict.fromkeys(names, TEXT)
+def check_types(file: Path | str, schema: pa.Schema, names: Mapping[str, str]) -> None:
+    """Text may hold anything, and is read as what it should be; whole numbers, which some programs write with a fraction of zero, may be
+    codes. A number is no date.
 
-
-def _check_types(file: Path, held: Mapping[str, str], names: Mapping[str, str]) -> None:
-    """Text may hold anything, and is read as what it should be; a number is no date."""
+    Raises
+    ------
+    DataError
+        A column is of another type.
+    """
     for column, name in names.items():
-        wanted, kind = COLUMNS[column], held[name]
-        if kind not in (wanted, TEXT, EMPTY) and not (wanted == TEXT and kind == WHOLE):
+        wanted, kind = COLUMNS[column], type_of(schema.field(name).type)
+        if kind not in (wanted, TEXT, EMPTY) and (wanted == DATE or kind not in (WHOLE, FRACTION)):
             raise DataError(file, f"{name} as {kind}", wanted, "Write the column as such.", column=name)
+
+
+def _parquet_part(file: Path, settings: Extract) -> Part:
+    try:
+        footer = pq.read_metadata(file)
+        schema = footer.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise DataError(
+            file, "a file that is cut short, or no Parquet file", "a whole Parquet file", "Copy the extract anew."
+        ) from problem
+    if footer.num_rows == 0:
+        raise DataError(file, "no rows", "a partition with rows", "Complete the extract, or remove the file.")
+    names = column_names(file, schema.names, settings.column_map, settings.asked)
+    check_types(file, schema, names)
+    stored = {footer.schema.column(at).path: footer.schema.column(at).physical_type for at in range(len(footer.schema))}
+    zones = {column: _zone(file, name, schema.field(name).type, stored.get(name)) for column, name in names.items()}
+    types = [schema.field(name).type for name in names.values()]
+    plain = tuple(str(kind.value_type if pa.types.is_dictionary(kind) else kind) for kind in types)
+    return Part((file,), names, {column: zone for column, zone in zones.items() if zone}, plain)
+
+
+def _zone(file: Path, name: str, kind: pa.DataType, stored: str | None) -> str:
+    """The time zone of a column of instants; empty for any other."""
+    if not pa.types.is_timestamp(kind):
+        return ""
+    zone = kind.tz or (UTC if stored == "INT96" else "")  # the old form of an instant has no zone of its own
+    if zone and zone[0] not in "+-":
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
+            raise DataError(
+                file, f"instants in the time zone {zone!r}", "a zone such as Europe/London", "Write the column as dates.", column=name
+            ) from problem  # fmt: skip
+    return zone
+
+
+def _text_part(file: Path, settings: Extract) -> Part:
+    layout = layout_of(file)
+    return Part((file,), column_names(file, layout.columns, settings.column_map, settings.asked), {}, layout=layout)

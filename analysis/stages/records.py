@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,18 @@ from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
 from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed
+from analysis.records.databases import shown
 from analysis.records.definitions import MADE_UP, PATIENTS
 from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
 from analysis.records.engines import open_engine
-from analysis.records.episodes import NO_AGE, OF_ROWS, classified, read_episodes, unreadable
-from analysis.records.extract import Extract, find_extract, with_columns
+from analysis.records.episodes import NO_AGE, OF_ROWS, classified
+from analysis.records.extract import Extract, find_extract
 from analysis.records.networks import read_networks
 from analysis.records.scan import scan
 from analysis.records.spells import OF_SPELLS
 from analysis.records.synthesise import TRUTH
+from analysis.records.trouble import engine_errors, place_of
+from analysis.records.typed import midnights_elsewhere, read_episodes, tidy_columns, unreadable
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
@@ -107,14 +112,16 @@ def _counted(
     """Exact counts of an extract, and what they were made from."""
     rules = protocol.records
     asked = (["STARTAGE"] if rules.by_age else []) + (["GPPRAC"] if network_of else [])
-    source = find_extract(place, rules.columns, asked)
+    source = find_extract(place, rules.columns, asked, rules.missing)
     engine = open_engine(engine_name, work.private, master, url=source.url)
-    raw = engine.read(source)
-    if source.table:
-        source = with_columns(source, raw.columns, rules.columns, asked)
-    check_content(raw, source, protocol)
-    say(f"{place}: {len(source.files) or 1} files, on {engine.name}")
-    counts = linked_counts(engine, classified(read_episodes(raw, source), rules, network_of))
+    say(f"{shown(place)}: {len(source.files) or 1} files, on {engine.name}")
+    for sentence in remarks(source):
+        say(sentence)
+    with engine_errors(source, shown(place)):
+        raw = engine.read(source)
+        check_content(raw, source, protocol)
+        source = replace(source, tidy=tidy_columns(raw, source))
+        counts = linked_counts(engine, classified(read_episodes(raw, source), rules, network_of))
     made_up = not source.url and (Path(place) / TRUTH).is_file()
     # Codes of every year: an extract has those that were in force when the patient was in hospital.
     unit_of = study_geography(work, protocol).unit_of
@@ -152,30 +159,52 @@ def _earlier(memory: Path) -> dict[str, pd.DataFrame]:
     return found
 
 
-def check_content(raw: ir.Table, source: Extract, protocol: Protocol) -> None:
-    """Look at dates before long work begins.
+def remarks(source: Extract) -> list[str]:
+    """What the user should know of the files before they are counted: documents that are not read, and persons under several names."""
+    said = [f"not read, since it is a document: {file}" for file in source.not_read]
+    persons = source.persons() if source.files else {}
+    if len(persons) > 1:
+        columns = ", ".join(f"{column} in {files} files" for column, files in persons.items())
+        said.append(
+            f"the person is {columns}: where a patient has another pseudonym in each, a stay from one file to the other counts as two"
+        )
+    return said
+
+
+def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) -> None:
+    """Look at dates and numbers before long work begins; ``raw`` is what the engine reads of ``source``.
 
     Raises
     ------
     DataError
-        A text is no date or number, or the window has a month without admissions.
+        A value is no date, number or code of a known form; dates are a day early; or the window has a month without admissions.
     """
-    example = unreadable(raw, source).to_pyarrow().to_pylist()[0]
-    where = source.files[0].parent if source.files else source.table
-    for column, text in example.items():
-        if text is not None:
-            raise DataError(
-                where, repr(text), "dates as YYYY-MM-DD and numbers in digits, in every row", "Write the column in one form.",
-                column=source.names.get(column, column),
-            )  # fmt: skip
+    for column, (text, expected) in unreadable(raw, source).items():
+        file, row = place_of(source, column, text)
+        raise DataError(
+            file, repr(text), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
+            row=row, column=_their_name(source, column),
+        )  # fmt: skip
+    for column, text in midnights_elsewhere(raw, source).items():
+        raise DataError(
+            place_of(source)[0], f"instants such as {text} in UTC or without a zone, none of another time of day than 23:00 and midnight",
+            "dates, or instants with their zone", "They seem to be midnights of British Summer Time: write the column as dates.",
+            column=_their_name(source, column),
+        )  # fmt: skip
+    first, last = protocol.months[0], protocol.months[-1]
     admitted = read_episodes(raw, source).ADMIDATE
-    months = admitted.truncate("M").name("month").as_table().distinct().to_pyarrow().column(0).to_pylist()
-    absent = protocol.months.difference(pd.DatetimeIndex([month for month in months if month is not None]))
+    inside = admitted.between(first.date(), (last + pd.offsets.MonthEnd()).date())
+    months = admitted.name("day").as_table().filter(inside).select(month=lambda t: t.day.truncate("M")).distinct()
+    absent = protocol.months.difference(pd.DatetimeIndex(months.to_pyarrow()["month"].to_pylist()))
     if len(absent):
         raise DataError(
-            where, f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {protocol.months[0]:%B %Y} to {protocol.months[-1]:%B %Y}",
-            "Add the files that are missing, or shorten the window of the protocol.", column=source.names.get("ADMIDATE", "ADMIDATE"),
+            place_of(source)[0], f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
+            "Add the files that are missing, or shorten the window of the protocol.", column=_their_name(source, "ADMIDATE"),
         )  # fmt: skip
+
+
+def _their_name(source: Extract, column: str) -> str:
+    return source.parts[0].names[column] if source.parts else column
 
 
 def check_safe(work: Workspace) -> list[str]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -19,8 +20,9 @@ import ibis.backends.duckdb  # noqa: F401 – loaded before the clock starts, as
 
 from analysis.records.counts import linked_counts, unlinked_counts
 from analysis.records.engines import MEMORY, open_engine
-from analysis.records.episodes import classified, read_episodes
+from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
+from analysis.records.typed import read_episodes, tidy_columns
 from analysis.rules import Records
 from tests.records_in_pandas import counts_in_pandas
 
@@ -39,12 +41,16 @@ def scan(folder: Path, private: Path) -> None:
 
 def outcomes(folder: Path, private: Path) -> None:
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", private)
-    unlinked_counts(classified(read_episodes(engine.read(source), source), Records()))
+    raw = engine.read(source)
+    source = replace(source, tidy=tidy_columns(raw, source))
+    unlinked_counts(classified(read_episodes(raw, source), Records()))
 
 
 def linked(folder: Path, private: Path) -> None:
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", private)
-    linked_counts(engine, classified(read_episodes(engine.read(source), source), Records()))
+    raw = engine.read(source)
+    source = replace(source, tidy=tidy_columns(raw, source))
+    linked_counts(engine, classified(read_episodes(raw, source), Records()))
 
 
 def pandas(folder: Path, private: Path) -> None:

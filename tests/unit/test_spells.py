@@ -14,9 +14,10 @@ from records_in_pandas import counts_in_pandas
 
 from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed, unlinked_counts
 from analysis.records.engines import open_engine
-from analysis.records.episodes import classified, read_episodes
-from analysis.records.extract import find_extract, with_columns
+from analysis.records.episodes import classified
+from analysis.records.extract import find_extract
 from analysis.records.synthesise import TRUTH
+from analysis.records.typed import read_episodes
 from analysis.rules import Records
 
 MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
@@ -243,7 +244,5 @@ def test_a_table_of_a_database(tmp_path: Path) -> None:
         connection.execute(f"create table episodes as select * from '{folder}/part.parquet'")
     source = find_extract(f"duckdb://{database}#episodes", {})
     engine = open_engine("duckdb", tmp_path / "private", url=source.url)
-    raw = engine.read(source)
-    source = with_columns(source, raw.columns, {}, [])
-    counts = linked_counts(engine, classified(read_episodes(raw, source), Records()))
+    counts = linked_counts(engine, classified(read_episodes(engine.read(source), source), Records()))
     assert counts.arrivals.admissions.sum() == 1 and counts.rows["duplicate"] == 1

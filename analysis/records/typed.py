@@ -1,0 +1,196 @@
+"""Columns as they come → text without blanks at its ends, calendar dates and whole numbers; what is none of these, by example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+from analysis.records.extract import COLUMNS, DATE, UTC, WHOLE, Extract
+
+PERSON = "TOKEN_PERSON_ID"
+# By these an engine chooses rows, and leaves the others unread where the columns are compared as they come.
+CHOSEN_BY = ("ADMIMETH", "CLASSPAT")
+MANY_CODES = 1_000
+
+# Markers of a missing value in exports of HES (described in data_raw/README.md), in any case. Codes that mean "not known", such as 9, 99 or X,
+# are no markers: what they mean depends on the column.
+MISSING = (
+    "-",
+    "--",
+    "&",
+    ".",
+    "?",
+    "NULL",
+    "<NULL>",
+    "(NULL)",
+    r"\N",
+    "NA",
+    "N/A",
+    "#N/A",
+    "NaN",
+    "None",
+    "nil",
+    "unknown",
+    "not known",
+    "missing",
+)
+# No pseudonym of a person: zeros, minus one, or one character eight times or more.
+NO_PERSON = "|".join(["0+", "-1", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?")])
+
+# White space of ASCII, no-break and other blanks of no width or a fixed one, NUL and the end-of-file mark of DOS.
+BLANK = "[\\t\\n\\v\\f\\r \\x00\\x1a\u00a0\u2007\u200b\u202f\ufeff]"
+
+_DAYS = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
+_LEAP = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
+_CLOCK = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+_MIDNIGHT_THERE = "[ T]00:00(:00([.]0+)?)? ?(Z|UTC|[-+][0-9]{2}(:?[0-9]{2})?)"
+# A day of the calendar, with a time of day or none. A time zone is read at midnight alone: there the date is the one that is written.
+DAY = f"^([0-9]{{4}}-({_DAYS})|{_LEAP})({_CLOCK}|{_MIDNIGHT_THERE})?$"
+NUMBER = "^[-+]?0*[0-9]{1,9}([.]0*)?$"  # so that it fits into 32 bits
+LARGEST = 2**31 - 1
+EXACT = 2**53  # up to which a floating-point number holds every whole one
+
+
+def read_episodes(parts: Sequence[ir.Table], extract: Extract) -> ir.Table:
+    """One table of the parts that ``Engine.read`` gives, typed.
+
+    Text has no blanks at its ends and is null where it is empty or a marker of a missing value. What is no date or number of a known form
+    is null too: ``unreadable`` finds it beforehand.
+    """
+    tables = [_typed(part, extract) for part in parts]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def tidy_columns(parts: Sequence[ir.Table], extract: Extract) -> frozenset[str]:
+    """Those of ``CHOSEN_BY`` in which no value changes by being trimmed."""
+    untidy = re.compile(_untidy(extract.missing))
+    tidy = set()
+    for column in CHOSEN_BY:
+        codes = [
+            code
+            for part in parts
+            for code in part.select(code=part[column].cast("string")).distinct().limit(MANY_CODES).to_pyarrow()["code"].to_pylist()
+            if code is not None
+        ]  # fmt: skip
+        plain = all(part[column].type().is_string() or part[column].type().is_integer() for part in parts)
+        if plain and len(codes) < MANY_CODES and not any(untidy.search(code) for code in codes):
+            tidy.add(column)
+    return frozenset(tidy)
+
+
+def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[str, str]]:
+    """HES column → an example of what is no date, number or code, and what is expected; no entry where all is well."""
+    found: dict[str, tuple[str, str]] = {}
+    for part in parts:
+        asked = {
+            column: question for column in part.columns if (question := _question(part[column], column, extract)) is not None
+        }  # fmt: skip
+        if not asked:
+            continue
+        examples = (
+            part.aggregate(**{column: example for column, (example, _) in asked.items()}).to_pyarrow().to_pylist()[0]
+        )
+        found |= {column: (text, asked[column][1]) for column, text in examples.items() if text is not None}
+    return found
+
+
+def midnights_elsewhere(parts: Sequence[ir.Table], extract: Extract) -> dict[str, str]:
+    """HES column → an instant of a column in UTC or without a zone whose times of day are all midnight or 23:00.
+
+    They are midnights of British Summer Time that were stored as UTC: the dates would be a day early.
+    """
+    found = {}
+    zones = {column: zone for part in extract.parts for column, zone in part.zones.items()}
+    for part in parts:
+        for column in [name for name in part.columns if part[name].type().is_timestamp()]:
+            if zones.get(column, UTC) not in (UTC, "Etc/UTC", "GMT", "+00:00"):
+                continue
+            time = part[column]
+            late = time != time.truncate("D").cast(time.type())
+            eleven = (time.hour() == 23) & (time.minute() == 0) & (time.second() == 0)
+            answer = (
+                part.aggregate(example=time.min(where=late), other=(late & ~eleven).sum()).to_pyarrow().to_pylist()[0]
+            )
+            if answer["example"] is not None and not answer["other"]:
+                found[column] = str(answer["example"])
+    return found
+
+
+def _typed(part: ir.Table, extract: Extract) -> ir.Table:
+    columns = {}
+    for column in [name for name in COLUMNS if name in part.columns]:
+        value, kind = part[column], COLUMNS[column]
+        if kind == DATE:
+            columns[column] = _date(value, extract.missing)
+        elif kind == WHOLE:
+            columns[column] = _whole(value, extract.missing)
+        elif column in extract.tidy:
+            columns[column] = value.cast("string")
+        else:
+            columns[column] = _tidied(_as_text(value), extract.missing, column)
+    return part.select(**columns)
+
+
+def _untidy(markers: Collection[str], column: str = "") -> str:
+    """A pattern of texts that are to be trimmed or to be null; it means the same to Python, RE2 and Java."""
+    missing = "|".join(re.escape(marker) for marker in (*MISSING, *markers))
+    return f"(?i)^{BLANK}|{BLANK}$|^({missing}{'|' + NO_PERSON if column == PERSON else ''})?$"
+
+
+def _tidied(text: ir.StringValue, markers: Collection[str], column: str = "") -> ir.StringValue:
+    """Few texts change: a single search leaves the others alone."""
+    pattern = _untidy(markers, column)
+    trimmed = text.re_replace(f"^{BLANK}+", "").re_replace(f"{BLANK}+$", "")
+    return text.re_search(pattern).ifelse(trimmed.re_search(pattern).ifelse(ibis.null("string"), trimmed), text)
+
+
+def _as_text(value: ir.Value) -> ir.StringValue:
+    if value.type().is_numeric() and not value.type().is_integer():
+        value = _is_whole(value).ifelse(value, ibis.null(value.type())).cast("int64")
+    return value.cast("string")
+
+
+def _date(value: ir.Value, markers: Collection[str]) -> ir.DateValue:
+    if not value.type().is_string():
+        return value.cast("date")
+    text = _tidied(value, markers)
+    return text.re_search(DAY).ifelse(text.left(10), ibis.null("string")).cast("date")
+
+
+def _whole(value: ir.Value, markers: Collection[str]) -> ir.IntegerValue:
+    kind = value.type()
+    if kind.is_string():
+        text = _tidied(value, markers)
+        return text.re_search(NUMBER).ifelse(text, ibis.null("string")).cast("float64").cast("int32")
+    if not kind.is_integer():
+        value = (_is_whole(value) & (value.abs() <= LARGEST)).ifelse(value, ibis.null(kind))
+    elif kind.nbytes > 4 or kind.is_unsigned_integer():
+        value = ((value <= LARGEST) & (value >= -LARGEST)).ifelse(value, ibis.null(kind))
+    return value.cast("int32")
+
+
+def _is_whole(value: ir.NumericValue) -> ir.BooleanValue:
+    within = (value.abs() <= EXACT).ifelse(value, ibis.null(value.type()))  # an infinite one has no floor
+    return (within == within.floor().cast(value.type())).fill_null(False)
+
+
+def _question(value: ir.Value, column: str, extract: Extract) -> tuple[ir.StringScalar, str] | None:
+    """The least value that cannot be read, and what is expected; None where the type leaves nothing to ask."""
+    wanted, kind = COLUMNS[column], value.type()
+    if wanted == DATE and kind.is_string():
+        text = _tidied(value, extract.missing)
+        return text.min(where=~text.re_search(DAY)), "days of the calendar as YYYY-MM-DD in every row"
+    if wanted == WHOLE and kind.is_string():
+        text = _tidied(value, extract.missing)
+        return text.min(where=~text.re_search(NUMBER)), "whole numbers of at most nine digits in every row"
+    if kind.is_floating() or kind.is_decimal():
+        number = value.nullif(float("nan")) if kind.is_floating() else value
+        limit = LARGEST if wanted == WHOLE else EXACT
+        bad = number.notnull() & ~(_is_whole(number) & (number.abs() <= limit))
+        return number.cast("string").min(where=bad), "whole numbers in every row"
+    if wanted == WHOLE and kind.is_integer() and (kind.nbytes > 4 or kind.is_unsigned_integer()):
+        return value.cast("string").min(where=(value > LARGEST) | (value < -LARGEST)), "numbers of 32 bits in every row"
+    return None
