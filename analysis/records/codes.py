@@ -36,7 +36,6 @@ def known_values(t: ir.Table, rules: Records, practices: bool) -> dict[str, ir.B
         "ADMIMETH": t.ADMIMETH.isin(in_either_case([*ADMISSION_METHODS, *rules.emergency_methods])),
         "CLASSPAT": t.CLASSPAT.isin(PATIENT_CLASSES),
         "ADMISORC": t.ADMISORC.isin(ADMISSION_SOURCES),
-        "TOKEN_PERSON_ID": t.TOKEN_PERSON_ID.notnull(),
         "PROCODE3": t.PROCODE3.re_search(PROVIDER_FORM),
         "EPIORDER": (t.EPIORDER > 0) & (t.EPIORDER < NO_EPISODE_ORDER),
         "DIAG_01": t.DIAG_01.re_search(DIAGNOSIS_FORM),
@@ -70,7 +69,7 @@ def is_date(value: ir.DateValue, rules: Records) -> ir.BooleanValue:
 
 def in_either_case(codes: Iterable[str]) -> list[str]:
     """A list to compare with, rather than a function of each row: so an engine can leave most of a file unread."""
-    return sorted({form for code in codes for form in (code.upper(), code.lower())})
+    return list(dict.fromkeys(form for code in codes for form in (code.upper(), code.lower())))
 
 
 def in_years(age: ir.IntegerValue) -> ir.IntegerValue:
@@ -80,9 +79,8 @@ def in_years(age: ir.IntegerValue) -> ir.IntegerValue:
 
 def provider_of(code: ir.StringValue) -> ir.StringValue:
     """The organisation, of a code that may be of one of its sites."""
-    upper = code.upper()
-    of_site = upper.left(1).isin(WITH_SITES) | upper.endswith(ORGANISATION_ITSELF)
-    return of_site.ifelse(upper.left(3), upper)
+    of_site = code.left(1).isin(in_either_case(WITH_SITES)) | (code.right(2) == ORGANISATION_ITSELF)
+    return ((code.length() > 3) & of_site).ifelse(code.left(3), code).upper()
 
 
 def diagnosis_of(code: ir.StringValue) -> ir.StringValue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import ibis
 import ibis.expr.types as ir
@@ -27,12 +27,13 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
     by day of discharge, both by age band and practice too where asked, and in no order; ``left_out``, rows by financial year of admission and
-    reason; ``total``, all rows."""
+    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
     left_out: pd.DataFrame
     total: int
+    nameless: pd.Series = field(default_factory=lambda: pd.Series(dtype=int))
 
     @property
     def rows(self) -> dict[str, int]:
@@ -43,12 +44,13 @@ class Counts:
 def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     """Count with duplicates removed and spells joined."""
     tally, kept = episodes.tally, episodes.kept.drop("month")
-    left_out = [_of_rows(tally)]
+    left_out, nameless = [_of_rows(tally)], [pd.Series(dtype=int)]
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum())):
         with provider_spells(part, episodes.longest_stay).cache() as spells:
             left_out.append(_of_spells(lost_spells(spells)))
+            nameless.append(_nameless(spells))
             with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
                 alone = stays.filter(~stays.emergency)
                 left_out.append(_of_spells(alone.mutate(reason=ibis.literal("transfer_alone"))))
@@ -57,7 +59,8 @@ def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
                 departures.add(_departures(counted))
     came = arrivals.frame()
     left_out.append(_duplicates(came.day, came.pop("duplicates")))
-    return Counts(came, departures.frame(), _by_year(left_out), int(tally.rows.sum()))
+    without_person = pd.concat(nameless).groupby(level=0).sum()
+    return Counts(came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), without_person)
 
 
 def unlinked_counts(episodes: Episodes) -> Counts:
@@ -165,6 +168,11 @@ def _of_spells(lost: ir.Table) -> pd.DataFrame:
     )
     rows = sums.assign(year=financial_year(sums.day), rows=sums.rows - sums.duplicates)
     return pd.concat([rows[["reason", "year", "rows"]], _duplicates(sums.day, sums.duplicates)])
+
+
+def _nameless(spells: ir.Table) -> pd.Series:
+    rows = _frame(spells.filter(~spells.named).group_by(day=spells.admitted).aggregate(rows=spells.rows.sum()))
+    return rows.rows.groupby(financial_year(rows.day)).sum()
 
 
 def _duplicates(day: pd.Series, rows: pd.Series) -> pd.DataFrame:

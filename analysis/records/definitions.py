@@ -24,7 +24,7 @@ FINISHED = 3  # EPISTAT: a finished episode; 1 is one that goes on, which next y
 # before: 98 is "not applicable" and 99 "not known". EPISTAT 9, "derived unfinished", is said there to be absent from processed data.
 EPISODE_STATUSES = (1, FINISHED)
 ADMISSION_METHODS = (
-    "11", "12", "13", *EMERGENCY_METHODS, "31", "32", "81", "82", "83", "84", "89", "98", "99",
+    "11", "12", "13", "31", "32", "81", "82", "83", "84", "89", "98", "99", *EMERGENCY_METHODS,
 )  # fmt: skip
 ADMISSION_SOURCES = (
     "19", "29", "30", "37", "38", "39", "40", "41", "42", "48", "49", "50", "51", "52", "53", "54", "55", "56", "65", "66", "69", "79",
@@ -39,7 +39,13 @@ BABIES = (7001, 7007)  # STARTAGE of those under a year
 # providers whose code begins with 8 or A have five characters of their own and no common beginning (Organisation Data Service; HES maps providers
 # "at a three-character level for NHS organisations, but at a five-character level for independent sector organisations").
 PROVIDER_FORM = r"^[0-9A-Za-z]{3}([0-9A-Za-z]{2,3})?$"
-WITH_SITES = ("R", "T", "5", "7", "N")  # NHS and care trusts, primary care trusts, Wales, independent providers of three characters
+WITH_SITES = (
+    "R",
+    "T",
+    "5",
+    "7",
+    "N",
+)  # NHS and care trusts, primary care trusts, Wales, independent providers of three characters
 ORGANISATION_ITSELF = "00"
 COMMISSIONER_WITH_SITE = r"^([0-9A-Z]{3})[0-9A-Z]{2}$"
 PRACTICE_FORM = r"^[A-Za-z][0-9]{5}([0-9]{3})?$"  # a branch surgery has three more digits

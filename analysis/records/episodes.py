@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from analysis.records.codes import (
 from analysis.records.definitions import (
     AMBULATORY_CARE_SENSITIVE,
     FINISHED,
+    FIRST_DATE,
     ORDINARY,
     TRANSFER_METHODS,
     TRANSFER_SOURCES,
@@ -43,15 +45,22 @@ OF_ROWS = {
     "not_emergency": "neither an emergency admission nor a transfer",
     "other_class": "not an ordinary admission (CLASSPAT)",
 }
+# Column → the reason that a value of it which is not known leads to; those of other columns matter of rows that stay.
+BLAMED = {
+    "EPISTAT": "unfinished", "ADMIDATE": "no_date", "EPISTART": "no_date", "EPIEND": "no_date", "ADMIMETH": "not_emergency",
+    "CLASSPAT": "other_class",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes that stay, as ``classified`` gives them; ``sorted_rows``, a row of the extract each: [reason, year] and for each column of
-    ``known_values`` whether its value is not known; and the longest stay, in days, that is counted."""
+    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown], a row of the extract each; the ``columns`` that
+    bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the longest stay, in days, that is counted."""
 
     kept: ir.Table
     sorted_rows: ir.Table
+    columns: tuple[str, ...]
+    years: range
     longest_stay: int
 
     @cached_property
@@ -59,13 +68,13 @@ class Episodes:
         """Rows [reason, year, rows] of the extract, and for each column how many of them have a value that is not known.
 
         ``reason`` is a place in ``OF_ROWS``, from 0, and null for rows that stay; ``year`` the one in which the financial year of the
-        admission begins, ``NO_YEAR`` where it has no date.
+        admission begins, ``NO_YEAR`` where that is not known.
         """
-        flags = [name for name in self.sorted_rows.columns if name not in ("reason", "year")]
-        sums = self.sorted_rows.group_by("reason", "year").aggregate(
-            rows=lambda t: t.count(), **{name: self.sorted_rows[name].sum() for name in flags}
-        )
-        return sums.to_pyarrow().to_pandas()
+        sums = self.sorted_rows.group_by("reason", "year", "unknown").aggregate(rows=lambda t: t.count())
+        tally = sums.to_pyarrow().to_pandas()
+        tally["year"] = tally.year.where(tally.year.isin(self.years), NO_YEAR).astype(int)
+        unknown = {column: tally.rows.where((tally.unknown & 2**at) > 0, 0) for at, column in enumerate(self.columns)}
+        return tally.drop(columns="unknown").assign(**unknown)
 
 
 def read_episodes(extract: ir.Table, source: Extract) -> ir.Table:
@@ -112,7 +121,7 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
 
     A date before ``definitions.FIRST_DATE`` or after ``rules.last_date`` is none.
 
-    ``kept`` is [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
+    ``kept`` is [person, named, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
     and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
     where it is not one of ``practices``.
     """
@@ -128,14 +137,10 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
         "other_class": t.CLASSPAT == ORDINARY,
     }
     cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(OF_ROWS)]
-    begun = ibis.coalesce(
-        dated["ADMIDATE"].ifelse(t.ADMIDATE, ibis.null("date")), dated["EPISTART"].ifelse(t.EPISTART, ibis.null("date"))
-    )
-    year = (begun.year() - (begun.month() < APRIL).cast("int32")).fill_null(NO_YEAR).cast("int32")
-    known = known_values(t, rules, bool(practices))
-    sorted_rows = t.select(
-        reason=ibis.cases(*cases, else_=ibis.null("int8")), year=year, **{column: ~value for column, value in known.items()}
-    )
+    year = (t.ADMIDATE.year() - (t.ADMIDATE.month() < APRIL).cast("int32")).cast("int32")
+    with_reason = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")), year=year)
+    known = known_values(with_reason, rules, bool(practices))
+    sorted_rows = with_reason.select("reason", "year", unknown=_unknown(with_reason.reason, known))
     t = t.filter(*sound.values())
     diagnosis = diagnosis_of(t.DIAG_01)
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
@@ -147,18 +152,39 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
         practice = practice_of(t.GPPRAC)
         asked["practice"] = practice.isin(sorted(practices)).fill_null(False).ifelse(practice, "")
     kept = t.select(
-        person=_person(t), provider=provider_of(t.PROCODE3).fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
+        person=_person(t), named=t.TOKEN_PERSON_ID.notnull(), provider=provider_of(t.PROCODE3).fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
         month=_day(t.ADMIDATE.truncate("M")), admitted=_day(t.ADMIDATE), discharged=_day(left), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
         emergency=t.ADMIMETH.isin(in_either_case(rules.emergency_methods)),
         transfer=t.ADMIMETH.isin(in_either_case(TRANSFER_METHODS)) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False),
         sensitive=sensitive.fill_null(False), **asked,
     )  # fmt: skip
-    return Episodes(kept, sorted_rows, rules.longest_stay)
+    years = range(dt.date.fromisoformat(FIRST_DATE).year - 1, rules.last_date.year + 1)
+    return Episodes(kept, sorted_rows, tuple(known), years, rules.longest_stay)
+
+
+def _unknown(reason: ir.IntegerValue, known: dict[str, ir.BooleanValue]) -> ir.IntegerValue:
+    """A number whose bits say which columns have a value that is not known. A column is looked at in the rows that it may be to blame for, or
+    that depend on it, and one number is counted faster than a dozen columns."""
+    places = {name: place for place, name in enumerate(OF_ROWS)}
+    bits: dict[int | None, list[ir.IntegerValue]] = {}
+    for at, (column, value) in enumerate(known.items()):
+        place = places.get(BLAMED.get(column, ""))
+        bits.setdefault(place, []).append(value.ifelse(0, 2**at))
+    cases = [
+        (reason.isnull() if place is None else reason == place, sum(terms[1:], terms[0]))
+        for place, terms in bits.items()
+    ]
+    return ibis.cases(*cases, else_=0)
 
 
 def _person(t: ir.Table) -> ir.StringValue:
     """The person; an episode of nobody known stands alone, by its key or, without one, by what it says."""
-    described = [t.PROCODE3, t.CCG_RESPONSIBILITY, t.DIAG_01, *[t[name].cast("string") for name in ("ADMIDATE", "EPISTART", "EPIEND")]]
+    described = [
+        t.PROCODE3,
+        t.CCG_RESPONSIBILITY,
+        t.DIAG_01,
+        *[t[name].cast("string") for name in ("ADMIDATE", "EPISTART", "EPIEND")],
+    ]
     key = t.EPIKEY.fill_null(ibis.literal(" ").join([value.fill_null("") for value in described]))
     return t.TOKEN_PERSON_ID.notnull().ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + key)
 

@@ -32,18 +32,19 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
 
     Duplicates are rows that agree in person, provider, admission, order, start and end (Aylin et al., BMJ 329:1207, 2004, web appendix).
     The spell takes commissioner, age, practice and condition from its first episode, and ends when the last of its episodes does.
-    Returns [person, provider, admitted, ended, emergency, transfer, sensitive, rows, duplicates, reason] and ``keys_of(episodes)``; ``code`` is
+    Returns [person, provider, admitted, ended, named, emergency, transfer, sensitive, rows, duplicates, reason] and ``keys_of(episodes)``; ``code`` is
     null where no first episode is there. ``reason`` says why a spell is left out, null where it stays: one of more than ``longest_stay`` days is,
     before spells are joined, since with a wrong date it would swallow every later stay of the person.
     """
     keys = keys_of(episodes)
     once = episodes.group_by("person", "provider", "admitted", "order", "starts", "ends").aggregate(
-        rows=lambda t: t.count(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
+        rows=lambda t: t.count(), named=lambda t: t.named.any(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
         transfer=lambda t: t.transfer.any(), sensitive=lambda t: t.sensitive.any(), **{key: episodes[key].min() for key in keys},
     )  # fmt: skip
     first = once.order == 1
     spells = once.group_by("person", "provider", "admitted").aggregate(
         ended=lambda t: ibis.greatest(t.ends.max(), ibis.coalesce(t.discharged.max(), t.ends.max())),
+        named=once.named.any(),
         emergency=once.emergency.any(),
         transfer=once.transfer.any(),
         sensitive=once.sensitive.any(where=first),
@@ -53,9 +54,7 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     )
     too_long = spells.ended - spells.admitted > longest_stay
     return spells.mutate(
-        reason=ibis.cases(
-            (spells.code.isnull(), "no_first_episode"), (too_long, "too_long"), else_=ibis.null("string")
-        )
+        reason=ibis.cases((spells.code.isnull(), "no_first_episode"), (too_long, "too_long"), else_=ibis.null("string"))
     )
 
 
