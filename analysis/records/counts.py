@@ -15,7 +15,7 @@ from analysis.records.codes import commissioner_of
 from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
 from analysis.records.engines import Engine
 from analysis.records.episodes import APRIL, OF_ROWS, Episodes
-from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, lost_spells, provider_spells
+from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
 USED = "used"
 BEFORE_PLACES = [*OF_SPELLS][: [*OF_SPELLS].index("outside_england")]
@@ -49,7 +49,7 @@ def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum())):
         with provider_spells(part, episodes.longest_stay).cache() as spells:
-            left_out.append(_of_spells(lost_spells(spells)))
+            left_out.append(_of_spells(spells.filter(spells.reason.notnull())))
             nameless.append(_nameless(spells))
             with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
                 alone = stays.filter(~stays.emergency)

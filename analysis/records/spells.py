@@ -58,11 +58,6 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     )
 
 
-def lost_spells(spells: ir.Table) -> ir.Table:
-    """Spells at a provider that are left out."""
-    return spells.filter(spells.reason.notnull())
-
-
 def continuous_spells(spells: ir.Table) -> ir.Table:
     """Spells joined to the one they continue.
 
