@@ -29,7 +29,8 @@ from analysis.rules import Records
 
 
 def known_values(t: ir.Table, rules: Records, practices: bool) -> dict[str, ir.BooleanValue]:
-    """For each column that a row's fate depends on, whether its value is one of those the dictionaries have; null counts as not."""
+    """For each column that a row's fate depends on, whether its value is one of those the dictionaries have; null or
+    False where not."""
     known = {
         "EPISTAT": t.EPISTAT.isin(EPISODE_STATUSES),
         **{name: is_date(t[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")},
@@ -44,14 +45,14 @@ def known_values(t: ir.Table, rules: Records, practices: bool) -> dict[str, ir.B
         known["STARTAGE"] = in_years(t.STARTAGE).notnull()
     if practices:
         known["GPPRAC"] = t.GPPRAC.re_search(PRACTICE_FORM)
-    return {column: value.fill_null(False) for column, value in known.items()}
+    return known
 
 
 def expected_of(column: str, rules: Records) -> str:
     """What ``known_values`` takes for known, in words."""
     return {
         "EPISTAT": "an episode status: 1 or 3",
-        "ADMIMETH": f"an admission method of the NHS Data Dictionary: {', '.join(ADMISSION_METHODS)}",
+        "ADMIMETH": f"an admission method of the NHS Data Dictionary: {', '.join(sorted(ADMISSION_METHODS))}",
         "CLASSPAT": f"a patient classification: {', '.join(PATIENT_CLASSES)}",
         "ADMISORC": f"a source of admission of the NHS Data Dictionary: {', '.join(ADMISSION_SOURCES)}",
         "TOKEN_PERSON_ID": "a person",

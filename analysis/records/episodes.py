@@ -163,17 +163,22 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
 
 
 def _unknown(reason: ir.IntegerValue, known: dict[str, ir.BooleanValue]) -> ir.IntegerValue:
-    """A number whose bits say which columns have a value that is not known. A column is looked at in the rows that it may be to blame for, or
-    that depend on it, and one number is counted faster than a dozen columns."""
+    """A number whose bits say which columns have a value that is not known.
+
+    A column is looked at in the rows that it may be to blame for, or that depend on it; which one it is, only where not all are known: this is asked of
+    every row of the extract, and most are sound.
+    """
     places = {name: place for place, name in enumerate(OF_ROWS)}
-    bits: dict[int | None, list[ir.IntegerValue]] = {}
+    columns: dict[int | None, list[tuple[ir.BooleanValue, int]]] = {}
     for at, (column, value) in enumerate(known.items()):
-        place = places.get(BLAMED.get(column, ""))
-        bits.setdefault(place, []).append(value.ifelse(0, 2**at))
-    cases = [
-        (reason.isnull() if place is None else reason == place, sum(terms[1:], terms[0]))
-        for place, terms in bits.items()
-    ]
+        columns.setdefault(places.get(BLAMED.get(column, "")), []).append((value, 2**at))
+    cases = []
+    for place, values in columns.items():
+        bits = [value.ifelse(0, bit) for value, bit in values]
+        all_known = ibis.and_(*[value for value, _ in values])
+        cases.append(
+            (reason.isnull() if place is None else reason == place, all_known.ifelse(0, sum(bits[1:], bits[0])))
+        )
     return ibis.cases(*cases, else_=0)
 
 

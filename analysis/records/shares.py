@@ -67,7 +67,7 @@ def checked_counts(
         reasons = (rows / rows.sum()).nlargest(VALUES)
         listed = "; ".join(f"{share:.0%} {_sentence(str(reason))}" for reason, share in reasons.items() if share > 0)
         raise DataError(
-            place, f"no episode that is counted: {listed}", "emergency admissions of the study's commissioners in its window",
+            place, f"no row is counted: {listed}", "emergency admissions of the study's commissioners in its window",
             "Look whether the extract and the protocol are of the same study. Nothing was written.",
         )  # fmt: skip
     return counts
@@ -129,9 +129,9 @@ def _changed(by_year: pd.DataFrame, share: pd.Series, rules: Records) -> int | N
 def _many(what: str, years: list[int], share: float, extract: Extracted, strangers: pd.DataFrame | None) -> DataError:
     column, rules = COLUMN_OF.get(what, what), extract.rules
     when = f" of {_said(years)}" if years else ""
-    wanted = "few such rows" if what in COLUMN_OF else expected_of(column, rules)
+    wanted = "none" if what in COLUMN_OF else expected_of(column, rules)
     return DataError(
-        extract.place, f"{share:.0%} of the episodes{when} that are looked at: {_sentence(what)}{_listed(what, years, extract, strangers)}",
+        extract.place, f"{share:.0%} of the rows{when} that come to this check {_sentence(what)}{_listed(what, years, extract, strangers)}",
         f"{wanted}, in all but {rules.unexpected_share:.0%} of the rows",
         "Correct the column, or name the right one in [records.columns] of the protocol; if the extract is right, raise unexpected_share in its "
         "[records]. Nothing was written.", column=extract.source.names.get(column, column),
@@ -144,7 +144,7 @@ def _change(
     column = COLUMN_OF.get(what, what)
     return DataError(
         extract.place,
-        f"{share:.0%} of the episodes of {_said([year])} that are looked at, but {usual:.0%} in other years: {_sentence(what)}"
+        f"{share:.0%} of the rows of {_said([year])} that come to this check, but {usual:.0%} in other years, {_sentence(what)}"
         f"{_listed(what, [year], extract, strangers)}",
         f"a share that differs between the years by {extract.rules.share_change:.0%} of the rows at most",
         "Look whether the file of that year is of the same kind as the others, with the same columns and codes; if the extract is right, raise "
@@ -153,9 +153,10 @@ def _change(
 
 
 def _sentence(what: str) -> str:
-    if what == USED:
-        return "used"
-    return f"{OF_ROWS.get(what) or OF_SPELLS[what]} ({what})" if what in COLUMN_OF else "no value that is known"
+    """The verb and what follows, of rows that a reason leaves out or whose value of a column is not known."""
+    if what in COLUMN_OF:
+        return f"are left out as {what} ({OF_ROWS.get(what) or OF_SPELLS[what]})"
+    return "have no value, or one that is in no dictionary"
 
 
 def _said(years: list[int]) -> str:
@@ -171,7 +172,7 @@ def _listed(what: str, years: list[int], extract: Extracted, strangers: pd.DataF
         for value in shown.index
     ]
     listed = ", ".join(f"{text} {rows / counts.sum():.0%}" for text, rows in zip(texts, shown, strict=True))
-    return f"; of them {listed}" if listed else ""
+    return f": {listed}" if listed else ""
 
 
 def _values(what: str, years: list[int], extract: Extracted, strangers: pd.DataFrame | None) -> pd.Series:
@@ -184,7 +185,8 @@ def _values(what: str, years: list[int], extract: Extracted, strangers: pd.DataF
         return pd.Series(dtype=int)
     rows = extract.typed
     if what not in COLUMN_OF:
-        rows = rows.filter(~known_values(rows, extract.rules, extract.practices)[column])
+        known = known_values(rows, extract.rules, extract.practices)[column]
+        rows = rows.filter(~known.fill_null(False))
     if years:
         rows = rows.filter((rows.ADMIDATE.year() - (rows.ADMIDATE.month() < APRIL).cast("int32")).isin(years))
     table = rows.group_by(value=rows[column]).aggregate(rows=lambda t: t.count()).to_pyarrow().to_pandas()
