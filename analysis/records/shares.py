@@ -64,10 +64,10 @@ def checked_counts(
     _check(shares, extract, episodes.tally, strangers)
     rows = ledger.sum()
     if rows[USED] == 0:
-        reasons = (rows / rows.sum()).nlargest(VALUES)
-        listed = "; ".join(f"{share:.0%} {_sentence(str(reason))}" for reason, share in reasons.items() if share > 0)
+        reasons = (rows[rows >= rules.smallest_count] / rows.sum()).nlargest(VALUES)
+        listed = "; ".join(f"{share:.0%} {_sentence(str(reason))}" for reason, share in reasons.items())
         raise DataError(
-            place, f"no row is counted: {listed}", "emergency admissions of the study's commissioners in its window",
+            place, f"no row is counted: {listed or 'there are very few'}", "emergency admissions of the study's commissioners in its window",
             "Look whether the extract and the protocol are of the same study. Nothing was written.",
         )  # fmt: skip
     return counts

@@ -157,7 +157,7 @@ def test_years_outside_the_study_are_not_looked_at(tmp_path: Path) -> None:
 )
 def test_an_extract_of_which_nothing_is_counted(change: Row, reason: str, tmp_path: Path) -> None:
     problem = refusal(rows_of(lambda year, at: change), tmp_path)
-    assert "no row is counted" in problem.found and f"100% are left out as {reason} (" in problem.found
+    assert "no row is counted" in problem.found and f"% are left out as {reason} (" in problem.found
 
 
 @pytest.mark.fault(
