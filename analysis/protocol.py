@@ -76,6 +76,8 @@ class Protocol(Table):
             raise ValueError('the first of [[specifications]] must have the id "primary"')
         if not any(outcome.role == "primary" and outcome.source != RECORDS for outcome in self.outcomes):
             raise ValueError("no outcome has the role primary, but for those of records, which not everyone has")
+        if pd.Timestamp(self.records.last_date) < self.study.end + pd.offsets.MonthEnd(0):
+            raise ValueError("records.last_date lies before the end of the study's window")
         self._check_curve()
         self._check_its()
         for specification in self.specifications[1:]:

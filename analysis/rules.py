@@ -118,7 +118,9 @@ class Outcome(Table):
     plain: str = ""
     unit: str  # what is counted, in the plural
     measure: str
-    source: Literal["mar", "dtoc", "records"] = "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
+    source: Literal["mar", "dtoc", "records"] = (
+        "mar"  # Monthly Activity Return, delayed transfers of care by local authority, or a patient-level extract
+    )
     working_days: bool = False  # its series follow the working days of a month, and Easter
     england_from: Month | None = None  # first month in which England's total is comparable with today's
 
@@ -272,6 +274,17 @@ class Records(Table):
     networks: str | None = None  # a table [network, practice_code]: count by network of practices too
     smallest_count: Count = 8  # a smaller one, but for none at all, is neither shown nor used
     round_to: Count = 5
+    last_date: dt.date = dt.date(
+        2030, 3, 31
+    )  # a later one is none; fixed, so that a rerun in another year gives the same
+    # In days, at one provider: what is longer than a study of five years is mostly a date that is wrong, and its nights outweigh a month of others.
+    longest_stay: Count = 1826
+    unexpected_share: Share = (
+        0.05  # of rows, in all or in a year, that fall out for one reason that no sound extract has often
+    )
+    share_change: Share = (
+        0.1  # by which the share of rows that one reason takes may differ between a year and the others
+    )
 
 
 class Report(Table):

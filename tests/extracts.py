@@ -14,6 +14,7 @@ from analysis.records.draw import Plan
 from analysis.records.engines import open_engine
 from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, find_extract
+from analysis.records.shares import checked_counts
 from analysis.records.synthesise import synthesise
 from analysis.records.typed import read_episodes
 from analysis.rules import Records
@@ -57,6 +58,20 @@ def counted(
     running = open_engine(engine, private)
     return linked_counts(
         running, classified(read_episodes(running.read(source), source), rules or Records(), practices)
+    )
+
+
+def checked(
+    rows: Sequence[dict[str, Any]], folder: Path, months: pd.DatetimeIndex, rules: Records | None = None, practices: Sequence[str] = ()
+) -> Counts:  # fmt: skip
+    """The counts of rows that are typed out, by unit, where their shares pass."""
+    rules = rules or Records()
+    asked = [*(["STARTAGE"] if rules.by_age else []), *(["GPPRAC"] if practices else [])]
+    source = find_extract(str(write_extract(rows, folder / "in")), {}, asked)
+    running = open_engine("duckdb", folder / "private")
+    networks = dict.fromkeys(practices, "network")
+    return checked_counts(
+        running, read_episodes(running.read(source), source), source, str(folder / "in"), rules, months, UNITS, networks
     )
 
 

@@ -33,9 +33,13 @@ def counts_in_pandas(folder: Path) -> Counts:
         chunks.append(_episodes(chunk[reason < 0]))
         total += len(chunk)
     spells = _provider_spells(pd.concat(chunks, ignore_index=True))
-    stays = _continuous_spells(spells[spells.code.notna()])
+    too_long = spells.ended - spells.ADMIDATE > 1826
+    stays = _continuous_spells(spells[spells.code.notna() & ~too_long])
     rows = dict(zip(REASONS, by_reason.tolist(), strict=True))
-    lost = {"no_first_episode": spells[spells.code.isna()], "transfer_alone": stays[~stays.emergency]}
+    lost = {
+        "no_first_episode": spells[spells.code.isna()], "too_long": spells[too_long & spells.code.notna()],
+        "transfer_alone": stays[~stays.emergency],
+    }  # fmt: skip
     rows |= {reason: int((table.rows - table.duplicates).sum()) for reason, table in lost.items()}
     rows["duplicate"] = int(spells.duplicates.sum())
     stays = stays[stays.emergency]
@@ -48,7 +52,7 @@ def counts_in_pandas(folder: Path) -> Counts:
     )  # fmt: skip
     departures = stays.groupby(["code", "ended"]).size().rename("departures")
     return Counts(
-        arrivals.rename_axis(["code", "day"]).reset_index(), departures.rename_axis(["code", "day"]).reset_index(), rows, total,
+        arrivals.rename_axis(["code", "day"]).reset_index(), departures.rename_axis(["code", "day"]).reset_index(), pd.DataFrame([rows]), total,
     )  # fmt: skip
 
 
@@ -57,7 +61,7 @@ def _chunks(folder: Path) -> Iterator[pd.DataFrame]:
     for file in sorted(folder.rglob("*.parquet")):
         chunk = pq.read_table(file, columns=columns, partitioning=None).to_pandas(date_as_object=False)
         for name in DATES:
-            chunk[name] = chunk[name].where(chunk[name] >= pd.Timestamp("1930-01-01"))
+            chunk[name] = chunk[name].where(chunk[name].between("1930-01-01", "2030-03-31"))
         yield chunk
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from analysis.narrative.wording import certainty, headed, in_sentence, interval, listed, p_text, signed
 from analysis.protocol import RECORDS
-from analysis.results import Estimate, Results
+from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 from analysis.rules import Outcome
 
 NONE = (
     "No patient-level extract was counted for this edition, so that emergency admissions and emergency bed days are not among its outcomes; "
     "no public series of bed days by commissioner reaches back before the programme."
+)
+NOT_ESTIMATED = (
+    "A patient-level extract was counted for this edition, but no effect could be estimated from it: too few of its counts may be shown after disclosure "
+    "control (`build/records/by_commissioner.csv` has them, empty where suppressed; `build/results/not_run.csv` says what was not run)."
 )
 
 
@@ -19,10 +23,12 @@ def held(results: Results) -> list[Outcome]:
 
 
 def records_paragraph(results: Results) -> str:
-    """What the co-primary outcomes of patient-level records show, model by model; one sentence where there are none."""
+    """What the co-primary outcomes of patient-level records show, model by model; one sentence where no extract was counted, or nothing came of it."""
+    if not results.work.has_records:
+        return NONE
     outcomes = held(results)
     if not outcomes:
-        return NONE
+        return NOT_ESTIMATED
     names = listed([in_sentence(outcome.label) for outcome in outcomes])
     found = " ".join(_together(results, outcomes, model) for model in results.protocol.model_ids)
     return (
@@ -33,12 +39,19 @@ def records_paragraph(results: Results) -> str:
 
 def _together(results: Results, outcomes: list[Outcome], model: str) -> str:
     level = results.protocol.study.conf_level
-    effects = [results.effect(outcome.id, model) for outcome in outcomes]
+    estimates = [results.find("did", outcome.id, model, "att", HEADLINE_INFERENCE) for outcome in outcomes]
     parts = [
-        f"{in_sentence(outcome.label)} {signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
-        for outcome, effect in zip(outcomes, effects, strict=True)
+        f"{in_sentence(outcome.label)} "
+        + (
+            f"{signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
+            if effect
+            else "could not be estimated"
+        )
+        for outcome, effect in zip(outcomes, estimates, strict=True)
     ]
-    return f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}. {_reading(effects)}"
+    effects = [effect for effect in estimates if effect]
+    reading = f" {_reading(effects)}" if len(effects) == len(outcomes) else ""
+    return f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}.{reading}"
 
 
 def _reading(effects: list[Estimate]) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from analysis.records.codes import commissioner_of
 from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
 from analysis.records.engines import Engine
-from analysis.records.episodes import OF_ROWS, Episodes
+from analysis.records.episodes import APRIL, OF_ROWS, Episodes
 from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
 USED = "used"
+BEFORE_PLACES = [*OF_SPELLS][: [*OF_SPELLS].index("outside_england")]
 MEASURES = ["admissions", "nights", "zero_day", "sensitive"]
 DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 
@@ -23,44 +26,45 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 @dataclass(frozen=True)
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
-    by day of discharge, both by age band and practice too where asked, and in no order; ``rows`` by reason, and in all."""
+    by day of discharge, both by age band and practice too where asked, and in no order; ``left_out``, rows by financial year of admission and
+    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
-    rows: dict[str, int]
+    left_out: pd.DataFrame
     total: int
+    nameless: pd.Series = field(default_factory=lambda: pd.Series(dtype=int))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows that are left out, by reason."""
+        return {str(reason): int(rows) for reason, rows in self.left_out.sum().items()}
 
 
 def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     """Count with duplicates removed and spells joined."""
-    rows, stay = _by_reason(episodes)
-    total = sum(rows.values()) + stay
-    kept = episodes.kept.drop("month")
+    tally, kept = episodes.tally, episodes.kept.drop("month")
+    left_out, nameless = [_of_rows(tally)], [pd.Series(dtype=int)]
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
-    for part in engine.by_person(kept, stay):
-        with (
-            provider_spells(part).cache() as spells,
-            continuous_spells(spells.filter(spells.code.notnull())).cache() as stays,
-        ):
-            for reason, lost in (
-                ("no_first_episode", spells.filter(spells.code.isnull())),
-                ("transfer_alone", stays.filter(~stays.emergency)),
-            ):
-                left_out, duplicates = _left_out(lost)
-                rows[reason] += left_out
-                rows["duplicate"] += duplicates
-            counted = stays.filter(stays.emergency)
-            arrivals.add(_arrivals(counted))
-            departures.add(_departures(counted))
+    for part in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum())):
+        with provider_spells(part, episodes.longest_stay).cache() as spells:
+            left_out.append(_of_spells(spells.filter(spells.reason.notnull())))
+            nameless.append(_nameless(spells))
+            with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
+                alone = stays.filter(~stays.emergency)
+                left_out.append(_of_spells(alone.mutate(reason=ibis.literal("transfer_alone"))))
+                counted = stays.filter(stays.emergency)
+                arrivals.add(_arrivals(counted))
+                departures.add(_departures(counted))
     came = arrivals.frame()
-    rows["duplicate"] += int(came.pop("duplicates").sum())
-    return Counts(came, departures.frame(), rows, total)
+    left_out.append(_duplicates(came.day, came.pop("duplicates")))
+    without_person = pd.concat(nameless).groupby(level=0).sum()
+    return Counts(came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), without_person)
 
 
 def unlinked_counts(episodes: Episodes) -> Counts:
     """Count first and last episodes as they come, as published statistics do: neither duplicates nor transfers are looked for."""
-    rows, stay = _by_reason(episodes)
     e = episodes.kept
     keys = keys_of(e)
     nights = e.discharged - e.admitted
@@ -70,39 +74,54 @@ def unlinked_counts(episodes: Episodes) -> Counts:
         sensitive=(first & e.sensitive).sum(),
     )  # fmt: skip
     departures = pd.DataFrame(columns=[*keys, "day", "departures"])
-    return Counts(_frame(counts.fill_null({"nights": 0})), departures, rows, sum(rows.values()) + stay)
+    left_out = _by_year([_of_rows(episodes.tally)])
+    return Counts(_frame(counts.fill_null({"nights": 0})), departures, left_out, int(episodes.tally.rows.sum()))
 
 
 def placed(counts: Counts, unit_of: Mapping[str, str], network_of: Mapping[str, str]) -> Counts:
-    """The same with ``unit``, and ``network`` where practices were asked for; null where the code is of none."""
+    """The same by codes of commissioners as ``unit_of`` has them, with ``unit``, and ``network`` where practices were asked for; null where the
+    code is of none."""
 
     def with_places(table: pd.DataFrame) -> pd.DataFrame:
         network = {"network": table.practice.map(network_of)} if "practice" in table else {}
-        return table.assign(unit=table.code.map(unit_of), **network)
+        code = commissioner_of(table.code, unit_of)
+        return table.assign(code=code, unit=code.map(unit_of), **network)
 
     return replace(counts, arrivals=with_places(counts.arrivals), departures=with_places(counts.departures))
 
 
-def ledger_of_rows(counts: Counts, months: pd.DatetimeIndex) -> dict[str, int]:
-    """Rows by reason, and those used; ``counts`` as ``placed`` gives them. Rows in = rows used + rows by reason.
+def ledger_by_year(counts: Counts, months: pd.DatetimeIndex) -> pd.DataFrame:
+    """Rows by reason, and those used, a column each, by financial year of admission; ``counts`` as ``placed`` gives them.
 
     Raises
     ------
     AssertionError
-        They are not: rows were lost.
+        Rows in are not rows used and rows by reason: some were lost.
     """
-    every = counts.arrivals
-    known = every.unit.notna()
-    abroad = ~known & every.code.str.startswith(OUTSIDE_ENGLAND)
-    inside = known & _month(every.day).isin(months)
+    came = counts.arrivals
+    known = came.unit.notna()
+    abroad = ~known & came.code.str.startswith(OUTSIDE_ENGLAND)
+    inside = known & _month(came.day).isin(months)
     places = {
         "outside_england": abroad, "unknown_commissioner": ~known & ~abroad, "outside_window": known & ~inside, USED: inside,
     }  # fmt: skip
-    ledger = counts.rows | {reason: int(every.rows[chosen].sum()) for reason, chosen in places.items()}
-    assert sum(ledger.values()) == counts.total, (
-        f"{counts.total} rows came in, {sum(ledger.values())} are accounted for"
-    )
+    year = financial_year(came.day)
+    by_place = {reason: came.rows[chosen].groupby(year[chosen]).sum() for reason, chosen in places.items()}
+    ledger = counts.left_out.join(pd.DataFrame(by_place), how="outer").fillna(0).astype(int)
+    accounted = int(ledger.to_numpy().sum())
+    assert accounted == counts.total, f"{counts.total} rows came in, {accounted} are accounted for"
     return ledger
+
+
+def ledger_of_rows(counts: Counts, months: pd.DatetimeIndex) -> dict[str, int]:
+    """Rows by reason, and those used: ``ledger_by_year`` of all years."""
+    return {str(reason): int(rows) for reason, rows in ledger_by_year(counts, months).sum().items()}
+
+
+def financial_year(day: pd.Series) -> pd.Series:
+    """The year in which the financial year of each day begins."""
+    month = _month(day)
+    return month.dt.year - (month.dt.month < APRIL)
 
 
 def monthly(counts: Counts, months: pd.DatetimeIndex, by: Mapping[str, Sequence[object]]) -> pd.DataFrame:
@@ -136,23 +155,34 @@ def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], mont
     return by_month.reindex(months, fill_value=0).rename_axis("month").unstack()
 
 
-def _by_reason(episodes: Episodes) -> tuple[dict[str, int], int]:
-    """Rows that are left out one by one, by reason, with places for the reasons of whole spells; and those that stay."""
-    table = _frame(episodes.rows)
-    places = {reason: table.rows[table.reason == place].sum() for place, reason in enumerate(OF_ROWS)}
-    rows = {reason: int(count) for reason, count in places.items()} | dict.fromkeys(OF_SPELLS, 0)
-    return rows, int(table.rows[table.reason.isna()].sum())
+def _of_rows(tally: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are left out one by one [reason, year, rows]."""
+    lost = tally[tally.reason.notna()]
+    return lost.assign(reason=lost.reason.astype(int).map(dict(enumerate(OF_ROWS))))[["reason", "year", "rows"]]
 
 
-def _left_out(spells: ir.Table) -> tuple[int, int]:
-    """Rows of these spells, and how many duplicates there were beside them."""
-    sums = (
-        _frame(spells.aggregate(rows=spells.rows.sum(), duplicates=spells.duplicates.sum()))
-        .fillna(0)
-        .astype(int)
-        .iloc[0]
+def _of_spells(lost: ir.Table) -> pd.DataFrame:
+    """Rows of spells that are left out, and their duplicates [reason, year, rows]."""
+    sums = _frame(
+        lost.group_by("reason", day=lost.admitted).aggregate(rows=lost.rows.sum(), duplicates=lost.duplicates.sum())
     )
-    return int(sums.rows - sums.duplicates), int(sums.duplicates)
+    rows = sums.assign(year=financial_year(sums.day), rows=sums.rows - sums.duplicates)
+    return pd.concat([rows[["reason", "year", "rows"]], _duplicates(sums.day, sums.duplicates)])
+
+
+def _nameless(spells: ir.Table) -> pd.Series:
+    rows = _frame(spells.filter(~spells.named).group_by(day=spells.admitted).aggregate(rows=spells.rows.sum()))
+    return rows.rows.groupby(financial_year(rows.day)).sum()
+
+
+def _duplicates(day: pd.Series, rows: pd.Series) -> pd.DataFrame:
+    return pd.DataFrame({"reason": "duplicate", "year": financial_year(day), "rows": rows})
+
+
+def _by_year(left_out: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows by year, a column for every reason for which rows or spells are left out, in the order of the ledger."""
+    table = pd.concat(left_out).groupby(["year", "reason"]).rows.sum().unstack(fill_value=0)
+    return table.reindex(columns=[*OF_ROWS, *BEFORE_PLACES], fill_value=0).astype(int)
 
 
 def _arrivals(stays: ir.Table) -> ir.Table:

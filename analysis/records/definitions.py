@@ -20,11 +20,44 @@ ORDINARY = (
 )
 FINISHED = 3  # EPISTAT: a finished episode; 1 is one that goes on, which next year's file holds again
 
+# Every value that the HES data dictionary (Admitted Patient Care) or the NHS Data Dictionary has for a column, of those in force now and
+# before: 98 is "not applicable" and 99 "not known". EPISTAT 9, "derived unfinished", is said there to be absent from processed data.
+EPISODE_STATUSES = (1, FINISHED)
+ADMISSION_METHODS = (
+    "11", "12", "13", "31", "32", "81", "82", "83", "84", "89", "98", "99", *EMERGENCY_METHODS,
+)  # fmt: skip
+ADMISSION_SOURCES = (
+    "19", "29", "30", "37", "38", "39", "40", "41", "42", "48", "49", "50", "51", "52", "53", "54", "55", "56", "65", "66", "69", "79",
+    "85", "86", "87", "88", "89", "98", "99",
+)  # fmt: skip
+PATIENT_CLASSES = (ORDINARY, "2", "3", "4", "5", "8", "9")
+NO_EPISODE_ORDER = 98  # EPIORDER: 98 is not applicable and 99 not known
+OLDEST = 120  # STARTAGE in years
+BABIES = (7001, 7007)  # STARTAGE of those under a year
+
+# Forms of codes. A site of an organisation has its code and two more characters; "00" stands for the organisation itself. Independent
+# providers whose code begins with 8 or A have five characters of their own and no common beginning (Organisation Data Service; HES maps providers
+# "at a three-character level for NHS organisations, but at a five-character level for independent sector organisations").
+PROVIDER_FORM = r"^[0-9A-Za-z]{3}([0-9A-Za-z]{2,3})?$"
+WITH_SITES = (
+    "R",
+    "T",
+    "5",
+    "7",
+    "N",
+)  # NHS and care trusts, primary care trusts, Wales, independent providers of three characters
+ORGANISATION_ITSELF = "00"
+COMMISSIONER_WITH_SITE = r"^([0-9A-Z]{3})[0-9A-Z]{2}$"
+PRACTICE_FORM = r"^[A-Za-z][0-9]{5}([0-9]{3})?$"  # a branch surgery has three more digits
+PRACTICE_CHARACTERS = 6
+DIAGNOSIS_FORM = "^[A-Za-z][0-9]{2}"
+
 # Codes of the commissioner that are not English: Welsh local health boards (7A), Scotland (S), Northern Ireland (Z), the Channel
 # Islands, the Isle of Man and abroad (X, Y).
 OUTSIDE_ENGLAND = ("7A", "S", "Z", "X", "Y")
 
-# ADMIDATE, DISDATE, EPISTART and EPIEND of 1 January 1800 and 1801 stand for null and for invalid in HES; nothing before 1930 is a date.
+# ADMIDATE, DISDATE, EPISTART and EPIEND of 1 January 1800 and 1801 stand for null and for invalid in HES; nothing before 1930 is a date. Nor is
+# anything after ``last_date`` of the protocol's [records]: other systems write 2099 or 9999-12-31 for a stay that goes on.
 FIRST_DATE = "1930-01-01"
 
 # Chronic ambulatory care sensitive conditions by primary diagnosis: NHS Outcomes Framework, indicator 2.3.i; three or four

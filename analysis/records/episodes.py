@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
+from analysis.records.codes import (
+    diagnosis_of,
+    in_either_case,
+    in_years,
+    is_date,
+    known_values,
+    practice_of,
+    provider_of,
+)
 from analysis.records.definitions import (
     AMBULATORY_CARE_SENSITIVE,
     FINISHED,
@@ -20,6 +32,8 @@ from analysis.rules import Records
 
 EPOCH = "1970-01-01"
 NO_AGE = -1
+NO_YEAR = 0
+APRIL = 4  # in which a financial year begins
 
 # Reason → what it says; each episode is counted under the first that applies.
 OF_ROWS = {
@@ -29,62 +43,119 @@ OF_ROWS = {
     "not_emergency": "neither an emergency admission nor a transfer",
     "other_class": "not an ordinary admission (CLASSPAT)",
 }
+# Column → the reason that a value of it which is not known leads to; those of other columns matter of rows that stay.
+BLAMED = {
+    "EPISTAT": "unfinished", "ADMIDATE": "no_date", "EPISTART": "no_date", "EPIEND": "no_date", "ADMIMETH": "not_emergency",
+    "CLASSPAT": "other_class",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes that stay, as ``classified`` gives them, and the ``rows`` [reason, rows] of all: ``reason`` is a place in ``OF_ROWS``, from 0, and null
-    for those that stay."""
+    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown], a row of the extract each; the ``columns`` that
+    bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the longest stay, in days, that is counted."""
 
     kept: ir.Table
-    rows: ir.Table
+    sorted_rows: ir.Table
+    columns: tuple[str, ...]
+    years: range
+    longest_stay: int
+
+    @cached_property
+    def tally(self) -> pd.DataFrame:
+        """Rows [reason, year, rows] of the extract, and for each column how many of them have a value that is not known.
+
+        ``reason`` is a place in ``OF_ROWS``, from 0, and null for rows that stay; ``year`` the one in which the financial year of the
+        admission begins, ``NO_YEAR`` where that is not known.
+        """
+        sums = self.sorted_rows.group_by("reason", "year", "unknown").aggregate(rows=lambda t: t.count())
+        tally = sums.to_pyarrow().to_pandas()
+        tally["year"] = tally.year.where(tally.year.isin(self.years), NO_YEAR).astype(int)
+        unknown = {column: tally.rows.where((tally.unknown & 2**at) > 0, 0) for at, column in enumerate(self.columns)}
+        return tally.drop(columns="unknown").assign(**unknown)
 
 
 def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> Episodes:
     """Typed episodes sorted into those that stay and, by reason, those that do not; days are numbers since 1970.
 
-    A date before ``definitions.FIRST_DATE`` is none.
+    A date before ``definitions.FIRST_DATE`` or after ``rules.last_date`` is none.
 
-    ``kept`` is [person, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
+    ``kept`` is [person, named, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
     and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
     where it is not one of ``practices``.
     """
     t = table
-    is_date = {name: t[name] >= ibis.date(FIRST_DATE) for name in ("ADMIDATE", "DISDATE", "EPISTART", "EPIEND")}
-    left = is_date["DISDATE"].ifelse(t.DISDATE, ibis.null("date"))
+    dated = {name: is_date(t[name], rules) for name in ("ADMIDATE", "DISDATE", "EPISTART", "EPIEND")}
+    left = dated["DISDATE"].ifelse(t.DISDATE, ibis.null("date"))
     # What is asked of an episode that stays, of the columns as they come: so an engine can leave most rows unread.
     sound = {
         "unfinished": t.EPISTAT == FINISHED,
-        "no_date": is_date["ADMIDATE"] & is_date["EPISTART"] & is_date["EPIEND"],
+        "no_date": dated["ADMIDATE"] & dated["EPISTART"] & dated["EPIEND"],
         "runs_backwards": (t.EPIEND >= t.EPISTART) & (t.EPISTART >= t.ADMIDATE) & (left >= t.ADMIDATE).fill_null(True),
-        "not_emergency": t.ADMIMETH.isin([*rules.emergency_methods, *TRANSFER_METHODS]),
+        "not_emergency": t.ADMIMETH.isin(in_either_case([*rules.emergency_methods, *TRANSFER_METHODS])),
         "other_class": t.CLASSPAT == ORDINARY,
     }
     cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(OF_ROWS)]
-    reasons = t.select(reason=ibis.cases(*cases, else_=ibis.null("int8")))
+    year = (t.ADMIDATE.year() - (t.ADMIDATE.month() < APRIL).cast("int32")).cast("int32")
+    with_reason = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")), year=year)
+    known = known_values(with_reason, rules, bool(practices))
+    sorted_rows = with_reason.select("reason", "year", unknown=_unknown(with_reason.reason, known))
     t = t.filter(*sound.values())
+    diagnosis = diagnosis_of(t.DIAG_01)
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
-    sensitive = ibis.or_(*[t.DIAG_01.left(n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
+    sensitive = ibis.or_(*[diagnosis.left(n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
     asked: dict[str, ir.Value] = {}
     if rules.by_age:
         asked["age_band"] = age_band(t.STARTAGE, rules.age_bands)
     if practices:
-        asked["practice"] = t.GPPRAC.isin(sorted(practices)).fill_null(False).ifelse(t.GPPRAC, "")
-    named = (t.TOKEN_PERSON_ID != "").fill_null(False)
+        practice = practice_of(t.GPPRAC)
+        asked["practice"] = practice.isin(sorted(practices)).fill_null(False).ifelse(practice, "")
     kept = t.select(
-        person=named.ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + t.EPIKEY.fill_null("")),
-        provider=t.PROCODE3.fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
+        person=_person(t), named=t.TOKEN_PERSON_ID.notnull(), provider=provider_of(t.PROCODE3).fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
         month=_day(t.ADMIDATE.truncate("M")), admitted=_day(t.ADMIDATE), discharged=_day(left), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
-        emergency=t.ADMIMETH.isin(rules.emergency_methods),
-        transfer=t.ADMIMETH.isin(TRANSFER_METHODS) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False),
+        emergency=t.ADMIMETH.isin(in_either_case(rules.emergency_methods)),
+        transfer=t.ADMIMETH.isin(in_either_case(TRANSFER_METHODS)) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False),
         sensitive=sensitive.fill_null(False), **asked,
     )  # fmt: skip
-    return Episodes(kept, reasons.group_by("reason").aggregate(rows=lambda t: t.count()))
+    years = range(dt.date.fromisoformat(FIRST_DATE).year - 1, rules.last_date.year + 1)
+    return Episodes(kept, sorted_rows, tuple(known), years, rules.longest_stay)
+
+
+def _unknown(reason: ir.IntegerValue, known: dict[str, ir.BooleanValue]) -> ir.IntegerValue:
+    """A number whose bits say which columns have a value that is not known.
+
+    A column is looked at in the rows that it may be to blame for, or that depend on it; which one it is, only where not all are known: this is asked of
+    every row of the extract, and most are sound.
+    """
+    places = {name: place for place, name in enumerate(OF_ROWS)}
+    columns: dict[int | None, list[tuple[ir.BooleanValue, int]]] = {}
+    for at, (column, value) in enumerate(known.items()):
+        columns.setdefault(places.get(BLAMED.get(column, "")), []).append((value, 2**at))
+    cases = []
+    for place, values in columns.items():
+        bits = [value.ifelse(0, bit) for value, bit in values]
+        all_known = ibis.and_(*[value for value, _ in values])
+        cases.append(
+            (reason.isnull() if place is None else reason == place, all_known.ifelse(0, sum(bits[1:], bits[0])))
+        )
+    return ibis.cases(*cases, else_=0)
+
+
+def _person(t: ir.Table) -> ir.StringValue:
+    """The person; an episode of nobody known stands alone, by its key or, without one, by what it says."""
+    described = [
+        t.PROCODE3,
+        t.CCG_RESPONSIBILITY,
+        t.DIAG_01,
+        *[t[name].cast("string") for name in ("ADMIDATE", "EPISTART", "EPIEND")],
+    ]
+    key = t.EPIKEY.fill_null(ibis.literal(" ").join([value.fill_null("") for value in described]))
+    return t.TOKEN_PERSON_ID.notnull().ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + key)
 
 
 def age_band(age: ir.IntegerValue, starts: list[int]) -> ir.IntegerValue:
-    """The first age of each episode's band; HES ages of 7001 to 7007 are babies under a year. ``NO_AGE`` where not known."""
-    years = (age >= 7001).ifelse(0, age)
+    """The first age of each episode's band; ``NO_AGE`` where not known."""
+    years = in_years(age)
     bands = [(years >= start, start) for start in sorted(starts, reverse=True)]
     return ibis.cases(*bands, else_=NO_AGE).cast("int32")
 

@@ -73,6 +73,10 @@ class Extract:
             part = next(part for part in self.parts if file in part.files)
             yield replace(self, parts=(replace(part, files=(file,)),))
 
+    def column(self, name: str) -> str:
+        """What the extract calls a HES column: its first files, where they differ."""
+        return self.parts[0].names.get(name, name) if self.parts else name
+
     def persons(self) -> dict[str, int]:
         """The columns that hold the person → in how many files."""
         counts: Counter[str] = Counter()

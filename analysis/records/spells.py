@@ -14,6 +14,7 @@ KEYS = ("code", "age_band", "practice")
 OF_SPELLS = {
     "duplicate": "the same person, provider, admission, order, start and end as another row",
     "no_first_episode": "of a spell whose first episode (EPIORDER 1) is not here",
+    "too_long": "of a stay at one provider that is longer than any that is counted (longest_stay in the protocol)",
     "transfer_alone": "a transfer that no emergency admission leads to",
     "outside_england": "the commissioner is not English",
     "unknown_commissioner": "the commissioner is unknown",
@@ -26,28 +27,34 @@ def keys_of(table: ir.Table) -> list[str]:
     return [name for name in KEYS if name in table.columns]
 
 
-def provider_spells(episodes: ir.Table) -> ir.Table:
+def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     """One row a person, provider and day of admission, duplicates counted once.
 
     Duplicates are rows that agree in person, provider, admission, order, start and end (Aylin et al., BMJ 329:1207, 2004, web appendix).
     The spell takes commissioner, age, practice and condition from its first episode, and ends when the last of its episodes does.
-    Returns [person, provider, admitted, ended, emergency, transfer, sensitive, rows, duplicates] and ``keys_of(episodes)``; ``code`` is null
-    where no first episode is there.
+    Returns [person, provider, admitted, ended, named, emergency, transfer, sensitive, rows, duplicates, reason] and ``keys_of(episodes)``; ``code`` is
+    null where no first episode is there. ``reason`` says why a spell is left out, null where it stays: one of more than ``longest_stay`` days is,
+    before spells are joined, since with a wrong date it would swallow every later stay of the person.
     """
     keys = keys_of(episodes)
     once = episodes.group_by("person", "provider", "admitted", "order", "starts", "ends").aggregate(
-        rows=lambda t: t.count(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
+        rows=lambda t: t.count(), named=lambda t: t.named.any(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
         transfer=lambda t: t.transfer.any(), sensitive=lambda t: t.sensitive.any(), **{key: episodes[key].min() for key in keys},
     )  # fmt: skip
     first = once.order == 1
-    return once.group_by("person", "provider", "admitted").aggregate(
+    spells = once.group_by("person", "provider", "admitted").aggregate(
         ended=lambda t: ibis.greatest(t.ends.max(), ibis.coalesce(t.discharged.max(), t.ends.max())),
+        named=once.named.any(),
         emergency=once.emergency.any(),
         transfer=once.transfer.any(),
         sensitive=once.sensitive.any(where=first),
         rows=once.rows.sum(),
         duplicates=lambda t: t.rows.sum() - t.count(),
         **{key: once[key].min(where=first) for key in keys},
+    )
+    too_long = spells.ended - spells.admitted > longest_stay
+    return spells.mutate(
+        reason=ibis.cases((spells.code.isnull(), "no_first_episode"), (too_long, "too_long"), else_=ibis.null("string"))
     )
 
 

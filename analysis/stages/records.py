@@ -15,19 +15,21 @@ from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
-from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed
+from analysis.records.counts import USED, Counts, ledger_of_rows, monthly
 from analysis.records.databases import shown
 from analysis.records.definitions import MADE_UP, PATIENTS
 from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
 from analysis.records.engines import open_engine
-from analysis.records.episodes import NO_AGE, OF_ROWS, classified
+from analysis.records.episodes import NO_AGE, OF_ROWS
 from analysis.records.extract import Extract, find_extract
 from analysis.records.networks import read_networks
 from analysis.records.scan import scan
+from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
 from analysis.records.synthesise import TRUTH
 from analysis.records.trouble import engine_errors, place_of
 from analysis.records.typed import midnights_elsewhere, read_episodes, tidy_columns, unreadable
+from analysis.rules import Records
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
@@ -47,7 +49,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     UsageError
         There is no extract, no such engine, or the panel of published data is of another geography.
     DataError
-        The extract is not sound, or does not cover the window.
+        The extract is not sound, does not cover the window, or has rows that fall out in a way that nobody expects.
     """
     work.require(work.panel)
     protocol = load_protocol(work.protocol_file)
@@ -74,11 +76,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     cleaned = clean(long, population, attributes, {}, protocol, source=RECORDS)
     safe = shown[BY_COMMISSIONER][[*wanted]].rename(columns=wanted).rename_axis(columns="outcome").stack()
     panel = safe_panel(cleaned.panel, safe, rules.smallest_count)
-    said = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted"}
-    rows = rounded(ledger, rules.smallest_count, rules.round_to)
-    table = pd.DataFrame(
-        [(reason, rows[reason], said[reason]) for reason in ledger], columns=["reason", "rows", "what"]
-    )
+    table = safe_ledger(ledger, rules)
     write_together(
         {
             work.private / "panel.parquet": cleaned.panel, work.private / "quality_ledger.csv": cleaned.ledger,
@@ -102,8 +100,22 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(made)
     for name in set(TABLES) - set(shown):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
-    say(f"about {rows[USED] or 0:,} episodes are counted; why the others are not: {work.records('ledger.csv')}")
+    say(f"{how_many(table)}; why the others are not: {work.records('ledger.csv')}")
     return list(made)
+
+
+def safe_ledger(ledger: dict[str, int], rules: Records) -> pd.DataFrame:
+    """[reason, rows, note, what] as they may be shown; where ``rows`` is empty, ``note`` says that it is suppressed."""
+    what = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted"}
+    rows = pd.array(list(rounded(ledger, rules.smallest_count, rules.round_to).values()), dtype="Int64")
+    note = ["suppressed" if hidden else "" for hidden in rows.isna()]
+    return pd.DataFrame({"reason": [*ledger], "rows": rows, "note": note, "what": [what[reason] for reason in ledger]})
+
+
+def how_many(ledger: pd.DataFrame) -> str:
+    """The rows that are counted, in words; ``ledger`` as ``safe_ledger`` gives it."""
+    used = ledger.set_index("reason").rows[USED]
+    return "how many episodes are counted is suppressed" if pd.isna(used) else f"about {used:,} episodes are counted"
 
 
 def _counted(
@@ -117,15 +129,17 @@ def _counted(
     say(f"{shown(place)}: {len(source.files) or 1} files, on {engine.name}")
     for sentence in remarks(source):
         say(sentence)
+    # Codes of every year: an extract has those that were in force when the patient was in hospital.
+    unit_of = study_geography(work, protocol).unit_of
     with engine_errors(source, shown(place)):
         raw = engine.read(source)
         check_content(raw, source, protocol)
         source = replace(source, tidy=tidy_columns(raw, source))
-        counts = linked_counts(engine, classified(read_episodes(raw, source), rules, network_of))
+        counts = checked_counts(
+            engine, read_episodes(raw, source), source, shown(place), rules, protocol.months, unit_of, network_of
+        )
     made_up = not source.url and (Path(place) / TRUTH).is_file()
-    # Codes of every year: an extract has those that were in force when the patient was in hospital.
-    unit_of = study_geography(work, protocol).unit_of
-    return placed(counts, unit_of, network_of), {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
+    return counts, {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
 
 
 def _tables(
@@ -183,13 +197,13 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
         file, row = place_of(source, column, text)
         raise DataError(
             file, repr(text), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
-            row=row, column=_their_name(source, column),
+            row=row, column=source.column(column),
         )  # fmt: skip
     for column, text in midnights_elsewhere(raw, source).items():
         raise DataError(
             place_of(source)[0], f"instants such as {text} in UTC or without a zone, none of another time of day than 23:00 and midnight",
             "dates, or instants with their zone", "They seem to be midnights of British Summer Time: write the column as dates.",
-            column=_their_name(source, column),
+            column=source.column(column),
         )  # fmt: skip
     first, last = protocol.months[0], protocol.months[-1]
     admitted = read_episodes(raw, source).ADMIDATE
@@ -199,12 +213,8 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     if len(absent):
         raise DataError(
             place_of(source)[0], f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
-            "Add the files that are missing, or shorten the window of the protocol.", column=_their_name(source, "ADMIDATE"),
+            "Add the files that are missing, or shorten the window of the protocol.", column=source.column("ADMIDATE"),
         )  # fmt: skip
-
-
-def _their_name(source: Extract, column: str) -> str:
-    return source.parts[0].names[column] if source.parts else column
 
 
 def check_safe(work: Workspace) -> list[str]:
