@@ -21,6 +21,7 @@ from analysis.records.draw import DIRT, Plan, draw_episodes
 
 PART_ROWS = 1_000_000
 TRUTH = "truth.json"
+PARTITION = "FYEAR="  # the beginning of the names of folders, one a financial year
 HEX = np.array([f"{byte:02x}".encode() for byte in range(256)], dtype="S2")
 SCHEMA_TEXT = (
     "ADMIMETH", "ADMISORC", "DISDEST", "CLASSPAT", "PROCODE3", "CCG_RESPONSIBILITY", "GPPRAC", "LSOA11", "DIAG_01",
@@ -67,7 +68,7 @@ def _write_part(part: _Part) -> dict[str, int]:
     for year in np.unique(years):
         chosen = np.flatnonzero(years == year)
         chosen = chosen[np.argsort(table["EPIKEY"][chosen])]
-        name = f"FYEAR={year % 100:02d}{(year + 1) % 100:02d}/part-{part.number:05d}.parquet"
+        name = f"{PARTITION}{year % 100:02d}{(year + 1) % 100:02d}/part-{part.number:05d}.parquet"
         with atomic_path(part.folder / name) as place:
             pq.write_table(
                 _arrow(table, chosen), place, compression="snappy", use_dictionary=[*SCHEMA_TEXT, "STARTAGE", "SEX"]

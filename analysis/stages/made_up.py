@@ -12,7 +12,7 @@ from analysis.cleaning.snapshot import read_population
 from analysis.errors import UsageError
 from analysis.protocol import Protocol, load_protocol
 from analysis.records.draw import Plan
-from analysis.records.synthesise import TRUTH, synthesise
+from analysis.records.synthesise import PARTITION, TRUTH, synthesise
 from analysis.stages.data import Say
 from analysis.workspace import Workspace
 
@@ -25,7 +25,8 @@ def make_up(work: Workspace, rows: int, folder: Path, effect: float, seed: int, 
     UsageError
         The folder holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / TRUTH).is_file():
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [TRUTH] if not folder.exists() else [""]
+    if names and (TRUTH not in names or any(name != TRUTH and not name.startswith(PARTITION) for name in names)):
         raise UsageError(f"{folder} holds something else. Name a folder that is not there yet.")
     shutil.rmtree(folder, ignore_errors=True)
     protocol = load_protocol(work.protocol_file)
