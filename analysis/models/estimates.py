@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -61,10 +61,18 @@ def both_scales(
     }  # fmt: skip
     percent = {
         **common, "term": term + PERCENT_SUFFIX, "scale": PERCENT,
-        "estimate": 100 * math.expm1(estimate), "std_error": 100 * math.exp(estimate) * std_error,
+        "estimate": 100 * _or_infinite(math.expm1, estimate), "std_error": 100 * _or_infinite(math.exp, estimate) * std_error,
         "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
     }  # fmt: skip
     return [log_rate, percent]
+
+
+def _or_infinite(function: Callable[[float], float], value: float) -> float:
+    """``function`` of a value in log points, which of a few hundred is no longer a number: an effect of any size fits such an interval."""
+    try:
+        return function(value)
+    except OverflowError:
+        return math.inf
 
 
 def single_scale(
@@ -114,9 +122,9 @@ def estimate_ids(table: pd.DataFrame) -> pd.Series:
     return first.str.cat(others, sep="/")
 
 
-def estimates_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def estimates_table(rows: Rows) -> pd.DataFrame:
     """Rows with everything but the id → the checked table, in a fixed order."""
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=None if rows else list(ESTIMATES.columns))
     table["estimate_id"] = estimate_ids(table)
     counts = {name: "int64" for name in ("n_units", "n_treated", "n_obs")}
     numbers = {name: float for name in ("estimate", "std_error", "ci_low", "ci_high", "conf_level", "p_value")}
