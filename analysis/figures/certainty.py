@@ -42,12 +42,12 @@ def evaluability_figure(results: Results, outcome: str) -> Figure:
     single.columns = ["people", "fall", "text"]
     cohorts = pd.DataFrame(
         [
-            (cohort, people, results.detectable(outcome, cohort)[0], headed(protocol.cohort_labels[cohort]))
+            (cohort, people, results.fall_found(outcome, cohort)[0], headed(protocol.cohort_labels[cohort]))
             for cohort, people in cohort_people(results).items()
         ],
         columns=["cohort", "people", "fall", "text"],
     )
-    cohorts = cohorts.sort_values("fall", ascending=False)
+    cohorts = cohorts.dropna(subset="fall").sort_values("fall", ascending=False)
     cohorts["height"] = _spread(cohorts.fall, data.fall.max() * LINE)
     plot = (
         canvas(data, aes("people", "fall"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -128,5 +128,8 @@ def estimates_table(rows: Rows) -> pd.DataFrame:
     table["estimate_id"] = estimate_ids(table)
     counts = {name: "int64" for name in ("n_units", "n_treated", "n_obs")}
     numbers = {name: float for name in ("estimate", "std_error", "ci_low", "ci_high", "conf_level", "p_value")}
-    table = table.astype(counts | numbers)[list(ESTIMATES.columns)]
+    texts = {
+        name: str for name in ESTIMATES.columns if name not in counts | numbers
+    }  # which an empty table does not show
+    table = table.astype(counts | numbers | texts)[list(ESTIMATES.columns)]
     return ESTIMATES.validate(table.sort_values("estimate_id", ignore_index=True))

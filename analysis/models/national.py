@@ -49,7 +49,10 @@ def national_series(
                 start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
                 one = Interrupted(seen, segments(seen.months, start, protocol.its, outcome, specification), notes=notes)
                 with not_identified_where_singular():
-                    found, path = its_rows(one, kind, METHODS if headline else FEWER_METHODS, protocol), its_path(one, protocol)
+                    found, path = (
+                        its_rows(one, kind, METHODS if headline else FEWER_METHODS, protocol),
+                        its_path(one, protocol),
+                    )
             except NotIdentified as problem:
                 absent.append((name, ENGLAND_COHORT, specification.id, kind, str(problem)))
                 continue

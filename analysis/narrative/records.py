@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import certainty, headed, in_sentence, interval, listed, p_text, signed
 from analysis.protocol import RECORDS
 from analysis.results import Estimate, Results
@@ -31,14 +32,19 @@ def records_paragraph(results: Results) -> str:
     )
 
 
+@or_reason
 def _together(results: Results, outcomes: list[Outcome], model: str) -> str:
-    level = results.protocol.study.conf_level
-    effects = [results.effect(outcome.id, model) for outcome in outcomes]
+    level, names = results.protocol.study.conf_level, {outcome.id: outcome for outcome in outcomes}
+    found, lost = estimated(results, names, lambda id: results.effect(id, model))
+    outcomes, effects = [names[id] for id in found], list(found.values())
     parts = [
         f"{in_sentence(outcome.label)} {signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
         for outcome, effect in zip(outcomes, effects, strict=True)
     ]
-    return f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}. {_reading(effects)}"
+    reading = "" if lost else _reading(effects)
+    return " ".join(
+        filter(None, [f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}.", reading, *lost])
+    )
 
 
 def _reading(effects: list[Estimate]) -> str:

@@ -10,7 +10,8 @@ from analysis.narrative.choices import COLUMNS, variants
 from analysis.narrative.sensitivity import placebo
 from analysis.narrative.wording import headed, in_sentence, listed
 from analysis.results import Estimate, Results
-from analysis.tables.table import Table, p_value, with_bounds
+from analysis.tables.effects import fall_text
+from analysis.tables.table import Table, p_value, values, with_bounds
 
 PLACEBOS = {"placebo_places": "other choices of sites", "placebo_high_use": "places of high use"}
 
@@ -47,12 +48,12 @@ def placebo_table(results: Results, outcome: str) -> Table:
     for design, name in PLACEBOS.items():
         for cohort in protocol.treated_cohorts:
             found, label = placebo(results, outcome, cohort, design), headed(protocol.cohort_labels[cohort])
-            actual = results.effect(outcome, cohort)
+            actual = results.find_effect(outcome, cohort)
             rows.append(
                 [headed(name), label, with_bounds(actual), with_bounds(found), p_value(found) if found else "–"]
             )
             if found:
-                data.append((name, label, actual.value, found.value, found.low, found.high, found.p_value))
+                data.append((name, label, values(actual)[0], found.value, found.low, found.high, found.p_value))
     level = f"{protocol.study.conf_level:.0%}"
     headers = ["Placebo", "Cohort", "Actual effect, %", f"Placebo mean and central {level}, %", "As far from zero"]
     names = ["placebo", "cohort", "actual_percent", "mean_percent", "low", "high", "share_as_far_from_zero"]
@@ -71,21 +72,16 @@ def controls_table(results: Results, outcomes: list[str]) -> Table:
     rows, data = [], []
     for outcome in outcomes:
         for cohort in protocol.treated_cohorts:
-            effect = results.effect(outcome, cohort)
-            usual = results.percent("did", outcome, cohort, "att", "CR1")
-            fall, _ = results.detectable(outcome, cohort)
+            effect = results.find_effect(outcome, cohort)
+            usual = results.find("did", outcome, cohort, "att", "CR1")
+            fall, _ = results.fall_found(outcome, cohort)
             names = [protocol.outcome(outcome).label, headed(protocol.cohort_labels[cohort])]
-            rows.append([*names, with_bounds(effect), p_value(effect), p_value(usual), f"{fall:.1f}"])
+            rows.append([*names, with_bounds(effect), p_value(effect), p_value(usual), fall_text(fall)])
             data.append(
                 (
                     *names,
-                    effect.value,
-                    effect.low,
-                    effect.high,
-                    effect.p_value,
-                    usual.low,
-                    usual.high,
-                    usual.p_value,
+                    *values(effect),
+                    *values(usual)[1:],
                     fall,
                 )
             )
