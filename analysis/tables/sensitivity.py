@@ -144,7 +144,7 @@ def absent_table(results: Results) -> Table:
             "kind": unit.map({True: "Left out", False: "Not run"}),
             "what": parts[0].where(unit, [_what(results, row) for row in found.itertuples()]).str.removeprefix("NHS "),
             "why": parts[2].where(unit, found.reason).map(headed),
-            "outcome": found.outcome.map(lambda id: results.protocol.outcome(id).label),
+            "outcome": found.outcome.map(_series_labels(results)),
             "specification": found.specification.map({s.id: s.label for s in results.protocol.specifications}),
         }
     )
@@ -176,6 +176,12 @@ DESIGNS = {
     "synthetic": "synthetic counterfactual",
     "sites": "sites one by one",
 }
+
+
+def _series_labels(results: Results) -> dict[str, str]:
+    """Labels of the outcomes, and of the national series that they are held against."""
+    protocol = results.protocol
+    return {each.id: each.label for each in (*protocol.its.national_checks, *protocol.outcomes)}
 
 
 def _what(results: Results, row: Any) -> str:

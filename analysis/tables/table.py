@@ -31,7 +31,7 @@ class Table:
     def markdown(self) -> str:
         """Pipe table without its caption; a column's share of the width is that of its widest cell, or of its header in two lines."""
         headers = list(self.cells.columns)
-        widths = [max(3, min(40, max(_two_lines(name), *self.cells[name].str.len()))) for name in headers]
+        widths = [max(3, min(40, max([_two_lines(name), *map(len, self.cells[name])]))) for name in headers]
         rules = [
             "-" * (width - 1) + (":" if name in self.numeric else "-")
             for name, width in zip(headers, widths, strict=True)
