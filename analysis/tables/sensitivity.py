@@ -13,6 +13,7 @@ from analysis.results import Estimate, Results
 from analysis.tables.effects import fall_text
 from analysis.tables.table import Table, p_value, values, with_bounds
 
+MOST = 12  # names in a cell, which must fit a page
 PLACEBOS = {"placebo_places": "other choices of sites", "placebo_high_use": "places of high use"}
 
 
@@ -194,7 +195,10 @@ def _what(results: Results, row: Any) -> str:
 
 def _all_or(results: Results, names: pd.Series) -> str:
     everything = {s.label for s in results.protocol.specifications} <= set(names)
-    return "Everything" if everything else "; ".join(names)
+    if everything:
+        return "Everything"
+    shown, more = list(names[:MOST]), len(names) - MOST
+    return "; ".join(shown) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _listed(values: pd.Series) -> str:
@@ -206,7 +210,8 @@ def _year(results: Results, term: str) -> str:
     if term == "att":
         return "Whole programme"
     since = int(term.removeprefix("dynamic_"))
-    if since >= 0:
+    if 0 <= since < len(results.protocol.programme_years):
         return results.protocol.programme_years[since].label
     first = results.protocol.study.programme_start.year + since
-    return f"{first}/{(first + 1) % 100:02d}, on the year before it"
+    year = f"{first}/{(first + 1) % 100:02d}"
+    return year if since >= 0 else f"{year}, on the year before it"
