@@ -20,6 +20,12 @@ def data_choices(results: Results) -> list[Specification]:
     return [s for s in results.protocol.specifications if "growth" in s.designs and s.id in ran]
 
 
+def data_variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """The rows of ``variants`` that differ in the data alone."""
+    found = variants(results, outcome, cohort)
+    return found[found.specification.isin([choice.id for choice in data_choices(results)])]
+
+
 @or_reason
 def sensitivity_sentence(results: Results, outcome: str, cohort: str) -> str:
     """How far the choices about the data move the estimate."""

@@ -182,7 +182,8 @@ DESIGNS = {
 def _series_labels(results: Results) -> dict[str, str]:
     """Labels of the outcomes, and of the national series that they are held against."""
     protocol = results.protocol
-    return {each.id: each.label for each in (*protocol.its.national_checks, *protocol.outcomes)}
+    checks = {check.id: check.label for check in protocol.its.national_checks}
+    return checks | {outcome.id: outcome.label for outcome in protocol.outcomes}
 
 
 def _what(results: Results, row: Any) -> str:
