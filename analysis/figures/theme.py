@@ -33,7 +33,7 @@ START: dict[str, Any] = {
 }  # how every figure marks the programme's start
 
 WIDTH = 6.6  # inches, the text width of the PDF
-STRIP_LETTERS = 66  # of panels' titles that fit beside one another
+STRIP_LETTERS = 63  # of panels' titles that fit beside one another
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def _with_wrapped_strips(plot: ggplot) -> ggplot:
     across = getattr(plot.facet, "ncol", None) or (data[names[0]].nunique() if names else 0)
     if across:
         width = STRIP_LETTERS // across
-        plot.facet.labeller = as_labeller(lambda title: textwrap.fill(str(title), width))
+        plot.facet.labeller = as_labeller(
+            lambda title: "\n".join(textwrap.fill(line, width) for line in str(title).split("\n"))
+        )
     return plot
 
 
