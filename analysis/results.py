@@ -160,7 +160,8 @@ class Results(Artefacts):
         """
         found = self.verdicts[(self.verdicts.outcome == outcome) & (self.verdicts.cohort == model)]
         if found.empty:
-            self.effect(outcome, model)
+            if why := self._why_absent("did", outcome, model, "att", PRIMARY):
+                raise NotEstimated("did", outcome, model, why)
             table = self.work.table("verdicts")
             raise DataError(table, f"no verdict on {outcome} of {model}", "a row for it", "Run `make report`.")
         return found.iloc[0]

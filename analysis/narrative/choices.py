@@ -37,7 +37,7 @@ def sensitivity_sentence(results: Results, outcome: str, cohort: str) -> str:
     }
     tried, lost = estimated(
         results,
-        [choice.id for choice in data_choices(results) if choice.id in changes],
+        [choice.id for choice in results.protocol.specifications if choice.id in changes],
         lambda name: results.effect(outcome, cohort, specification=name),
     )
     parts = [f"{changes[name]} {signed(effect.value)}" for name, effect in tried.items()]

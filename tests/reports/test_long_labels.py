@@ -28,8 +28,8 @@ POINTS_AN_INCH = 72
 def test_titles_of_panels_stay_above_their_panels(panels: int) -> None:
     data = pd.DataFrame({"x": 1, "y": 1, "label": LABELS[:panels]})
     picture = draw(canvas(data, aes("x", "y")) + geom_point() + facet_wrap("label", nrow=1), 2.5)
-    lines = [text for text in re.findall(r"<text[^>]*>([^<]+)</text>", picture) if re.search("[a-z]{3}", text)]
-    assert "".join(lines).replace(" ", "") == "".join(sorted(LABELS[:panels], key=LABELS.index)).replace(" ", "")
+    lines = [text for text in re.findall(r"<text[^>]*>([^<]+)</text>", picture) if re.search("[a-z]{2}", text)]
+    assert "".join(lines).replace(" ", "") == "".join(sorted(LABELS[:panels])).replace(" ", "")
     bold = FontProperties(family="DejaVu Sans", weight="bold", size=9.5)
     widest = max(TextPath((0, 0), line, prop=bold).get_extents().width for line in lines)
     assert widest < WIDTH * POINTS_AN_INCH / panels
