@@ -117,7 +117,7 @@ def infer(
     fit = comparison.fit()
     estimate = float(fit.coefficients[0])
     std_error = cr1_std_error(comparison, fit)
-    if not std_error > LEAST_NOISE:
+    if not np.abs(fit.scores).sum() > LEAST_NOISE * fit.weights.sum():
         raise NotIdentified("no unit departs from the model: there is no noise to judge an effect by")
     degrees = comparison.clusters - 1
     flag = ONE_TREATED if treated_clusters(comparison) == 1 else ""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tomlkit
 from documents import every_text
 from small_study import PLACES, Rules, estimated, rules
 
-from analysis.protocol import ENGLAND_COHORT
+from analysis.errors import StudyError
+from analysis.protocol import ENGLAND_COHORT, load_protocol
 
 SLOW = pytest.mark.slow
 NAMED = {"published", "reconciliation", "facts", "simulation", "its_simulation", "editions"}
@@ -60,10 +62,6 @@ def one_programme_year(found: Rules) -> None:
     found["programme_years"] = found["programme_years"][:1]
 
 
-def no_programme_years(found: Rules) -> None:
-    found["programme_years"] = []
-
-
 def no_years_asked_for(found: Rules) -> None:
     for choice in found["specifications"]:
         choice.pop("years", None)
@@ -86,7 +84,7 @@ def one_effect_month(found: Rules) -> None:
 
 LEFT_OUT: list[Callable[[Rules], None]] = [
     without_controls, without_tables, one_growth_rule, no_growth_rule, one_specification, nothing_crossed, no_places_to_evaluate,
-    one_departure_of_trends, no_departure_of_trends, one_programme_year, no_programme_years, no_years_asked_for, one_design,
+    one_departure_of_trends, no_departure_of_trends, one_programme_year, no_years_asked_for, one_design,
     no_national_check_limit_or_deviation, one_effect_month,
 ]  # fmt: skip
 
@@ -103,6 +101,13 @@ def test_what_a_protocol_leaves_out_the_reports_do_without(tmp_path: Path, leave
     texts = every_text(estimated(tmp_path, changed))
     said = "No outcome of this study is a negative control" in texts["evaluation"]
     assert said == (len(changed["outcomes"]) == 1)
+
+
+def test_a_study_without_a_programme_year_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "protocol.toml"
+    file.write_text(tomlkit.dumps(rules() | {"programme_years": []}), encoding="utf-8")
+    with pytest.raises(StudyError, match="programme_years"):
+        load_protocol(file)
 
 
 @SLOW
