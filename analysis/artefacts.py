@@ -92,12 +92,14 @@ class Artefacts:
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        return _read(self.work.ledger, parse_dates=["month"], keep_default_na=False)
+        table = _read(self.work.ledger, keep_default_na=False)
+        return table.assign(month=pd.to_datetime(table.month))  # a date where there is no row, too
 
     @cached_property
     def shifts(self) -> pd.DataFrame:
         """Units with a lasting change of level."""
-        return _read(self.work.shifts, parse_dates=["month"])
+        table = _read(self.work.shifts)
+        return table.assign(month=pd.to_datetime(table.month))
 
     @cached_property
     def units(self) -> pd.DataFrame:

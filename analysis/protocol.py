@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
@@ -45,7 +45,7 @@ class Protocol(Table):
     study: Study
     models: list[Model]
     pooled: Pooled
-    programme_years: list[ProgrammeYear]
+    programme_years: Annotated[list[ProgrammeYear], Field(min_length=1)]
     outcomes: list[Outcome]
     quality: Quality
     population: Population

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import pandas as pd
 
 from analysis.artefacts import Artefacts
-from analysis.errors import DataError
+from analysis.errors import DataError, EvaluationError
 from analysis.models.estimates import PERCENT, PERCENT_SUFFIX, fall_of_equal_size
 from analysis.outside import cited, outside
-from analysis.protocol import RECORDS, load_protocol
+from analysis.protocol import RECORDS, REST, load_protocol
 from analysis.records.definitions import MADE_UP, PATIENTS
-from analysis.rules import Outcome
+from analysis.rules import Design, Outcome
 from analysis.workspace import Workspace
 
 PRIMARY = "primary"
@@ -34,6 +36,16 @@ class Estimate:
     @property
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
+
+
+@dataclass
+class NotEstimated(EvaluationError):
+    """An estimate that this build does not hold, and why: the reason recorded when models were fitted."""
+
+    design: str
+    outcome: str
+    cohort: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -84,11 +96,16 @@ class Results(Artefacts):
 
         Raises
         ------
+        NotEstimated
+            It could not be made, and the reason was recorded.
         DataError
-            The table of estimates does not hold it.
+            The table of estimates does not hold it, and no reason was recorded.
         """
         key = "/".join([design, outcome, cohort, specification, term + PERCENT_SUFFIX, inference])
         if key not in self.ids:
+            why = self._why_absent(design, outcome, cohort, term, specification)
+            if why:
+                raise NotEstimated("did" if design == "power" else design, outcome, cohort, why)
             raise DataError(
                 self.work.estimates,
                 f"no estimate {key}",
@@ -97,6 +114,23 @@ class Results(Artefacts):
             )
         row = self.estimates.loc[key]
         return Estimate(row.estimate, row.ci_low, row.ci_high, row.p_value)
+
+    def _why_absent(self, design: str, outcome: str, cohort: str, term: str, specification: str) -> str | None:
+        """The recorded reason why an estimate is not in the table; None where nothing was recorded."""
+        choice = next((choice for choice in self.protocol.specifications if choice.id == specification), None)
+        design = "did" if design == "power" else design  # both come from one fit
+        if choice is None:
+            return "the protocol does not list this choice"
+        if design in get_args(Design) and design not in choice.designs:
+            return "the protocol does not ask for it"
+        year = term.replace("mde", "att")
+        if year.startswith("att_year") and not choice.years:
+            return "the protocol does not ask for single years"
+        # The rest of England's own numbers are made with those of all models together.
+        whose = {cohort, "all"} | ({self.protocol.pooled_cohort} if cohort == REST else set())
+        rows = self.not_run[(self.not_run.outcome == outcome) & (self.not_run.specification == specification)]
+        rows = rows[rows.cohort.isin(whose) & rows.design.isin([design, f"{design} {year}", "all"])]
+        return None if rows.empty else str(rows.reason.iloc[0])
 
     def find(
         self, design: str, outcome: str, cohort: str, term: str, inference: str, specification: str = PRIMARY
@@ -119,11 +153,15 @@ class Results(Artefacts):
 
         Raises
         ------
+        NotEstimated
+            There is no estimate to judge, for a recorded reason.
         DataError
             The table does not hold it.
         """
         found = self.verdicts[(self.verdicts.outcome == outcome) & (self.verdicts.cohort == model)]
         if found.empty:
+            if why := self._why_absent("did", outcome, model, "att", PRIMARY):
+                raise NotEstimated("did", outcome, model, why)
             table = self.work.table("verdicts")
             raise DataError(table, f"no verdict on {outcome} of {model}", "a row for it", "Run `make report`.")
         return found.iloc[0]
@@ -137,9 +175,21 @@ class Results(Artefacts):
         ]  # fmt: skip
         return found.assign(term=found.term.str.removesuffix(PERCENT_SUFFIX))
 
+    def find_effect(
+        self, outcome: str, cohort: str, term: str = "att", specification: str = PRIMARY
+    ) -> Estimate | None:
+        """The same as ``effect``, or None where it could not be made on this data set."""
+        return self.find("did", outcome, cohort, term, HEADLINE_INFERENCE, specification)
+
     def effect(self, outcome: str, cohort: str, term: str = "att", specification: str = PRIMARY) -> Estimate:
         """The difference-in-differences estimate with the protocol's primary inference."""
         return self.percent("did", outcome, cohort, term, HEADLINE_INFERENCE, specification)
+
+    def fall_found(self, outcome: str, cohort: str, term: str = "mde") -> tuple[float, float]:
+        """The same as ``detectable``; NaN where there is no estimate, or where no change of any size could have been found."""
+        held = self.find_effect(outcome, cohort, term.replace("mde", "att"))
+        fall, rise = self.detectable(outcome, cohort, term) if held else (math.nan, math.nan)
+        return (fall, rise) if math.isfinite(rise) else (math.nan, math.nan)
 
     def detectable(
         self,

@@ -18,7 +18,7 @@ from plotnine import (
 
 from analysis.figures.theme import INK, Figure, canvas, draw
 from analysis.narrative.certainty import places
-from analysis.narrative.wording import headed, listed
+from analysis.narrative.wording import headed
 from analysis.results import Results
 from analysis.tables.certainty import cohort_people
 
@@ -42,12 +42,12 @@ def evaluability_figure(results: Results, outcome: str) -> Figure:
     single.columns = ["people", "fall", "text"]
     cohorts = pd.DataFrame(
         [
-            (cohort, people, results.detectable(outcome, cohort)[0], headed(protocol.cohort_labels[cohort]))
+            (cohort, people, results.fall_found(outcome, cohort)[0], headed(protocol.cohort_labels[cohort]))
             for cohort, people in cohort_people(results).items()
         ],
         columns=["cohort", "people", "fall", "text"],
     )
-    cohorts = cohorts.sort_values("fall", ascending=False)
+    cohorts = cohorts.dropna(subset="fall").sort_values("fall", ascending=False)
     cohorts["height"] = _spread(cohorts.fall, data.fall.max() * LINE)
     plot = (
         canvas(data, aes("people", "fall"))
@@ -68,8 +68,8 @@ def evaluability_figure(results: Results, outcome: str) -> Figure:
     title = f"Alone, a place of {large.people:,} people would have needed a fall of {needed} to be found."
     return Figure(
         svg=draw(plot, 3.0),
-        alt=f"Smallest fall mostly found, by people: one place of {small.people:,} {least}{small.fall:.1f}%, of {large.people:,} {large.fall:.1f}%; "
-        f"{listed([f'{row.text} {row.fall:.1f}%' for row in cohorts.itertuples()])}.",
+        alt=f"Smallest fall mostly found, by people: one place of {small.people:,} {least}{small.fall:.1f}%, of {large.people:,} {large.fall:.1f}%"
+        f"{'; ' if len(cohorts) else ''}{', '.join(f'{row.text} {row.fall:.1f}%' for row in cohorts.itertuples())}.",
         caption=f"**{title}** True fall that an evaluation of these years finds {protocol.inference.power:.0%} of the time: curve and black "
         "points, one place against the rest; coloured points, the cohorts with all their sites, each by the width of its own interval.",
         data=pd.concat([data, single.assign(part="place"), cohorts.assign(part="cohort")])[

@@ -41,7 +41,7 @@ def curve_figure(results: Results, outcome: str) -> Figure:
         for cohort in protocol.treated_cohorts
     ]
     data = labelled(pd.concat(tables, ignore_index=True), protocol.cohort_labels)
-    data["label"] = data.label.cat.rename_categories(lambda label: textwrap.fill(label, 20))
+    data["label"] = data.label.cat.rename_categories(lambda label: textwrap.fill(label, 16))
     data["clear"] = data.p_value < level
     low, high = min(data.percent.min(), 0), max(data.percent.max(), 0)
     step = STRIP * (high - low)
@@ -113,7 +113,7 @@ def _strips(data: pd.DataFrame, protocol: Protocol, low: float, step: float) -> 
         for name, where in made.items()
         for cohort, rows in data[where].groupby("cohort", sort=False)
     ]
-    marks = pd.concat(parts)
+    marks = pd.concat(parts) if parts else pd.DataFrame(columns=["place", "height", "cohort", "label", "strip"])
     return marks.assign(label=pd.Categorical(marks.label, data.label.cat.categories)), heights
 
 

@@ -46,7 +46,7 @@ def _forest(
     found = found[found.specification.isin(chosen)]
     choices = [textwrap.fill(text, wrap) for text in found.label]
     data = labelled(found.assign(choice=choices), protocol.cohort_labels)
-    data["panel"] = data.label.cat.rename_categories(lambda label: textwrap.fill(label, 60 // len(cohorts)))
+    data["panel"] = data.label.cat.rename_categories(lambda label: textwrap.fill(label, 44 // len(cohorts)))
     order = list(dict.fromkeys(data.sort_values("specification", key=lambda ids: ids.map(chosen.index)).choice))
     plot = (
         canvas(data, aes("estimate", "choice", color="cohort"))

@@ -17,7 +17,8 @@ from plotnine import (
 )
 
 from analysis.figures.theme import INK, MUTED, ROWS, Figure, canvas, draw, with_minus
-from analysis.narrative.growth import published_growth
+from analysis.narrative.absent import estimated
+from analysis.narrative.growth import growth_of, published_growth
 from analysis.narrative.wording import headed, listed, plain, span
 from analysis.protocol import REST
 from analysis.results import Results
@@ -32,8 +33,10 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
     published = published_growth(results, rule.published)
     ours = OURS.replace("95%", f"{results.protocol.study.conf_level:.0%}")
     rows = []
-    for cohort in [*results.protocol.model_ids, REST]:
-        found = results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
+    grown, _ = estimated(
+        results, [*results.protocol.model_ids, REST], lambda cohort: growth_of(results, outcome, cohort, rule_id)
+    )
+    for cohort, found in grown.items():
         name = headed(labels[cohort])
         rows.append((name, cohort, ours, found.value, found.low, found.high, 0.0))
         if cohort in published:
@@ -56,11 +59,7 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
         + labs(x="Growth per head, %", y="")
         + ROWS
     )
-    said = [
-        f"{headed(labels[c])} {plain(e.value)} ({span(e)})"
-        for c in [*results.protocol.model_ids, REST]
-        for e in [results.percent("growth", outcome, c, f"growth_{rule_id}", "linearised")]
-    ]
+    said = [f"{headed(labels[c])} {plain(e.value)} ({span(e)})" for c, e in grown.items()]
     theirs = [f"{r.cohort} {plain(r.growth)}" for r in other.itertuples()]
     beside = f" NHS England: {listed(theirs)}." if theirs else ""
     diamonds = " Diamonds: emergency admissions." if theirs else ""
@@ -75,8 +74,8 @@ def growth_figure(results: Results, outcome: str, rule_id: str) -> Figure:
 
 def _title(results: Results, outcome: str, rule_id: str) -> str:
     models, labels = results.protocol.model_ids, results.protocol.cohort_labels
-    gaps = {m: results.percent("growth", outcome, m, f"growth_gap_{rule_id}", "linearised") for m in models}
-    clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
+    gaps = {m: results.find("growth", outcome, m, f"growth_gap_{rule_id}", "linearised") for m in models}
+    clear = [labels[model] for model, gap in gaps.items() if gap and gap.excludes_zero]
     if not clear:
         return f"**Growth in {listed([labels[model] for model in models])} sites cannot be told apart from the rest of England's.**"
     return (

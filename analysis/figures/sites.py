@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import numpy as np
 import pandas as pd
 from plotnine import (
@@ -173,4 +171,4 @@ def _width(row: pd.Series) -> str:
 
 
 def _short(name: str) -> str:
-    return textwrap.shorten(name, LONGEST, placeholder=" …")
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 2].rstrip()} …"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,17 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-from plotnine import aes, element_blank, element_line, element_text, ggplot, theme, theme_minimal
+from plotnine import (
+    aes,
+    as_labeller,
+    element_blank,
+    element_line,
+    element_text,
+    facet_wrap,
+    ggplot,
+    theme,
+    theme_minimal,
+)
 
 from analysis.narrative.wording import headed
 
@@ -22,6 +33,7 @@ START: dict[str, Any] = {
 }  # how every figure marks the programme's start
 
 WIDTH = 6.6  # inches, the text width of the PDF
+STRIP_LETTERS = 63  # of panels' titles that fit beside one another
 
 
 @dataclass(frozen=True)
@@ -46,10 +58,24 @@ def draw(plot: ggplot, height: float) -> str:
     with mpl.rc_context(options), io.StringIO() as text, warnings.catch_warnings():
         # Names carry what could be markup as private-use characters until the picture is written.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure = (plot + theme(figure_size=(WIDTH, height))).draw()
+        figure = (_with_wrapped_strips(plot) + theme(figure_size=(WIDTH, height))).draw()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         mpl.pyplot.close(figure)
         return text.getvalue()
+
+
+def _with_wrapped_strips(plot: ggplot) -> ggplot:
+    """The plot with the titles of panels beside one another broken into lines that fit above their panels."""
+    names = plot.facet.vars if isinstance(plot.facet, facet_wrap) else getattr(plot.facet, "cols", [])
+    data = plot.data
+    assert isinstance(data, pd.DataFrame)
+    across = getattr(plot.facet, "ncol", None) or (data[names[0]].nunique() if names else 0)
+    if across:
+        width = STRIP_LETTERS // across
+        plot.facet.labeller = as_labeller(
+            lambda title: "\n".join(textwrap.fill(line, width) for line in str(title).split("\n"))
+        )
+    return plot
 
 
 def canvas(data: pd.DataFrame, mapping: aes) -> ggplot:

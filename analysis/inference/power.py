@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.stats import norm
 
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import LEAST_NOISE, NotIdentified
 from analysis.models.estimates import both_scales, minimum_detectable
 from analysis.models.sample import Sample
 from analysis.protocol import Protocol
@@ -37,11 +37,15 @@ def evaluability(sample: Sample, protocol: Protocol) -> tuple[list[dict[str, Any
     Raises
     ------
     NotIdentified
-        An untreated unit counts nothing before or after the start.
+        There are not two untreated units, they all change alike, or one of them counts nothing before or after the start.
     """
     controls = sample.only(~sample.treated)
+    if len(controls.units) < 2:
+        raise NotIdentified("the spread of changes between untreated units cannot be seen in fewer than two of them")
     post = np.asarray(controls.months >= protocol.study.programme_start)
     change, population, chance = _changes(controls, post)
+    if not np.abs(change).max() > LEAST_NOISE:
+        raise NotIdentified("all untreated units change alike: there is no spread to judge a change by")
     constant, slope = size_model(change, population, chance)
     smallest, per_head = population.min(), np.mean(chance * population)
 

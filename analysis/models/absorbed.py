@@ -8,6 +8,8 @@ than months × covariates is ever inverted (Frisch & Waugh 1933; Lovell 1963).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,12 +18,28 @@ from scipy.linalg import orth
 
 from analysis.errors import EvaluationError
 
+LEAST_NOISE = 1e-9  # log points: a spread below it is rounding, by which nothing can be judged
 SINGULAR = 1e11  # condition number from which the months' effects are taken for not identified
 CONFOUNDED = "the unit and month effects cannot be told apart"
 
 
 class NotIdentified(EvaluationError):
     """The data cannot tell the regressors from the unit and month effects, or the fit does not settle."""
+
+
+@contextmanager
+def not_identified_where_singular() -> Iterator[None]:
+    """A system of equations without one solution is a property of the data: it is refused like any other, where it is recorded.
+
+    Raises
+    ------
+    NotIdentified
+        In the place of numpy's error.
+    """
+    try:
+        yield
+    except np.linalg.LinAlgError as problem:
+        raise NotIdentified(f"the data do not determine the terms of the model ({problem})") from problem
 
 
 @dataclass(frozen=True)

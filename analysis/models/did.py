@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.inference.bootstrap import cluster_bootstrap
 from analysis.inference.clustered import cr1_std_error, cr3_std_error, t_interval
 from analysis.inference.randomisation import draw_assignments, randomisation_test
-from analysis.models.absorbed import NotIdentified, Nuisance
+from analysis.models.absorbed import LEAST_NOISE, NotIdentified, Nuisance
 from analysis.models.estimates import both_scales, minimum_detectable
 from analysis.models.log_rate import log_rate
 from analysis.models.poisson import Poisson, fit_poisson
@@ -111,12 +111,14 @@ def infer(
     Raises
     ------
     NotIdentified
-        The comparison has no estimate.
+        The comparison has no estimate, or nothing departs from it, so that there is no chance to judge it by.
     """
     conf_level, draws = protocol.study.conf_level, specification.draws
     fit = comparison.fit()
     estimate = float(fit.coefficients[0])
     std_error = cr1_std_error(comparison, fit)
+    if not np.abs(fit.scores).sum() > LEAST_NOISE * fit.weights.sum():
+        raise NotIdentified("no unit departs from the model: there is no noise to judge an effect by")
     degrees = comparison.clusters - 1
     flag = ONE_TREATED if treated_clusters(comparison) == 1 else ""
     dosed = "the effect of covering everyone" if not np.isin(comparison.dose, (0, 1)).all() else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,18 +55,24 @@ def both_scales(
 ) -> list[dict[str, Any]]:
     """A log-rate estimate and its percent twin (100·(exp(x) − 1); the standard error by the delta method)."""
     common = {"inference": inference, "p_value": p_value, "notes": notes, **context}
-    with np.errstate(over="ignore"):  # beyond every number in percent: an interval without that end
-        low, high, middle = (100 * float(np.expm1(value)) for value in (*interval, estimate))
-        slope = 100 * float(np.exp(estimate))
     log_rate = {
         **common, "term": term, "scale": LOG_RATE,
         "estimate": estimate, "std_error": std_error, "ci_low": interval[0], "ci_high": interval[1],
     }  # fmt: skip
     percent = {
         **common, "term": term + PERCENT_SUFFIX, "scale": PERCENT,
-        "estimate": middle, "std_error": slope * std_error, "ci_low": low, "ci_high": high,
+        "estimate": 100 * _or_infinite(math.expm1, estimate), "std_error": 100 * _or_infinite(math.exp, estimate) * std_error,
+        "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
     }  # fmt: skip
     return [log_rate, percent]
+
+
+def _or_infinite(function: Callable[[float], float], value: float) -> float:
+    """``function`` of a value in log points, which of a few hundred is no longer a number: an effect of any size fits such an interval."""
+    try:
+        return function(value)
+    except OverflowError:
+        return math.inf
 
 
 def single_scale(
@@ -116,11 +122,14 @@ def estimate_ids(table: pd.DataFrame) -> pd.Series:
     return first.str.cat(others, sep="/")
 
 
-def estimates_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def estimates_table(rows: Rows) -> pd.DataFrame:
     """Rows with everything but the id → the checked table, in a fixed order."""
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=None if rows else list(ESTIMATES.columns))
     table["estimate_id"] = estimate_ids(table)
     counts = {name: "int64" for name in ("n_units", "n_treated", "n_obs")}
     numbers = {name: float for name in ("estimate", "std_error", "ci_low", "ci_high", "conf_level", "p_value")}
-    table = table.astype(counts | numbers)[list(ESTIMATES.columns)]
+    texts = {
+        name: str for name in ESTIMATES.columns if name not in counts | numbers
+    }  # which an empty table does not show
+    table = table.astype(counts | numbers | texts)[list(ESTIMATES.columns)]
     return ESTIMATES.validate(table.sort_values("estimate_id", ignore_index=True))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.clustered import t_interval
+from analysis.models.absorbed import NotIdentified
 from analysis.models.estimates import both_scales
 from analysis.models.sample import Sample
 from analysis.rules import Growth
@@ -46,11 +47,19 @@ def _row(
 
 
 def _log_growth(sample: Sample, rule: Growth) -> tuple[float, float, int, int]:
-    """Log growth, its variance, and the number of clusters and of cells it rests on."""
+    """Log growth, its variance, and the number of clusters and of cells it rests on.
+
+    Raises
+    ------
+    NotIdentified
+        No unit has the same calendar month in both windows, or a window has no count or no people.
+    """
     window, baseline = (_sums(sample, ends) for ends in (rule.window, rule.baseline))
     matched = np.isfinite(window[0]) & np.isfinite(baseline[0])
     parts = [np.where(matched, part, 0.0).sum(axis=1) for part in (*window, *baseline)]
     totals = [part.sum() for part in parts]
+    if not all(total > 0 for total in totals):
+        raise NotIdentified(f"no count above zero in the months that can be compared for {rule.label}")
     estimate = float(np.log(totals[0] / totals[1]) - np.log(totals[2] / totals[3]))
     influence = sum(sign * part / total for sign, part, total in zip((1, -1, -1, 1), parts, totals, strict=True))
     clusters = int(sample.cluster.max()) + 1

@@ -19,7 +19,7 @@ from scipy.special import stdtr, stdtrit
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from statsmodels.tsa.arima.model import ARIMA
 
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import LEAST_NOISE, NotIdentified
 from analysis.models.autoregression import (
     LAST_PHI,
     Autoregressive,
@@ -42,7 +42,6 @@ from analysis.models.segments import Segments
 from analysis.models.series import Series
 from analysis.rules import Its
 
-LEAST_NOISE = 1e-9  # standard deviation of residuals, log points: a series below it has no noise to judge by
 ENDLESS = 20.0  # log points, or so many errors: a half-width that says nothing
 STEPS = 5  # that the optimiser of ARIMA may take from the maximum
 LEAST_DISPERSION, MOST_DISPERSION = 1e-8, 1.0  # of the negative binomial

@@ -113,16 +113,16 @@ def run_job(job: Job) -> Found:
         attempt("sites", sites)
     if "growth" in designs:
         for rule in protocol.growth:
-            record.add(growth_per_head(treated, rule, study.conf_level), treated)
-            record.add(growth_gap(treated, rest, rule, study.conf_level), sample)
+            attempt("growth", partial(growth_per_head, treated, rule, study.conf_level), treated)
+            attempt("growth", partial(growth_gap, treated, rest, rule, study.conf_level))
             if pooled:
-                record.add(growth_per_head(rest, rule, study.conf_level), rest, REST)
+                attempt("growth", partial(growth_per_head, rest, rule, study.conf_level), rest, REST)
     if "growth" in designs and "sites" in designs and outcome.role == "primary" and pooled:
         samples, _ = site_samples(job.panel, outcome.id, specification, protocol, job.tables)
         for site, each in samples.items():
             theirs = each.only(each.treated)
             for rule in protocol.growth:
-                record.add(growth_per_head(theirs, rule, study.conf_level), theirs, site)
+                attempt("growth", partial(growth_per_head, theirs, rule, study.conf_level), theirs, site)
     if "its" in designs:
         of_sites = pooled and by_commissioner and ("sites" in designs or specification.known_breaks)
         synthetic_too = "synthetic" in designs and outcome.role == "primary"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.estimates import Rows
 from analysis.models.its import FEWER_METHODS, Interrupted, its_path, its_rows
 from analysis.models.its_methods import METHODS
@@ -48,7 +48,11 @@ def national_series(
                 seen = _within(series, within_baseline(series.months, specification, protocol))
                 start = protocol.study.programme_start + pd.DateOffset(months=specification.start_shift)
                 one = Interrupted(seen, segments(seen.months, start, protocol.its, outcome, specification), notes=notes)
-                found = its_rows(one, kind, METHODS if headline else FEWER_METHODS, protocol)
+                with not_identified_where_singular():
+                    found, path = (
+                        its_rows(one, kind, METHODS if headline else FEWER_METHODS, protocol),
+                        its_path(one, protocol),
+                    )
             except NotIdentified as problem:
                 absent.append((name, ENGLAND_COHORT, specification.id, kind, str(problem)))
                 continue
@@ -57,7 +61,7 @@ def national_series(
                 "conf_level": protocol.study.conf_level,
             }  # fmt: skip
             rows += [labels | row | context for row in found]
-            paths.append(its_path(one, protocol).assign(**labels))
+            paths.append(path.assign(**labels))
     return rows, pd.concat(paths, ignore_index=True) if paths else pd.DataFrame(), absent
 
 

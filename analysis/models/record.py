@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.estimates import Rows
 from analysis.models.sample import Sample, UnitTables
 from analysis.protocol import Protocol
@@ -73,7 +73,9 @@ class Record:
     def attempt(self, design: str, estimate: Callable[[], Rows], sample: Sample, cohort: str | None = None) -> None:
         """Add what ``estimate`` gives, or say why it gives nothing."""
         try:
-            self.add(estimate(), sample, cohort)
+            with not_identified_where_singular():
+                rows = estimate()
+            self.add(rows, sample, cohort)
         except NotIdentified as problem:
             self.not_run(design, str(problem), cohort)
 

@@ -22,7 +22,7 @@ from analysis.cleaning.quality import OK, PENDING
 from analysis.inference.meta_analysis import RandomEffects, random_effects
 from analysis.inference.placebo_sites import scaled_placebo
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.did import compare
 from analysis.models.estimates import (
     LOG_RATE,
@@ -151,13 +151,14 @@ def _site(
     try:
         if sample is None:
             raise NotIdentified("no unit of the site has a count above zero in any month")
-        comparison = compare(sample, specification, post)
-        context |= {"n_units": len(sample.units), "n_treated": int(sample.treated.sum())}
-        context |= {"n_obs": int(comparison.model.observed.sum())}
-        others = placebos(context["n_treated"])
-        estimate = float(comparison.fit().coefficients[0])
-        size = float(_sizes(sample)[sample.treated].sum())
-        test = scaled_placebo(estimate, size, others.estimates, others.sizes, conf_level)
+        with not_identified_where_singular():
+            comparison = compare(sample, specification, post)
+            context |= {"n_units": len(sample.units), "n_treated": int(sample.treated.sum())}
+            context |= {"n_obs": int(comparison.model.observed.sum())}
+            others = placebos(context["n_treated"])
+            estimate = float(comparison.fit().coefficients[0])
+            size = float(_sizes(sample)[sample.treated].sum())
+            test = scaled_placebo(estimate, size, others.estimates, others.sizes, conf_level)
     except NotIdentified as problem:
         return both_scales("att", PLACEBO, math.nan, design=DESIGN, notes=str(problem), **context), "", str(problem)
     said = [others.notes]

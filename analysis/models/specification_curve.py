@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.inference.inversion import p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.did import compare, effects
 from analysis.models.sample import UnitTables, build_sample, why_not
 from analysis.protocol import Protocol
@@ -107,11 +107,12 @@ def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
         return row | {"reason": "no unit treated, or none untreated"}
     effect = effects(sample.months, specification, protocol)[0]
     try:
-        comparison = compare(sample.restrict(effect.used), specification, effect.post[effect.used])
-        estimate = float(comparison.fit().coefficients[0])
-        seed = zlib.crc32(f"{protocol.study.seed}/{cohort}".encode())
-        assignments = draw_assignments(comparison.cluster, comparison.dose, specification.draws, seed)
-        studentised, _ = one_step(comparison, assignment_matrix(assignments, comparison), comparison.null())
+        with not_identified_where_singular():
+            comparison = compare(sample.restrict(effect.used), specification, effect.post[effect.used])
+            estimate = float(comparison.fit().coefficients[0])
+            seed = zlib.crc32(f"{protocol.study.seed}/{cohort}".encode())
+            assignments = draw_assignments(comparison.cluster, comparison.dose, specification.draws, seed)
+            studentised, _ = one_step(comparison, assignment_matrix(assignments, comparison), comparison.null())
     except NotIdentified as problem:
         return row | {"reason": str(problem)}
     return row | {"estimate": estimate, "percent": 100 * math.expm1(estimate), "p_value": p_value(studentised)}

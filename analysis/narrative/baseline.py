@@ -14,7 +14,7 @@ DAYS_A_YEAR = 365.25
 
 
 def baseline(results: Results, outcome: str) -> pd.DataFrame:
-    """One row a cohort: [units, people, share_75_plus, imd, last, before].
+    """One row a cohort that has a unit covered as a whole: [units, people, share_75_plus, imd, last, before].
 
     ``people``: mean of a unit; ``share_75_plus`` (a share) and ``imd`` (score of 2015): means weighted by people, NaN where the data set has
     none; ``last`` and ``before``: counts per 1,000 people a year in the year before the start and in the one before that, masked months left
@@ -29,6 +29,8 @@ def baseline(results: Results, outcome: str) -> pd.DataFrame:
     found = {}
     for cohort in [*results.protocol.model_ids, REST]:
         ours = rows[rows.cohort == cohort]
+        if ours.empty:
+            continue
         people = ours.groupby("unit").population_published.mean()
         theirs = like.reindex(people.index)
         found[cohort] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analysis.inference.multiple import HOLM
 from analysis.inference.power import SIZE_MODEL
 from analysis.models.event_study import PRE_PERIOD
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import counted, headed, listed, p_text, signed, span
 from analysis.protocol import REST
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Estimate, Results
@@ -31,6 +32,7 @@ def by_method(
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
+@or_reason
 def methods_sentence(results: Results, outcome: str, cohort: str, specification: str = PRIMARY) -> str:
     """The narrowest and the widest interval of the whole programme's effect, and which methods leave out zero."""
     found = {
@@ -38,6 +40,10 @@ def methods_sentence(results: Results, outcome: str, cohort: str, specification:
         for name, estimate in by_method(results, outcome, cohort, specification=specification).items()
         if not math.isnan(estimate.low)
     }
+    if not found:
+        results.percent(
+            "did", outcome, cohort, "att", HEADLINE_INFERENCE, specification
+        )  # which says why there is none
     narrow, wide = (end(found, key=lambda name: _width(found[name])) for end in (min, max))
     clear = [name for name in found if found[name].excludes_zero]
     unclear = [name for name in found if name not in clear]
@@ -66,6 +72,8 @@ def every_method_sentence(results: Results, outcome: str) -> str:
                     clear.append(
                         (f"{protocol.cohort_labels[cohort]} in {period} ({model}: {listed(names)})", len(names))
                     )
+    if not total:
+        return "No interval of the difference-in-differences could be made."
     every = (
         f"{total} intervals of the difference-in-differences, over cohorts, periods, models and methods of inference,"
     )
@@ -75,15 +83,25 @@ def every_method_sentence(results: Results, outcome: str) -> str:
     return f"Of {every} {number} leave out zero, without adjustment: {'; '.join(text for text, _ in clear)}."
 
 
+@or_reason
 def holm_sentence(results: Results, outcome: str) -> str:
     """The p-values adjusted for the number of tests that the verdict rests on."""
     protocol = results.protocol
-    adjusted = {model: results.percent("did", outcome, model, "att", HOLM).p_value for model in protocol.model_ids}
+    adjusted, lost = estimated(
+        results, protocol.model_ids, lambda model: results.percent("did", outcome, model, "att", HOLM).p_value
+    )
     parts = [f"{p_text(p)} for {protocol.cohort_labels[model]}" for model, p in adjusted.items()]
-    tests = len(adjusted) * len(protocol.primary_outcomes)
+    tests = family_size(results)
+    said = f"Adjusted for {counted(tests)} tests, the p-values that the verdict looks at are {listed(parts)}."
     if tests == 1:
-        return f"There is one test, so that the p-value that the verdict looks at needs no adjustment: {listed(parts)}."
-    return f"Adjusted for {counted(tests)} tests, the p-values that the verdict looks at are {listed(parts)}."
+        said = f"There is one test, so that the p-value that the verdict looks at needs no adjustment: {listed(parts)}."
+    return " ".join([said, *lost])
+
+
+def family_size(results: Results) -> int:
+    """Tests that the adjustment is over: of each model and primary outcome of which there is an estimate."""
+    table = results.estimates
+    return int(((table.inference == HOLM) & (table.term == "att")).sum())
 
 
 def unadjusted_sentence(results: Results) -> str:
@@ -103,10 +121,13 @@ def unadjusted_sentence(results: Results) -> str:
 # The months before the programme
 
 
+@or_reason
 def joint_test_sentence(results: Results, outcome: str) -> str:
     """Whether the quarters before the programme, taken together, stand out among placebo sites."""
     labels = results.protocol.cohort_labels
-    found = {cohort: pre_period(results, outcome, cohort).p_value for cohort in results.protocol.treated_cohorts}
+    found, lost = estimated(
+        results, results.protocol.treated_cohorts, lambda cohort: pre_period(results, outcome, cohort).p_value
+    )
     level = results.protocol.study.level
     quiet = [f"{labels[c]} ({p_text(p)})" for c, p in found.items() if p >= level]
     loud = [f"{labels[c]} ({p_text(p)})" for c, p in found.items() if p < level]
@@ -118,13 +139,17 @@ def joint_test_sentence(results: Results, outcome: str) -> str:
             f"{'They' if quiet else subject} stand out more than chance easily explains for {listed(loud)}: the path before the "
             "programme was not level there, and what came after it cannot be put down to the programme with confidence."
         )
-    return " ".join(parts)
+    untested = [labels[c] for c, p in found.items() if math.isnan(p)]
+    parts += [f"There is no test of them for {listed(untested)}."] if untested else []
+    return " ".join([*parts, *lost])
 
 
 def pooled_caution(results: Results, outcome: str) -> str:
     """What to remember of the estimates of all sites; nothing where the quarters before the programme do not stand out."""
     cohort = results.protocol.pooled_cohort
-    found = pre_period(results, outcome, cohort)
+    found = results.find("event_study", outcome, cohort, PRE_PERIOD, HEADLINE_INFERENCE)
+    if found is None:
+        return ""
     if not found.p_value < results.protocol.study.level:
         return ""
     return (
@@ -133,6 +158,7 @@ def pooled_caution(results: Results, outcome: str) -> str:
     )
 
 
+@or_reason
 def joint_tests_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The quarters before the programme: their mean, and both tests that all are zero."""
     label, level = results.protocol.cohort_labels[cohort], results.protocol.study.level

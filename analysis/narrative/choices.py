@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.models.specification_curve import SEPARATOR
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import beyond_zero, listed, share_text, signed, span
 from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
 from analysis.rules import Specification
@@ -19,6 +20,13 @@ def data_choices(results: Results) -> list[Specification]:
     return [s for s in results.protocol.specifications if "growth" in s.designs and s.id in ran]
 
 
+def data_variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
+    """The rows of ``variants`` that differ in the data alone."""
+    found = variants(results, outcome, cohort)
+    return found[found.specification.isin([choice.id for choice in data_choices(results)])]
+
+
+@or_reason
 def sensitivity_sentence(results: Results, outcome: str, cohort: str) -> str:
     """How far the choices about the data move the estimate."""
     primary = results.effect(outcome, cohort)
@@ -27,11 +35,18 @@ def sensitivity_sentence(results: Results, outcome: str, cohort: str) -> str:
         "fixed_population": "holding population at mid-2015 gives",
         "unmasked_fixed_population": "doing both gives",
     }
-    found = {name: results.effect(outcome, cohort, specification=name) for name in changes}
-    parts = [f"{changes[name]} {signed(effect.value)}" for name, effect in found.items()]
-    clear = [f"{signed(e.value)} ({span(e)})" for e in (primary, *found.values()) if e.excludes_zero]
+    tried, lost = estimated(
+        results,
+        [choice.id for choice in results.protocol.specifications if choice.id in changes],
+        lambda name: results.effect(outcome, cohort, specification=name),
+    )
+    parts = [f"{changes[name]} {signed(effect.value)}" for name, effect in tried.items()]
+    clear = [f"{signed(e.value)} ({span(e)})" for e in (primary, *tried.values()) if e.excludes_zero]
+    label = results.protocol.cohort_labels[cohort]
+    if not parts:
+        return f"{label}: no other choice about the data was tried."
     ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."
-    return f"{results.protocol.cohort_labels[cohort]}: the primary estimate is {signed(primary.value)}; {listed(parts)}. {ending}"
+    return " ".join([f"{label}: the primary estimate is {signed(primary.value)}; {listed(parts)}. {ending}", *lost])
 
 
 def variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
@@ -59,9 +74,12 @@ def variants(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["specification", "label", *COLUMNS, "detectable_fall", "n_units", "n_treated"])
 
 
+@or_reason
 def variants_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The lowest and the highest estimate of all specifications, how many share a sign, and which leave out zero."""
     found = variants(results, outcome, cohort)
+    if found.empty:
+        results.effect(outcome, cohort)  # which says why there is none
     low, high = (found.loc[index] for index in (found.estimate.idxmin(), found.estimate.idxmax()))
     below = int((found.estimate < 0).sum())
     return (
@@ -74,7 +92,10 @@ def variants_sentence(results: Results, outcome: str, cohort: str) -> str:
 def variants_summary(results: Results, outcome: str) -> str:
     """Over all cohorts: how many specifications, how far they move the estimate, how many intervals leave out zero."""
     labels = results.protocol.cohort_labels
-    found = {cohort: variants(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
+    every_cohort = {cohort: variants(results, outcome, cohort) for cohort in results.protocol.treated_cohorts}
+    found = {cohort: table for cohort, table in every_cohort.items() if len(table)}
+    if not found:
+        return "The effect could not be estimated under any choice."
     spans = [f"from {signed(t.estimate.min())} to {signed(t.estimate.max())} for {labels[c]}" for c, t in found.items()]
     every = pd.concat(found.values())
     return (

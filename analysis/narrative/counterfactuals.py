@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.models.estimates import PLACEBO
 from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
 from analysis.narrative.wording import counted, interval, listed, p_text, plain, signed, span
-from analysis.results import Estimate, Results
+from analysis.results import HEADLINE_INFERENCE, Estimate, Results
 
 DESIGNS = {SDID: "synthetic difference-in-differences", SYNTHETIC_CONTROL: "synthetic control"}
 PER, DAYS = 1000, 30  # people and days of a printed rate
@@ -72,7 +72,8 @@ def synthetic_summary(results: Results, outcome: str) -> str:
     if not found:
         return "No synthetic counterfactual could be made on this data set."
     parts = [f"{signed(e.value)} for {labels[m]} ({span(e)}, {p_text(e.p_value)})" for m, e in found.items()]
-    other = [labels[m] for m, e in found.items() if e.excludes_zero != results.effect(outcome, m).excludes_zero]
+    main = {model: results.find("did", outcome, model, "att", HEADLINE_INFERENCE) for model in found}
+    other = [labels[m] for m, e in found.items() if (first := main[m]) and e.excludes_zero != first.excludes_zero]
     ending = f"Whether zero is left out differs from the main design for {listed(other)}." if other else ""
     if not other:
         ending = "Its intervals include zero where the main design's do."

@@ -6,8 +6,9 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.cleaning.quality import PENDING, TOO_HIGH
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import counted, in_sentence, listed, signed, span
-from analysis.results import Results
+from analysis.results import PRIMARY, Results
 
 FEW = 4  # places that a sentence names
 
@@ -75,12 +76,17 @@ def whole_sentence(results: Results, outcome: str) -> str:
     )
 
 
+@or_reason
 def effect_of_masking_sentence(results: Results, outcome: str) -> str:
     """The headline with and without masking, model by model."""
-    parts = []
-    for model in results.protocol.model_ids:
-        masked, unmasked = (results.effect(outcome, model, specification=name) for name in ("primary", "unmasked"))
-        parts.append(
-            f"{results.protocol.cohort_labels[model]} {signed(masked.value)} ({span(masked)}) with masking and {signed(unmasked.value)} ({span(unmasked)}) without"
-        )
-    return f"The estimated effect is, for {listed(parts)}."
+    unmasked = next((choice for choice in results.protocol.specifications if choice.choices == {"masked": False}), None)
+    if unmasked is None:
+        return "What the estimates would be without masking is not among this study's choices."
+
+    def both(model: str) -> str:
+        with_it, without = (results.effect(outcome, model, specification=name) for name in (PRIMARY, unmasked.id))
+        label = results.protocol.cohort_labels[model]
+        return f"{label} {signed(with_it.value)} ({span(with_it)}) with masking and {signed(without.value)} ({span(without)}) without"
+
+    found, lost = estimated(results, results.protocol.model_ids, both)
+    return " ".join([f"The estimated effect is, for {listed(list(found.values()))}.", *lost])

@@ -136,8 +136,8 @@ def width_sentence(results: Results, outcome: str) -> str:
     parts = []
     for model in results.protocol.model_ids:
         usual = usual_fall(results, outcome, model)
-        if usual is not None:
-            ours, _ = results.detectable(outcome, model)
+        ours, _ = results.fall_found(outcome, model)
+        if usual is not None and math.isfinite(ours):
             parts.append(f"{ours:.1f}% for {case_sites(results, model)} (in simulated panels {usual:.1f}% on average)")
     if not parts:
         return ""

@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
+import math
+
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import changes, counted, headed, in_sentence, listed, plain, signed, span
 from analysis.protocol import REST
 from analysis.results import Estimate, Results
 
 
+def compared_rule(results: Results, outcome: str) -> str | None:
+    """The comparison that the summary makes: one that others published, where there is one; None where no growth could be worked out."""
+    rules = sorted(results.protocol.growth, key=lambda rule: not rule.published)
+    cohorts = [*results.protocol.model_ids, REST]
+    held = (rule.id for rule in rules if any(_growth(results, outcome, cohort, rule.id) for cohort in cohorts))
+    return next(held, None)
+
+
+def summary(results: Results, outcome: str) -> str:
+    """Growth per head, ours and the published, and the difference from the rest; or that none could be worked out."""
+    rule = compared_rule(results, outcome)
+    if rule is None:
+        return "" if not results.protocol.growth else "Growth per head could not be worked out on this data set."
+    parts = [
+        growth_sentence(results, rule, outcome),
+        gap_sentence(results, rule, outcome),
+        published_sentence(results, rule),
+    ]
+    return " ".join(filter(None, [*parts, "See @fig-growth."]))
+
+
+def _growth(results: Results, outcome: str, cohort: str, rule_id: str) -> Estimate | None:
+    return results.find("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
+
+
+@or_reason
 def growth_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Our growth per head on one baseline, cohort by cohort, with intervals."""
     rule, labels = results.protocol.growth_rule(rule_id), results.protocol.cohort_labels
-    parts = []
-    for cohort in [*results.protocol.model_ids, REST]:
-        found = results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
-        parts.append((found.value, f"in {_the(labels[cohort], cohort)} ({span(found)})"))
+    found, lost = estimated(
+        results, [*results.protocol.model_ids, REST], lambda c: growth_of(results, outcome, c, rule_id)
+    )
+    parts = [(growth.value, f"in {_the(labels[cohort], cohort)} ({span(growth)})") for cohort, growth in found.items()]
     name = in_sentence(results.protocol.outcome(outcome).label)
-    return f"Comparing {rule.label}, {name} per head {changes(parts)}."
+    return " ".join([f"Comparing {rule.label}, {name} per head {changes(parts)}.", *lost])
+
+
+def growth_of(results: Results, outcome: str, cohort: str, rule_id: str) -> Estimate:
+    """Growth per head of a cohort on one of the protocol's comparisons."""
+    return results.percent("growth", outcome, cohort, f"growth_{rule_id}", "linearised")
 
 
 def published_sentence(results: Results, rule_id: str) -> str:
@@ -31,6 +65,8 @@ def published_sentence(results: Results, rule_id: str) -> str:
 def comparison_sentence(results: Results) -> str:
     """Whose comparison the table of growth makes, and how many times."""
     rules = results.protocol.growth
+    if not rules:
+        return "The protocol asks for no comparison of one year with another."
     number = counted(len(rules))
     if any(rule.published for rule in rules):
         return f"NHS England compared one year with another. @tbl-growth makes {number} such comparisons."
@@ -57,35 +93,44 @@ def published_growth(results: Results, prefix: str | None) -> dict[str, float]:
     return {cohort: float(rows[name]) for cohort, name in names.items() if name in rows.index}
 
 
+@or_reason
 def gap_sentence(results: Results, rule_id: str, outcome: str) -> str:
     """Whether the growth of each model differs from the rest's by more than chance allows."""
     labels = results.protocol.cohort_labels
-    gaps = {model: _gap(results, outcome, model, rule_id) for model in results.protocol.model_ids}
+    gaps, lost = estimated(results, results.protocol.model_ids, lambda model: _gap(results, outcome, model, rule_id))
     parts = [f"{signed(gap.value)} for {labels[m]} sites ({span(gap)})" for m, gap in gaps.items()]
     clear = [labels[model] for model, gap in gaps.items() if gap.excludes_zero]
     none = {1: "It cannot", 2: "Neither can"}.get(len(gaps), "None can")
     ending = f"{none} be told apart from chance."
     if clear:
         ending = f"Chance alone would not easily explain the difference for {listed(clear)}."
-    return f"Against growth in the rest of England that is {listed(parts)}. {ending}"
+    elif any(math.isnan(gap.low) for gap in gaps.values()):
+        ending = "Growth of one site alone has no interval."
+    return " ".join([f"Against growth in the rest of England that is {listed(parts)}. {ending}", *lost])
 
 
+@or_reason
 def gaps_sentence(results: Results, outcome: str) -> str:
     """How the difference in growth moves with the baseline."""
     labels, parts, clear, total = results.protocol.cohort_labels, [], 0, 0
-    for model in results.protocol.model_ids:
-        gaps = [_gap(results, outcome, model, rule.id) for rule in results.protocol.growth]
+    rules = [rule.id for rule in results.protocol.growth]
+    found, lost = estimated(
+        results, results.protocol.model_ids, lambda model: [_gap(results, outcome, model, rule) for rule in rules]
+    )
+    for model, gaps in found.items():
         values = [gap.value for gap in gaps]
         turns = ", changing sign with the baseline" if min(values) < 0 < max(values) else ""
         parts.append(f"from {signed(min(values))} to {signed(max(values))} for {labels[model]}{turns}")
         clear += sum(gap.excludes_zero for gap in gaps)
-        total += len(gaps)
+        total += sum(not math.isnan(gap.low) for gap in gaps)
     ending = (
         f"{headed(counted(clear))} of the {total} intervals leave out zero."
         if clear
         else "Every interval of these differences includes zero."
+        if total
+        else "Growth of one site alone has no interval."
     )
-    return f"Against the rest of England, the difference in growth runs {'; '.join(parts)}. {ending}"
+    return " ".join([f"Against the rest of England, the difference in growth runs {'; '.join(parts)}. {ending}", *lost])
 
 
 def _gap(results: Results, outcome: str, model: str, rule_id: str) -> Estimate:

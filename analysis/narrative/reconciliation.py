@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from analysis.narrative.absent import or_reason
 from analysis.narrative.places import left_out_sentence
 from analysis.narrative.wording import counted, headed, in_sentence, listed, listed_apart, ordinal, signed, span
 from analysis.results import HEADLINE_INFERENCE, Estimate, Results
@@ -63,6 +64,7 @@ def tables_sentence(results: Results) -> str:
     return f"The published figures stand in `{report.published}` with their sources, and what each is set beside in `{report.reconciliation}`."
 
 
+@or_reason
 def controlled_sentence(results: Results, outcome: str) -> str:
     """A published controlled study of all sites, beside our estimates; nothing where the protocol knows of none."""
     protocol = results.protocol

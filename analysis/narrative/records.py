@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.wording import certainty, headed, in_sentence, interval, listed, p_text, signed
 from analysis.protocol import RECORDS
-from analysis.results import HEADLINE_INFERENCE, Estimate, Results
+from analysis.results import Estimate, Results
 from analysis.rules import Outcome
 
 NONE = (
@@ -37,21 +38,19 @@ def records_paragraph(results: Results) -> str:
     )
 
 
+@or_reason
 def _together(results: Results, outcomes: list[Outcome], model: str) -> str:
-    level = results.protocol.study.conf_level
-    estimates = [results.find("did", outcome.id, model, "att", HEADLINE_INFERENCE) for outcome in outcomes]
+    level, names = results.protocol.study.conf_level, {outcome.id: outcome for outcome in outcomes}
+    found, lost = estimated(results, names, lambda id: results.effect(id, model))
+    outcomes, effects = [names[id] for id in found], list(found.values())
     parts = [
-        f"{in_sentence(outcome.label)} "
-        + (
-            f"{signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
-            if effect
-            else "could not be estimated"
-        )
-        for outcome, effect in zip(outcomes, estimates, strict=True)
+        f"{in_sentence(outcome.label)} {signed(effect.value)} ({interval(effect, level)}, {p_text(effect.p_value)}; {certainty(effect)})"
+        for outcome, effect in zip(outcomes, effects, strict=True)
     ]
-    effects = [effect for effect in estimates if effect]
-    reading = f" {_reading(effects)}" if len(effects) == len(outcomes) else ""
-    return f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}.{reading}"
+    reading = "" if lost else _reading(effects)
+    return " ".join(
+        filter(None, [f"{headed(results.protocol.cohort_labels[model])}: {listed(parts)}.", reading, *lost])
+    )
 
 
 def _reading(effects: list[Estimate]) -> str:

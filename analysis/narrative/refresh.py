@@ -153,4 +153,9 @@ def _points(value: float) -> str:
 
 def _label(results: Results, headline: str) -> str:
     outcome, _, cohort = headline.partition("/")
-    return f"{results.protocol.cohort_labels[cohort]}, {in_sentence(results.protocol.outcome(outcome).label)}"
+    return f"{results.protocol.cohort_labels.get(cohort, cohort)}, {in_sentence(outcome_label(results, outcome))}"
+
+
+def outcome_label(results: Results, id: str) -> str:
+    """The label of an outcome; of one that an earlier edition had and the protocol no longer names, its id in words."""
+    return next((outcome.label for outcome in results.protocol.outcomes if outcome.id == id), id.replace("_", " "))

@@ -7,6 +7,8 @@ import pandas as pd
 from analysis.cleaning.panel import ANALYSED
 from analysis.models.estimates import PLACEBO
 from analysis.models.robustness import MONTHS_A_YEAR
+from analysis.narrative.absent import or_reason, reason
+from analysis.narrative.effects import negative_controls
 from analysis.narrative.wording import (
     above_or_below,
     beyond_zero,
@@ -19,7 +21,7 @@ from analysis.narrative.wording import (
     span,
 )
 from analysis.protocol import NO_MODEL
-from analysis.results import HEADLINE_INFERENCE, Estimate, Results
+from analysis.results import HEADLINE_INFERENCE, Estimate, NotEstimated, Results
 
 COLUMNS = ["estimate", "low", "high", "p_value"]
 
@@ -34,6 +36,7 @@ def leave_one_out(results: Results, outcome: str, cohort: str) -> pd.DataFrame:
     return _estimates(rows).assign(site=sites).sort_values("estimate", ignore_index=True)[["site", *COLUMNS]]
 
 
+@or_reason
 def leave_one_out_sentence(results: Results, outcome: str, cohort: str) -> str:
     """How far one site moves the estimate, and whether it decides if zero is inside."""
     label, primary = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
@@ -78,6 +81,7 @@ def placebo(results: Results, outcome: str, cohort: str, design: str) -> Estimat
     return results.find(design, outcome, cohort, "att", PLACEBO)
 
 
+@or_reason
 def placebo_places_sentence(results: Results, outcome: str, cohort: str) -> str:
     """Where the actual estimate lies among those of other choices of sites."""
     label, actual = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
@@ -123,6 +127,7 @@ def high_use_units(results: Results, outcome: str, cohort: str) -> tuple[int, in
 # Other estimators and outcomes
 
 
+@or_reason
 def group_time_sentence(results: Results, outcome: str, cohort: str) -> str:
     """The mean of the group-time effects beside the primary estimate."""
     label, primary = results.protocol.cohort_labels[cohort], results.effect(outcome, cohort)
@@ -131,6 +136,18 @@ def group_time_sentence(results: Results, outcome: str, cohort: str) -> str:
         return f"{label}: no group-time effect could be estimated."
     found = Estimate(*rows[COLUMNS].iloc[0])
     return f"{label}: {signed(found.value)} ({span(found)}), beside {signed(primary.value)} by the primary model."
+
+
+def planned_care(results: Results) -> str:
+    """What the negative controls can tell; or that the study has none."""
+    if not negative_controls(results):
+        return "No outcome of this study is a negative control, which would tell whether something other than the programme was at work."
+    agreement = f"{results.protocol.quality.agreement:.0%}"
+    return (
+        f"{results.protocol.report.planned_care} If it clearly moved too (@tbl-outcomes), something other than the programme could be at work. It is a weak check. Some "
+        f"gaps in these outcomes stay unmasked, because the levels on either side of them differ by more than the {agreement} that the rule allows; that blurs them "
+        "further."
+    )
 
 
 def secondary_sentence(results: Results) -> str:
@@ -142,19 +159,27 @@ def secondary_sentence(results: Results) -> str:
         if not results.holds(outcome.id):
             parts.append(f"{outcome.label}, the secondary outcome, are not in this data set.")
             continue
-        found, clear = [], []
+        found, clear, lost = [], [], []
         for model in results.protocol.model_ids:
-            effect, label = results.effect(outcome.id, model), results.protocol.cohort_labels[model]
-            fall, _ = results.detectable(outcome.id, model)
+            try:
+                effect, (fall, _) = results.effect(outcome.id, model), results.detectable(outcome.id, model)
+            except NotEstimated as absent:
+                lost.append(reason(results, absent))
+                continue
+            label = results.protocol.cohort_labels[model]
             found.append(
                 f"{signed(effect.value)} ({span(effect)}) for {label}, where by the width of the interval a true fall of {fall:.0f}% would be missed {missed}"
             )
             clear += [label] if effect.excludes_zero else []
+        if not found:
+            parts += lost
+            continue
         ending = f"The interval leaves out zero for {listed(clear)}." if clear else "Every interval includes zero."
         parts.append(
             f"{headed(outcome.label)}, the secondary outcome, are counted by local authority, and the estimates are of covering "
             f"all of an authority's people: {', and '.join(found)}. {ending}"
         )
+        parts += lost
     return " ".join(parts)
 
 

@@ -30,7 +30,7 @@ from analysis.narrative.wording import (
     span,
 )
 from analysis.protocol import REST
-from analysis.results import PRIMARY, Estimate, Results
+from analysis.results import HEADLINE_INFERENCE, PRIMARY, Estimate, Results
 from analysis.rules import KnownBreak
 
 TERMS = {LEVEL: "level", SLOPE: "slope"}
@@ -113,7 +113,10 @@ def second_method_sentence(results: Results, outcome: str) -> str:
     parts, first = [], []
     for model, late in clear.items():
         parts.append(f"{labels[model]} sites {above_or_below(late.value)} it by the last month ({span(late)})")
-        effect = results.effect(outcome, model, f"att_{last.id}")
+        effect = results.find("did", outcome, model, f"att_{last.id}", HEADLINE_INFERENCE)
+        if effect is None:
+            first.append("has no estimate for the last year")
+            continue
         bears = effect.excludes_zero and effect.value * late.value > 0
         first.append(
             f"{'agrees' if bears else 'does not bear it out'}: {signed(effect.value)} in the last year ({span(effect)})"

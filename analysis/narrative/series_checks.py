@@ -78,7 +78,9 @@ def without_month(late: Estimate, influence: float) -> float:
 def diagnostics(results: Results, outcome: str) -> pd.DataFrame:
     """Rows of the diagnostics of an outcome under the first specification; none where no series could be estimated."""
     table = results.series("its_diagnostics")
-    return table[(table.outcome == outcome) & (table.specification == PRIMARY)] if len(table) else table
+    if table.empty:
+        return pd.DataFrame(columns=["cohort", "design", "phi"])
+    return table[(table.outcome == outcome) & (table.specification == PRIMARY)]
 
 
 def placebo_starts_sentence(results: Results, outcome: str, cohort: str) -> str:

@@ -39,6 +39,13 @@ def confidence_sets(results: Results, outcome: str, cohort: str) -> pd.DataFrame
     return found.sort_values(["target", "kind", "method", "magnitude"], ignore_index=True)
 
 
+def sets(results: Results, outcome: str, cohort: str, kind: str) -> pd.DataFrame:
+    """Those of the mean effect under one kind of departure, by the method that is the kind's own."""
+    every = confidence_sets(results, outcome, cohort)
+    method = HYBRID if kind == RELATIVE else FLCI
+    return every[(every.target == WHOLE) & (every.kind == kind) & (every.method == method)]
+
+
 def breakdown(results: Results, outcome: str, cohort: str, target: str, kind: str, method: str) -> float | None:
     """The departure up to which every set leaves out zero, 0 where the set with none allowed holds it; None where it was not worked out."""
     key = f"{DESIGN}/{outcome}/{cohort}/{PRIMARY}/{target}_breakdown_{kind}/{method}"

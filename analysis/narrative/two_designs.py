@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.models.its_terms import MEAN, STEP, TREND
+from analysis.narrative.absent import or_reason
 from analysis.narrative.series import change, late_departure
 from analysis.narrative.wording import counted, headed, listed, signed, span
 from analysis.results import Estimate, Results
@@ -12,6 +13,7 @@ from analysis.results import Estimate, Results
 NEAR = 0.5  # percentage points within which two estimates are called close
 
 
+@or_reason
 def reconciliation(results: Results, outcome: str, cohort: str) -> str:
     """Why the two designs, on the same masked panel, give the numbers that they give."""
     label, its = results.protocol.cohort_labels[cohort], results.protocol.its
@@ -48,6 +50,7 @@ def _size(value: float, digits: int = 1) -> str:
     return f"{abs(value):.{digits}f}%"
 
 
+@or_reason
 def designs_agree_sentence(results: Results, outcome: str) -> str:
     """Whether the two designs tell the same story, and what to make of it where they do not."""
     labels, month = results.protocol.cohort_labels, results.protocol.its.effect_month

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.narrative.absent import estimated, or_reason
+from analysis.narrative.certainty import family_size
 from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.trends import breakdown_text
 from analysis.narrative.wording import (
@@ -23,6 +25,7 @@ from analysis.narrative.wording import (
 )
 from analysis.protocol import REST
 from analysis.results import Results
+from analysis.rules import Outcome
 from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Verdict
 
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -42,10 +45,18 @@ CHECKS = {
 
 
 def verdicts(results: Results, outcome: str) -> dict[str, Verdict]:
-    """The protocol's verdict on each model."""
-    return {model: results.verdict(outcome, model).verdict for model in results.protocol.model_ids}
+    """The protocol's verdict on each model of which there is an estimate to judge.
+
+    Raises
+    ------
+    NotEstimated
+        There is none of any model.
+    """
+    found, _ = estimated(results, results.protocol.model_ids, lambda model: results.verdict(outcome, model).verdict)
+    return found
 
 
+@or_reason
 def verdict_sentence(results: Results, outcome: str, cohort: str) -> str:
     """Size, direction, interval, p-value and certainty together, and why; if inconclusive, what could have been found."""
     effect, level = results.effect(outcome, cohort), results.protocol.study.conf_level
@@ -66,7 +77,7 @@ def _inconclusive(results: Results, found: pd.Series) -> str:
     """What takes a finding away: the number of tests, the specifications, or a negative control."""
     level = results.protocol.study.level
     if not found.holm_p < level:
-        tests = len(results.protocol.model_ids) * len(results.protocol.primary_outcomes)
+        tests = family_size(results)
         return f"With {counted(tests)} tests made, {p_text(found.holm_p)}." if found.p_value < level else ""
     reasons = []
     if found.same_sign < SMALLEST_SHARE:
@@ -110,6 +121,7 @@ def _supported(results: Results, found: pd.Series) -> str:
     )
 
 
+@or_reason
 def detectable_sentence(results: Results, outcome: str, cohort: str) -> str:
     """How often a true change is missed: by simulation where that was made, else the smallest one by the width of the interval."""
     simulated = simulated_power(results, outcome, cohort)[-QUOTED:]
@@ -152,14 +164,16 @@ def rule_sentence(results: Results) -> str:
 def headline(results: Results) -> list[str]:
     """A plain line for each model, for the end of a run."""
     outcome = results.protocol.primary_outcomes[0]
-    lines = []
-    for model, word in verdicts(results, outcome.id).items():
-        effect = results.effect(outcome.id, model)
-        lines.append(
-            f"{results.protocol.cohort_labels[model]}: {word}. {outcome.label} per head {signed(effect.value)} "
-            f"against the rest of England ({interval(effect, results.protocol.study.conf_level)})."
-        )
-    return lines
+    return [_headline(results, outcome, model) for model in results.protocol.model_ids]
+
+
+@or_reason
+def _headline(results: Results, outcome: Outcome, model: str) -> str:
+    effect, word = results.effect(outcome.id, model), results.verdict(outcome.id, model).verdict
+    return (
+        f"{results.protocol.cohort_labels[model]}: {word}. {outcome.label} per head {signed(effect.value)} "
+        f"against the rest of England ({interval(effect, results.protocol.study.conf_level)})."
+    )
 
 
 def compared_sentence(results: Results) -> str:
@@ -173,6 +187,7 @@ def compared_sentence(results: Results) -> str:
     )
 
 
+@or_reason
 def summary_answer(results: Results) -> str:
     """The one-sentence answer to the study's question."""
     outcome = results.protocol.primary_outcomes[0]
@@ -194,6 +209,8 @@ def summary_answer(results: Results) -> str:
             "unconfirmed": f"{name} stood {than} than expected in {sites}, but not every check has been made",
         }
         parts.append(clauses[word])
+    missed = [labels[model] for model in results.protocol.model_ids if model not in found]
+    parts += [f"the effect on {name} in {listed(missed)} sites could not be estimated"] if missed else []
     return f"{headed('; '.join(parts))}."
 
 

@@ -26,7 +26,9 @@ def plain(value: float, digits: int = 1) -> str:
 
 
 def span(estimate: Estimate, digits: int = 1) -> str:
-    """−7.2% to +5.3%; an end that no finite effect reaches, or that rounds to all there is, is said in words."""
+    """−7.2% to +5.3%; an end that no finite effect reaches, or that rounds to all there is, is said in words, and so is that there is none."""
+    if math.isnan(estimate.low):
+        return "no interval"
     endless = estimate.low <= -100 + 0.5 * 10**-digits or math.isinf(estimate.low)
     low = "no lower limit" if endless else signed(estimate.low, digits)
     high = signed(estimate.high, digits) if estimate.high < FURTHEST else f"over +{FURTHEST:,}%"
@@ -34,11 +36,13 @@ def span(estimate: Estimate, digits: int = 1) -> str:
 
 
 def interval(estimate: Estimate, level: float) -> str:
-    return f"{level:.0%} interval {span(estimate)}"
+    return span(estimate) if math.isnan(estimate.low) else f"{level:.0%} interval {span(estimate)}"
 
 
 def p_text(p_value: float) -> str:
     """p = 0.66, p = 0.034, p < 0.001, p > 0.99; what belongs together does not break over a line."""
+    if math.isnan(p_value):
+        return "no p-value"
     if p_value < 0.001:
         text = "p < 0.001"
     elif p_value > 0.99:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis.cleaning.panel import ANALYSED
+from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.error_rates import simulated_power
-from analysis.narrative.growth import published_growth
+from analysis.narrative.growth import growth_of, published_growth
 from analysis.narrative.verdicts import QUOTED
 from analysis.narrative.wording import counted, headed, in_no_model, listed, missed_text, plain
 from analysis.protocol import NO_MODEL, REST
@@ -102,18 +103,23 @@ def units(results: Results) -> str:
     )
 
 
+@or_reason
 def baselines(results: Results, outcome: str) -> str:
     """How far growth in each cohort moves with the baseline."""
     rules, labels = results.protocol.growth, results.protocol.cohort_labels
     parts = []
-    for cohort in [*results.protocol.model_ids, REST]:
-        values = [results.percent("growth", outcome, cohort, f"growth_{rule.id}", "linearised").value for rule in rules]
+    found, lost = estimated(
+        results,
+        [*results.protocol.model_ids, REST],
+        lambda cohort: [growth_of(results, outcome, cohort, rule.id).value for rule in rules],
+    )
+    for cohort, values in found.items():
         name = f"the {labels[cohort]}" if cohort == REST else labels[cohort]
         parts.append(f"from {plain(min(values))} to {plain(max(values))} for {name}")
-    return f"Across the {counted(len(rules))} comparisons growth runs {listed(parts)}."
+    return " ".join([f"Across the {counted(len(rules))} comparisons growth runs {listed(parts)}.", *lost])
 
 
-def published_versions(results: Results, rule_id: str) -> str:
+def published_versions(results: Results, rule_id: str | None) -> str:
     """What else NHS England published: the note on its first figures, and its later ones; nothing where it published none."""
     labels, said = results.protocol.cohort_labels, []
     for rule in results.protocol.growth:
@@ -134,6 +140,7 @@ def published_versions(results: Results, rule_id: str) -> str:
     return " ".join(said)
 
 
+@or_reason
 def detectable(results: Results, outcome: str) -> str:
     """How small a change these sites and years could have shown."""
     labels, models = results.protocol.cohort_labels, results.protocol.model_ids
@@ -144,7 +151,15 @@ def detectable(results: Results, outcome: str) -> str:
             found = [f"{simulated[model][effect]:.0%} of cases for {labels[model]}" for model in models]
             said.append(f"a true change of {plain(effect)} is found in {listed(found)}")
         return f"In simulations with these sites and years, {', and '.join(said)}."
-    parts = [f"{results.detectable(outcome, model)[0]:.1f}% for {labels[model]}" for model in models]
+    falls, lost = estimated(results, models, lambda model: results.detectable(outcome, model)[0])
+    parts = [f"{fall:.1f}% for {labels[model]}" for model, fall in falls.items()]
+    if lost:
+        return " ".join(
+            [
+                f"By the width of the interval, a true fall of {listed(parts)} would be missed {missed_text(results.protocol.inference.power)}.",
+                *lost,
+            ]
+        )
     return f"By the width of the intervals, true falls of {listed(parts)} would be missed {missed_text(results.protocol.inference.power)}."
 
 

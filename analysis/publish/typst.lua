@@ -48,6 +48,36 @@ local function no_marker(str)
   return { pandoc.Str(number), pandoc.RawInline("typst", "\\" .. mark), pandoc.Str(more) }
 end
 
+-- A word that is wider than a column, or in a title than the page, may break after every so many letters: at a soft hyphen.
+local LONG, PART = 20, 7
+
+local function is_letter(code)
+  return code < 128 and utf8.char(code):match("%a") ~= nil or code >= 192 and (code < 0x2000 or code > 0x2BFF)
+end
+
+local function with_breaks(word)
+  if #word <= LONG then return table.concat(word) end
+  local parts = {}
+  for i, letter in ipairs(word) do
+    parts[i] = letter .. (i % PART == 0 and i < #word and "\u{AD}" or "")
+  end
+  return table.concat(parts)
+end
+
+local function breakable(str)
+  if #str.text <= LONG then return nil end
+  local parts, word = {}, {}
+  for _, code in utf8.codes(str.text) do
+    if is_letter(code) then
+      table.insert(word, utf8.char(code))
+    else
+      table.insert(parts, with_breaks(word) .. utf8.char(code))
+      word = {}
+    end
+  end
+  return pandoc.Str(table.concat(parts) .. with_breaks(word))
+end
+
 return {
   { RawBlock = function(block)
       if block.format == "html" and block.text:find("<table") then
@@ -55,6 +85,7 @@ return {
       end
     end,
     Cite = function(cite) return cite.content end },  -- written already; a part of a document would cite again
+  { Str = breakable },
   { Str = no_marker,
     Table = widths,
     Plain = function(plain)

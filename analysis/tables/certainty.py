@@ -9,13 +9,17 @@ import pandas as pd
 
 from analysis.cleaning.panel import ANALYSED
 from analysis.models.event_study import PRE_PERIOD
-from analysis.narrative.certainty import LOG_RATE, METHODS, by_method, places, pre_period
+from analysis.narrative.certainty import LOG_RATE, METHODS, by_method, places
 from analysis.narrative.error_rates import an_effect, case_name, case_sites, detectable_note, no_effect
 from analysis.narrative.wording import NO_BREAK, headed
-from analysis.results import PRIMARY, Results
-from analysis.tables.effects import periods
-from analysis.tables.table import NONE, Table, bounds, number, p_value, with_bounds
+from analysis.results import HEADLINE_INFERENCE, PRIMARY, Results
+from analysis.tables.effects import fall_text, periods
+from analysis.tables.table import NONE, Table, bounds, number, p_value, values, with_bounds
 
+METHOD_COLUMNS = [
+    "cohort", "method", "effect_percent", "ci_low", "ci_high", "p_value", "detectable_fall_percent", "detectable_rise_percent",
+    "effect_text", "interval_text", "p_text", "fall_text",
+]  # fmt: skip
 FIT = {PRIMARY: "Counts", LOG_RATE: "Log rates"}
 
 
@@ -25,7 +29,8 @@ def certainty_table(results: Results, outcome: str) -> Table:
     data = pd.concat([_methods(results, outcome, model, "att", PRIMARY) for model in protocol.model_ids])
     cells = pd.DataFrame({"Method": [headed(METHODS[name]) for name in data.method.unique()]})
     for model in protocol.model_ids:
-        label, rows = protocol.cohort_labels[model], data[data.cohort == model]
+        label, rows = protocol.cohort_labels[model], data[data.cohort == model].set_index("method")
+        rows = rows.reindex(data.method.unique()).fillna(NONE)
         cells[f"{label}: interval,{NO_BREAK}%"] = list(rows.interval_text)
         cells[f"p{NO_BREAK}({label})"] = list(rows.p_text)
         cells[f"{label}: detectable fall,{NO_BREAK}%"] = list(rows.fall_text)
@@ -73,10 +78,11 @@ def joint_tests_table(results: Results, outcome: str) -> Table:
     protocol = results.protocol
     rows, data = [], []
     for cohort, label in ((c, protocol.cohort_labels[c]) for c in protocol.treated_cohorts):
-        usual = results.percent("event_study", outcome, cohort, PRE_PERIOD, "CR1")
-        placebo = pre_period(results, outcome, cohort)
+        usual, placebo = (
+            results.find("event_study", outcome, cohort, PRE_PERIOD, method) for method in ("CR1", HEADLINE_INFERENCE)
+        )
         rows.append([label, with_bounds(usual), p_value(placebo), p_value(usual)])
-        data.append((label, usual.value, usual.low, usual.high, placebo.p_value, usual.p_value))
+        data.append((label, *values(usual)[:3], values(placebo)[3], values(usual)[3]))
     headers = ["Cohort", "Mean of the quarters before, %", "p, randomisation", "p, F with CR1 errors"]
     return Table(
         cells=pd.DataFrame(rows, columns=headers),
@@ -120,9 +126,9 @@ def evaluability_table(results: Results, outcome: str) -> Table:
         rows.append([place.name, f"{place.people:,}", f"{least}{place.fall:.1f}", f"{least}{place.rise:.1f}"])
         data.append((place.name, place.people, place.fall, place.rise, place.bound))
     for cohort, people in cohort_people(results).items():
-        fall, rise = results.detectable(outcome, cohort)
+        fall, rise = results.fall_found(outcome, cohort)
         name = f"{headed(protocol.cohort_labels[cohort])}, all sites"
-        rows.append([name, f"{people:,.0f}", f"{fall:.1f}", f"{rise:.1f}"])
+        rows.append([name, f"{people:,.0f}", fall_text(fall), fall_text(rise)])
         data.append((name, people, fall, rise, False))
     headers = ["Evaluated", "People", "Detectable fall, %", "Detectable rise, %"]
     return Table(
@@ -160,7 +166,7 @@ def _methods(results: Results, outcome: str, cohort: str, term: str, specificati
                 "fall_text": NONE if pd.isna(fall) else f"{fall:.1f}",
             }
         )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else METHOD_COLUMNS)
 
 
 def _numbers(data: pd.DataFrame) -> pd.DataFrame:

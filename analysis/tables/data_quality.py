@@ -77,7 +77,7 @@ def thresholds_table(results: Results, outcome: str) -> Table:
         if choice.id != PRIMARY and not (masks and choice.population == "moving"):
             continue
         found = {m: results.find("did", outcome, m, "att", HEADLINE_INFERENCE, choice.id) for m in protocol.model_ids}
-        if None in found.values():
+        if not any(found.values()):
             continue
         rows.append([choice.label, *[unbroken(with_bounds(each)) for each in found.values()]])
         data += [(choice.id, choice.label, m, e.value, e.low, e.high, e.p_value) for m, e in found.items() if e]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from analysis.narrative.error_rates import detectable_note
 from analysis.narrative.wording import NO_BREAK, headed, in_sentence, listed, plain
 from analysis.protocol import RECORDS, REST
-from analysis.results import Results
-from analysis.tables.table import Table, bounds, number, p_value, unbroken, with_bounds
+from analysis.results import Estimate, Results
+from analysis.tables.table import NONE, Table, bounds, number, p_value, unbroken, values, with_bounds
 
 
 def growth_table(results: Results, outcome: str) -> Table:
@@ -20,10 +22,9 @@ def growth_table(results: Results, outcome: str) -> Table:
     for rule in results.protocol.growth:
         cells = [headed(rule.label) + ("*" if rule.baseline_in_programme else "")]
         for cohort, kind in columns.values():
-            found = results.percent("growth", outcome, cohort, f"{kind}_{rule.id}", "linearised")
-            text = number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
-            cells.append(unbroken(f"{text} ({bounds(found)})"))
-            data.append((rule.label, cohort, kind, found.value, found.low, found.high))
+            found = results.find("growth", outcome, cohort, f"{kind}_{rule.id}", "linearised")
+            cells.append(_growth(found, kind))
+            data.append((rule.label, cohort, kind, *values(found)[:3]))
         rows.append(cells)
     return Table(
         cells=pd.DataFrame(rows, columns=["Compared", *columns]),
@@ -35,17 +36,25 @@ def growth_table(results: Results, outcome: str) -> Table:
     )
 
 
+def _growth(found: Estimate | None, kind: str) -> str:
+    """A difference with its sign, a growth without a plus; and the interval."""
+    if found is None:
+        return NONE
+    text = number(found.value) if kind == "growth_gap" else plain(found.value).removesuffix("%")
+    return unbroken(f"{text} ({bounds(found)})")
+
+
 def effects_table(results: Results, outcome: str) -> Table:
     """Difference-in-differences of every cohort, for the three years together and each year."""
     protocol = results.protocol
     rows, data = [], []
     for cohort in protocol.treated_cohorts:
         for term, period in periods(results).items():
-            effect = results.effect(outcome, cohort, term)
-            fall, rise = results.detectable(outcome, cohort, term.replace("att", "mde"))
-            label = protocol.cohort_labels[cohort]
-            rows.append([label, period, number(effect.value), bounds(effect), p_value(effect), f"{fall:.1f}"])
-            data.append((label, period, effect.value, effect.low, effect.high, effect.p_value, fall, rise))
+            effect = results.find_effect(outcome, cohort, term)
+            fall, rise = results.fall_found(outcome, cohort, term.replace("att", "mde"))
+            label, found = protocol.cohort_labels[cohort], values(effect)
+            rows.append([label, period, number(found[0]), bounds(effect), p_value(effect), fall_text(fall)])
+            data.append((label, period, *found, fall, rise))
     level = f"{protocol.study.conf_level:.0%}"
     headers = ["Cohort", "Period", "Effect, %", f"{level} interval", "p", "Detectable fall, %"]
     names = [
@@ -68,9 +77,15 @@ def effects_table(results: Results, outcome: str) -> Table:
     )
 
 
+def fall_text(fall: float) -> str:
+    """A detectable change; none where there is no estimate, or where no change of any size could have been found."""
+    return f"{fall:.1f}" if math.isfinite(fall) else NONE
+
+
 def periods(results: Results) -> dict[str, str]:
-    """Term → period: the whole programme, and each of its years."""
-    return {"att": "Whole programme"} | {f"att_{year.id}": year.label for year in results.protocol.programme_years}
+    """Term → period: the whole programme and, where the protocol asks for them, each of its years."""
+    years = results.protocol.programme_years if results.protocol.specifications[0].years else []
+    return {"att": "Whole programme"} | {f"att_{year.id}": year.label for year in years}
 
 
 ROLES = {"primary": "primary", "secondary": "secondary", "negative_control": f"negative{NO_BREAK}control"}
@@ -83,9 +98,9 @@ def outcomes_table(results: Results) -> Table:
     for outcome in results.outcomes:
         cells = [outcome.label, ROLES[outcome.role]]
         for model in protocol.model_ids:
-            effect = results.effect(outcome.id, model)
+            effect = results.find_effect(outcome.id, model)
             cells += [with_bounds(effect), p_value(effect)]
-            data.append((outcome.label, outcome.role, model, effect.value, effect.low, effect.high, effect.p_value))
+            data.append((outcome.label, outcome.role, model, *values(effect)))
         rows.append(cells)
     counted = [in_sentence(outcome.label) for outcome in results.outcomes if outcome.source == RECORDS]
     of_records = f" {headed(listed(counted))} are from {results.records_name}." if counted else ""

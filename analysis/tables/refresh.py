@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.cleaning.quality import OK, PENDING, TOO_HIGH, TOO_LOW
 from analysis.models.estimates import PERCENT_SUFFIX
 from analysis.models.its_terms import CUMULATIVE
-from analysis.narrative.refresh import own_editions
+from analysis.narrative.refresh import outcome_label, own_editions
 from analysis.narrative.wording import NO_BREAK, NO_BREAK_HYPHEN, headed
 from analysis.refresh.ledger import CAUSES, GONE, MOVED, NEW, SAME
 from analysis.results import Results
@@ -26,8 +26,8 @@ def editions_table(results: Results) -> Table:
         {
             "Edition": rows.edition.str.replace("-", NO_BREAK_HYPHEN),
             "Recorded": rows.recorded.str.replace("-", NO_BREAK_HYPHEN),
-            **({"Outcome": [results.protocol.outcome(id).label for id in rows.outcome]} if several else {}),
-            "Model": rows.cohort.map(labels),
+            **({"Outcome": [outcome_label(results, id) for id in rows.outcome]} if several else {}),
+            "Model": [labels.get(cohort, cohort) for cohort in rows.cohort],
             "Effect, %": [_with_bounds(row.estimate, row.ci_low, row.ci_high) for row in rows.itertuples()],
             "p": rows.p_value.map(p_number),
             "Verdict": rows.verdict.map(headed),
@@ -70,7 +70,7 @@ def headlines_table(results: Results) -> Table:
     labels = results.protocol.cohort_labels
     cells = pd.DataFrame(
         {
-            "Model": rows.cohort.map(labels),
+            "Model": [labels.get(cohort, cohort) for cohort in rows.cohort],
             "Before, %": rows.estimate_before.map(lambda value: number(value, 2)),
             **{f"{headed(CAUSES[cause])}": rows[f"by_{cause}"].map(lambda value: number(value, 2)) for cause in causes},
             "Now, %": rows.estimate_after.map(lambda value: number(value, 2)),
@@ -92,7 +92,7 @@ def masks_table(results: Results) -> Table:
     places = results.panel.drop_duplicates("unit").set_index("unit").unit_name
     cells = pd.DataFrame(
         {
-            "Outcome": [results.protocol.outcome(id).label for id in rows.outcome],
+            "Outcome": [outcome_label(results, id) for id in rows.outcome],
             "CCG": [f"{places.get(u, u).removeprefix('NHS ').removesuffix(' CCG')} ({u})" for u in rows.unit],
             "Month": pd.to_datetime(rows.month).dt.strftime(f"%b{NO_BREAK}%Y"),
             "Was": rows.was.map(RULES),
@@ -148,7 +148,7 @@ def largest_table(results: Results) -> Table:
     cells = pd.DataFrame(
         {
             "Estimate": rows.design.str.replace("_", " ") + ", " + rows.term.str.replace("_", " "),
-            "Outcome": [_outcome(results, id) for id in rows.outcome],
+            "Outcome": [outcome_label(results, id) for id in rows.outcome],
             "Cohort": [results.protocol.cohort_labels.get(id, id) for id in rows.cohort],
             "Specification": rows.specification.str.replace("_", " "),
             "Standard errors": rows.moved_in_se.map(lambda value: number(value, 2)),
@@ -162,10 +162,6 @@ def largest_table(results: Results) -> Table:
         data=rows,
         note="Sums over all months since the start, which grow with every month, are left out.",
     )
-
-
-def _outcome(results: Results, id: str) -> str:
-    return next((outcome.label for outcome in results.protocol.outcomes if outcome.id == id), id.replace("_", " "))
 
 
 def _size(value: float) -> str:

@@ -10,8 +10,10 @@ from analysis.narrative.choices import COLUMNS, variants
 from analysis.narrative.sensitivity import placebo
 from analysis.narrative.wording import headed, in_sentence, listed
 from analysis.results import Estimate, Results
-from analysis.tables.table import Table, p_value, with_bounds
+from analysis.tables.effects import fall_text
+from analysis.tables.table import Table, p_value, values, with_bounds
 
+MOST = 12  # names in a cell, which must fit a page
 PLACEBOS = {"placebo_places": "other choices of sites", "placebo_high_use": "places of high use"}
 
 
@@ -47,12 +49,12 @@ def placebo_table(results: Results, outcome: str) -> Table:
     for design, name in PLACEBOS.items():
         for cohort in protocol.treated_cohorts:
             found, label = placebo(results, outcome, cohort, design), headed(protocol.cohort_labels[cohort])
-            actual = results.effect(outcome, cohort)
+            actual = results.find_effect(outcome, cohort)
             rows.append(
                 [headed(name), label, with_bounds(actual), with_bounds(found), p_value(found) if found else "–"]
             )
             if found:
-                data.append((name, label, actual.value, found.value, found.low, found.high, found.p_value))
+                data.append((name, label, values(actual)[0], found.value, found.low, found.high, found.p_value))
     level = f"{protocol.study.conf_level:.0%}"
     headers = ["Placebo", "Cohort", "Actual effect, %", f"Placebo mean and central {level}, %", "As far from zero"]
     names = ["placebo", "cohort", "actual_percent", "mean_percent", "low", "high", "share_as_far_from_zero"]
@@ -71,21 +73,16 @@ def controls_table(results: Results, outcomes: list[str]) -> Table:
     rows, data = [], []
     for outcome in outcomes:
         for cohort in protocol.treated_cohorts:
-            effect = results.effect(outcome, cohort)
-            usual = results.percent("did", outcome, cohort, "att", "CR1")
-            fall, _ = results.detectable(outcome, cohort)
+            effect = results.find_effect(outcome, cohort)
+            usual = results.find("did", outcome, cohort, "att", "CR1")
+            fall, _ = results.fall_found(outcome, cohort)
             names = [protocol.outcome(outcome).label, headed(protocol.cohort_labels[cohort])]
-            rows.append([*names, with_bounds(effect), p_value(effect), p_value(usual), f"{fall:.1f}"])
+            rows.append([*names, with_bounds(effect), p_value(effect), p_value(usual), fall_text(fall)])
             data.append(
                 (
                     *names,
-                    effect.value,
-                    effect.low,
-                    effect.high,
-                    effect.p_value,
-                    usual.low,
-                    usual.high,
-                    usual.p_value,
+                    *values(effect),
+                    *values(usual)[1:],
                     fall,
                 )
             )
@@ -148,7 +145,7 @@ def absent_table(results: Results) -> Table:
             "kind": unit.map({True: "Left out", False: "Not run"}),
             "what": parts[0].where(unit, [_what(results, row) for row in found.itertuples()]).str.removeprefix("NHS "),
             "why": parts[2].where(unit, found.reason).map(headed),
-            "outcome": found.outcome.map(lambda id: results.protocol.outcome(id).label),
+            "outcome": found.outcome.map(_series_labels(results)),
             "specification": found.specification.map({s.id: s.label for s in results.protocol.specifications}),
         }
     )
@@ -182,6 +179,13 @@ DESIGNS = {
 }
 
 
+def _series_labels(results: Results) -> dict[str, str]:
+    """Labels of the outcomes, and of the national series that they are held against."""
+    protocol = results.protocol
+    checks = {check.id: check.label for check in protocol.its.national_checks}
+    return checks | {outcome.id: outcome.label for outcome in protocol.outcomes}
+
+
 def _what(results: Results, row: Any) -> str:
     """The specification that did not run, or the design of it, and for whom."""
     text = results.protocol.specification(row.specification).label
@@ -192,7 +196,10 @@ def _what(results: Results, row: Any) -> str:
 
 def _all_or(results: Results, names: pd.Series) -> str:
     everything = {s.label for s in results.protocol.specifications} <= set(names)
-    return "Everything" if everything else "; ".join(names)
+    if everything:
+        return "Everything"
+    shown, more = list(names[:MOST]), len(names) - MOST
+    return "; ".join(shown) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _listed(values: pd.Series) -> str:
@@ -204,7 +211,8 @@ def _year(results: Results, term: str) -> str:
     if term == "att":
         return "Whole programme"
     since = int(term.removeprefix("dynamic_"))
-    if since >= 0:
+    if 0 <= since < len(results.protocol.programme_years):
         return results.protocol.programme_years[since].label
     first = results.protocol.study.programme_start.year + since
-    return f"{first}/{(first + 1) % 100:02d}, on the year before it"
+    year = f"{first}/{(first + 1) % 100:02d}"
+    return year if since >= 0 else f"{year}, on the year before it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -212,10 +213,11 @@ def other_outcomes_table(results: Results, primary: str) -> Table:
 def _count(total: Estimate) -> str:
     """−6,900 (−116,900 to +103,100), in whole hundreds."""
 
-    def whole(value: float) -> str:
-        return f"{round(value, -2):+,.0f}".replace("-", "\N{MINUS SIGN}")
+    def whole(value: float, endless: str = "") -> str:
+        return endless if math.isinf(value) else f"{round(value, -2):+,.0f}".replace("-", "\N{MINUS SIGN}")
 
-    ends = f"{whole(total.low)} to {whole(total.high)}" if abs(total.low) < float("inf") else "no limit"
+    ends = f"{whole(total.low, 'no lower limit')} to {whole(total.high, 'no upper limit')}"
+    ends = "no limit" if ends == "no lower limit to no upper limit" else ends
     return unbroken(f"{whole(total.value)} ({ends})")
 
 

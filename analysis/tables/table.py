@@ -31,7 +31,7 @@ class Table:
     def markdown(self) -> str:
         """Pipe table without its caption; a column's share of the width is that of its widest cell, or of its header in two lines."""
         headers = list(self.cells.columns)
-        widths = [max(3, min(40, max(_two_lines(name), self.cells[name].str.len().max()))) for name in headers]
+        widths = [max(3, min(40, max([_two_lines(name), *map(len, self.cells[name])]))) for name in headers]
         rules = [
             "-" * (width - 1) + (":" if name in self.numeric else "-")
             for name, width in zip(headers, widths, strict=True)
@@ -47,15 +47,22 @@ def _two_lines(text: str) -> int:
 
 def number(value: float, digits: int = 1) -> str:
     """A change in percent without its sign for percent, which the column's header has."""
+    if math.isnan(value):
+        return NONE
     return signed(value, digits).removesuffix("%")
 
 
-def bounds(estimate: Estimate, digits: int = 1) -> str:
-    return NONE if math.isnan(estimate.low) else span(estimate, digits).replace("%", "")
+def bounds(estimate: Estimate | None, digits: int = 1) -> str:
+    return NONE if estimate is None or math.isnan(estimate.low) else span(estimate, digits).replace("%", "")
 
 
-def p_value(estimate: Estimate) -> str:
-    return p_number(estimate.p_value)
+def p_value(estimate: Estimate | None) -> str:
+    return NONE if estimate is None else p_number(estimate.p_value)
+
+
+def values(estimate: Estimate | None) -> tuple[float, float, float, float]:
+    """Value, ends and p-value for the CSV; NaN where there is no estimate."""
+    return (math.nan,) * 4 if estimate is None else (estimate.value, estimate.low, estimate.high, estimate.p_value)
 
 
 def p_number(value: float) -> str:
@@ -73,4 +80,8 @@ def unbroken(text: str) -> str:
 
 def with_bounds(estimate: Estimate | None, digits: int = 1) -> str:
     """−1.2 (−7.2 to +5.3)."""
-    return NONE if estimate is None else f"{number(estimate.value, digits)} ({bounds(estimate, digits)})"
+    return (
+        NONE
+        if estimate is None or math.isnan(estimate.value)
+        else f"{number(estimate.value, digits)} ({bounds(estimate, digits)})"
+    )

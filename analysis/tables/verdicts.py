@@ -15,7 +15,8 @@ def verdicts_table(results: Results, outcome: str) -> Table:
     """Inputs in rows, what the rule asks of them, and a column for each model."""
     protocol = results.protocol
     level = f"{protocol.study.level:.0%}"
-    found = {model: results.verdict(outcome, model) for model in protocol.model_ids}
+    rows = results.verdicts[results.verdicts.outcome == outcome].set_index("cohort")
+    found = {model: rows.loc[model] for model in protocol.model_ids if model in rows.index}
     asked = {
         "Verdict": "",
         "Effect, %": "",
@@ -31,11 +32,11 @@ def verdicts_table(results: Results, outcome: str) -> Table:
         "Detectable fall, %": "",
     }
     cells = pd.DataFrame({"Looked at": list(asked), "The rule asks for": [text or NONE for text in asked.values()]})
-    for model, row in found.items():
-        cells[protocol.cohort_labels[model]] = _texts(results, row)
+    for model in protocol.model_ids:
+        cells[protocol.cohort_labels[model]] = _texts(results, found[model]) if model in found else NONE
     return Table(
         cells=cells,
-        numeric=tuple(protocol.cohort_labels[model] for model in found),
+        numeric=tuple(protocol.cohort_labels[model] for model in protocol.model_ids),
         caption=f"{protocol.outcome(outcome).label}: the verdicts, and what the rule looked at",
         data=results.verdicts[results.verdicts.outcome == outcome],
         note=f"Effect with {protocol.study.conf_level:.0%} randomisation interval. Breakdown value: of the event study's mean effect, relative magnitudes, hybrid. "

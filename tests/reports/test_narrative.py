@@ -377,5 +377,8 @@ def test_a_number_that_is_not_there_is_an_error_and_not_a_blank(world, told, out
     results = told(world)
     with pytest.raises(DataError, match=r"did/.*/att_year9_percent"):
         results.effect(outcome, first, "att_year9")
-    with pytest.raises(DataError):
-        choices.sensitivity_sentence(told(replace(world, without=frozenset({"unmasked"}))), outcome, first)
+    unmasked = told(replace(world, without=frozenset({"unmasked"})))
+    assert "could not be estimated (needs single units)." in choices.sensitivity_sentence(unmasked, outcome, first)
+    unmasked.__dict__["not_run"] = unmasked.not_run.iloc[:0]
+    with pytest.raises(DataError, match="unmasked"):
+        choices.sensitivity_sentence(unmasked, outcome, first)
