@@ -63,7 +63,8 @@ class Workspace:
         """
         other = self.tables / Path(table).name if self.tables else None
         path = other if other and other.is_file() else self.root / table
-        allowed = [folder.resolve() for folder in (self.root, self.protocol_file.parent, *filter(None, [self.tables]))]
+        ours = (self.root, self.data_raw, self.root / "reports")  # folders of the checkout may be links of the user's to another disk
+        allowed = [folder.resolve() for folder in (*ours, self.protocol_file.parent, *filter(None, [self.tables]))]
         try:
             place = path.resolve()
             inside = any(place.is_relative_to(folder) for folder in allowed)

@@ -55,6 +55,8 @@ def both_scales(
 ) -> list[dict[str, Any]]:
     """A log-rate estimate and its percent twin (100·(exp(x) − 1); the standard error by the delta method)."""
     common = {"inference": inference, "p_value": p_value, "notes": notes, **context}
+    with np.errstate(over="ignore"):  # an end beyond any number is infinite
+        low, high = (100 * float(np.expm1(end)) for end in interval)
     log_rate = {
         **common, "term": term, "scale": LOG_RATE,
         "estimate": estimate, "std_error": std_error, "ci_low": interval[0], "ci_high": interval[1],
@@ -62,7 +64,7 @@ def both_scales(
     percent = {
         **common, "term": term + PERCENT_SUFFIX, "scale": PERCENT,
         "estimate": 100 * _or_infinite(math.expm1, estimate), "std_error": 100 * _or_infinite(math.exp, estimate) * std_error,
-        "ci_low": 100 * float(np.expm1(interval[0])), "ci_high": 100 * float(np.expm1(interval[1])),
+        "ci_low": low, "ci_high": high,
     }  # fmt: skip
     return [log_rate, percent]
 

@@ -38,12 +38,6 @@ def test_both_scales_say_the_same() -> None:
     assert percent["p_value"] == log_rate["p_value"] == 0.1
 
 
-def test_an_interval_beyond_every_percentage_has_no_end() -> None:
-    """A series of few months has a detectable change, or an end, of thousands of log points."""
-    _, percent = both_scales("mde", "REML", 4000.0, (-4000.0, 4000.0), std_error=2000.0, **CONTEXT)
-    assert (percent["estimate"], percent["ci_low"], percent["ci_high"]) == (math.inf, -100.0, math.inf)
-
-
 def test_ids_are_made_of_their_parts_and_sorted() -> None:
     """The id names design, outcome, cohort, specification, term and method; order of the rows does not matter."""
     rows = both_scales("att", "randomisation", 0.1, **CONTEXT) + both_scales("att", "CR1", 0.1, **CONTEXT)

@@ -201,3 +201,16 @@ def test_messages_name_the_protocol_in_use(work: Workspace) -> None:
             call()
         assert str(work.protocol_file) in str(refusal.value) and "analysis/protocol.toml" not in str(refusal.value)
     assert wider.up_to(pd.Timestamp("2017-03")).only(["study"]).file == work.protocol_file
+
+
+def test_a_data_folder_that_is_a_link_to_another_disk(tmp_path: Path) -> None:
+    """The user's own link, as to a larger disk, is no path of the protocol's."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/cohorts.csv").touch()
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/data_raw").symlink_to(tmp_path / "disk")
+    work = Workspace(tmp_path / "project", protocol_file=tmp_path / "project/analysis/protocol.toml")
+    assert work.named("data_raw/cohorts.csv").is_file()
+    (tmp_path / "disk/elsewhere.csv").symlink_to("/etc/passwd")
+    with pytest.raises(StudyError, match="leads elsewhere"):
+        work.named("data_raw/elsewhere.csv")
