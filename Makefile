@@ -50,7 +50,7 @@ refresh: $(READY) ## take in new and revised months, rebuild, and report what mo
 	@$(RUN) refresh $${FROM:+--from="$$FROM"}
 	@$(MAKE) report
 
-edition: results ## record the headlines of this build in reports/editions.csv
+edition: results ## record the headlines of this build in the table of editions that the protocol names
 	@$(RUN) edition
 
 headlines: results ## fail if a headline changed since the last edition and no entry of CHANGELOG.md acknowledges it
