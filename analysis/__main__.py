@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     )
     records.add_argument("--effect", type=float, default=-0.03, help="the effect on admissions to plant (synthesise)")
     records.add_argument("--seed", type=int, default=1, help="another seed, another extract (synthesise)")
-    stages.add_parser("clean", help="remove what runs wrote into the build folder, but for its downloads")
+    stages.add_parser("clean", help="empty the build folder, but for its downloads")
     stages.add_parser("doctor", help="say what is there, what is not, and what follows")
     choice = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a screen that cannot show a dash is no reason to stop

@@ -14,6 +14,7 @@ from analysis.lineage import MANIFEST, REASONS, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
+SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", ".gitignore")  # names in an otherwise empty folder
 REMOVED = (*FOLDERS, "staged", "editions", "private", "quarto", "made-up-extract", MANIFEST, REASONS)
 
 
@@ -35,7 +36,10 @@ def check_build_folder(build: Path, root: Path) -> None:
         raise UsageError(
             f"BUILD={build}: {within}/ holds the project's own files. Name a folder of its own, such as {top / 'build'}."
         )
-    others = [] if is_build(build) else _others(build)
+    # What was there before a run began is somebody else's, whatever it is called: a folder `data` or `reports` is in many projects.
+    others = (
+        [] if is_begun(build) else [name for name in _names(build) if not is_begun(build / name) and name not in SYSTEM]
+    )
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise UsageError(
@@ -46,6 +50,11 @@ def check_build_folder(build: Path, root: Path) -> None:
 def is_build(folder: Path) -> bool:
     """Whether a folder holds the manifest of one of this project's builds."""
     return is_manifest(folder / MANIFEST)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a run wrote into a folder, or began to: the lock is the first thing that it writes."""
+    return is_build(folder) or (folder / LOCK).is_file()
 
 
 def clean(build: Path) -> str:
@@ -74,19 +83,6 @@ def clean(build: Path) -> str:
         _remove(build / name)
     left = [name for name in _names(build) if name != LOCK]
     return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
-
-
-def _others(build: Path) -> list[str]:
-    """Names in a folder that neither a run gives nor another build has."""
-    ours = {*REMOVED, DOWNLOADS, LOCK}
-    return [
-        name
-        for name in _names(build)
-        if name not in ours
-        and not name.startswith(BETWEEN)
-        and not LEFTOVER.fullmatch(name)
-        and not (is_build(build / name) or (build / name / LOCK).is_file())
-    ]
 
 
 def _names(folder: Path) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from analysis.errors import UsageError
 
@@ -23,11 +25,8 @@ def commit(root: Path) -> tuple[str, bool | None]:
 
     Sources that were unpacked inside another repository are not a checkout: that repository's commit says nothing about them.
     """
-    if not _own(root):
-        return "unknown", None
-    head = _git(root, "rev-parse", "--short=10", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", *SOURCES)
-    return ("unknown", None) if head is None or changes is None else (head, not changes)
+    head = _git(root, "rev-parse", "--short=10", "HEAD") if _own(root) else None
+    return ("unknown", None) if head is None else (head, _is_clean(root))
 
 
 def set_source_date(root: Path) -> None:
@@ -55,29 +54,39 @@ def _source_date(root: Path) -> int:
     )
 
 
+def _is_clean(root: Path) -> bool:
+    """Whether the sources are those of the commit, and no further file lies among them.
+
+    The user's index and settings may hide a change (``skip-worktree``, ``status.showUntrackedFiles``, a list of files to ignore), so the
+    contents are compared with an index that is made anew, and only the project's own ``.gitignore`` counts.
+    """
+    with TemporaryDirectory(prefix="index-") as folder:
+        index = {"GIT_INDEX_FILE": f"{folder}/index"}
+        read = _git(root, "read-tree", "HEAD", index=index)
+        _git(
+            root, "update-index", "-q", "--refresh", index=index
+        )  # compares contents; its answer is that of the next line
+        changed = _git(root, "diff-index", "--name-only", "HEAD", "--", *SOURCES, index=index)
+        further = _git(root, "ls-files", "--others", "--exclude-per-directory=.gitignore", "--", *SOURCES, index=index)
+    return read is not None and changed == "" and further == ""
+
+
 def _own(root: Path) -> bool:
     """Whether ``root`` is the top of a checkout that tracks this project's files."""
     top = _git(root, "rev-parse", "--show-toplevel")
     return bool(top) and Path(str(top)) == root.resolve() and bool(_git(root, "ls-files", "--", MARKER))
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def _git(root: Path, *arguments: str, index: Mapping[str, str] | None = None) -> str | None:
     """What Git answers about ``root``, or None where it does not.
 
     Variables such as GIT_DIR, which Git sets for its hooks, would make it answer about another repository. A checkout that belongs to
     another user is ours all the same: nothing is run from it that does not run already.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = [
-        "git",
-        "-c",
-        f"safe.directory={root.resolve()}",
-        "-c",
-        "core.fsmonitor=false",
-        "-C",
-        str(root),
-        *arguments,
-    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | dict(index or {})
+    settings = {"safe.directory": root.resolve(), "core.fsmonitor": "false", "log.showSignature": "false"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    command = ["git", *options, "-C", str(root), *arguments]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, encoding="utf-8", errors="surrogateescape", check=True

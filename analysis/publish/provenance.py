@@ -32,7 +32,7 @@ def edition_details(results: Results) -> dict[str, str]:
     state = {
         True: "with no uncommitted change",
         False: "with uncommitted changes",
-        None: "not a git checkout, dated by its newest source file",
+        None: "not a git checkout that can be read, dated by its newest source file",
     }[clean]
     lock = results.work.root / "requirements.lock"
     return {

@@ -130,6 +130,22 @@ def test_no_other_folder_is_emptied_or_written(where: str, goal: str, checkout: 
         shutil.rmtree(checkout / folder, ignore_errors=True)
 
 
+@pytest.mark.fault(
+    "a folder that holds the user's own `data/`, `reports/` or `private/` is named as BUILD",
+    "a refusal; nothing is written or removed",
+)
+@pytest.mark.parametrize("name", ["data", "reports", "private", "results", "downloads", "manifest.json"])
+@pytest.mark.parametrize("goal", ["data", "clean"])
+def test_a_folder_with_names_like_ours_is_not_moved_into(name: str, goal: str, checkout: Path, tmp_path: Path) -> None:
+    other = tmp_path / "study"
+    (other / name).mkdir(parents=True)
+    (other / name / "mine.csv").write_text("the user's own")
+    before = contents(tmp_path)
+    run = make(checkout, goal, f"BUILD={other}", "DATA=snapshot")
+    assert run.code != 0 and f"holds {name}, which no run made" in run.err, run.err
+    assert contents(tmp_path) == before
+
+
 def test_a_link_in_a_build_is_removed_and_what_it_leads_to_stays(checkout: Path, tmp_path: Path) -> None:
     build = a_build(tmp_path / "build")
     (tmp_path / "kept").mkdir()
@@ -232,7 +248,9 @@ def test_packages_are_installed_without_a_home_folder(home: str, repository: Pat
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for program in ("python", "uv"):
         (tmp_path / ".venv/bin" / program).symlink_to(Path(sys.executable).with_name(program))
-    usual = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "UV_CACHE_DIR")}
+    usual = {
+        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "UV_CACHE_DIR")
+    }
     command = [tmp_path / ".ci/uv-pip", "install", "--dry-run", "--offline", "six"]
     done = subprocess.run(command, env=usual | ({"HOME": home} if home else {}), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

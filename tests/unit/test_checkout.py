@@ -66,6 +66,43 @@ def test_a_changed_or_a_new_source_is_a_change(change: str, sources: Path) -> No
     assert commit(sources) == (head, False)
 
 
+@pytest.mark.parametrize(
+    "way", ["skip-worktree", "assume-unchanged", "showUntrackedFiles", "info/exclude", "global excludes"]
+)
+def test_a_change_that_the_users_settings_hide(
+    way: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sources / ".gitignore").write_text("__pycache__/\n")
+    head = committed(sources)
+    assert commit(sources) == (head, True)
+    if way in ("skip-worktree", "assume-unchanged"):
+        git(sources, "update-index", f"--{way}", MARKER)
+        (sources / MARKER).write_text("changed")
+    else:
+        (sources / "data_raw/new.csv").write_text("new")
+    if way == "showUntrackedFiles":
+        git(sources, "config", "status.showUntrackedFiles", "no")
+    elif way == "info/exclude":
+        (sources / ".git/info").mkdir(exist_ok=True)
+        (sources / ".git/info/exclude").write_text("*.csv\n")
+    elif way == "global excludes":
+        (tmp_path / "ignored").write_text("*.csv\n")
+        git(sources, "config", "core.excludesFile", str(tmp_path / "ignored"))
+    assert commit(sources) == (head, False)
+
+
+def test_a_signature_that_git_shows_is_no_part_of_the_date(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = committed(sources)
+    signed = git(sources, "cat-file", "commit", "HEAD").replace(
+        "\n\n", "\ngpgsig -----BEGIN SSH SIGNATURE-----\n -----END SSH SIGNATURE-----\n\n", 1
+    )
+    (sources.parent / "commit").write_text(signed + "\n")
+    git(sources, "reset", "--soft", git(sources, "hash-object", "-t", "commit", "-w", str(sources.parent / "commit")))
+    git(sources, "config", "log.showSignature", "true")
+    assert commit(sources)[0] != head
+    assert dated(sources, monkeypatch) == COMMITTED
+
+
 @pytest.mark.fault(
     "sources that were unpacked inside another git repository, or in none",
     "no commit is claimed; the date is that of the newest source file",
