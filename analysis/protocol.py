@@ -151,10 +151,9 @@ class Protocol(Table):
         return colours | together | {REST: self.pooled.rest_colour}
 
     @property
-    def years_before(self) -> int:
-        """Whole years of the window before the programme."""
-        before = self.study.programme_start.to_period("M") - self.study.start.to_period("M")
-        return int(before.n) // 12
+    def months_before(self) -> int:
+        """Months of the window before the programme."""
+        return int((self.months < self.study.programme_start).sum())
 
     @property
     def primary_outcomes(self) -> list[Outcome]:

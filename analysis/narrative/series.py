@@ -20,7 +20,7 @@ from analysis.models.its_terms import (
 )
 from analysis.narrative.wording import (
     above_or_below,
-    counted,
+    duration_text,
     headed,
     interval,
     listed,
@@ -121,7 +121,7 @@ def second_method_sentence(results: Results, outcome: str) -> str:
         first.append(
             f"{'agrees' if bears else 'does not bear it out'}: {signed(effect.value)} in the last year ({span(effect)})"
         )
-    return f"{beginning} puts {listed(parts)}. It rests on a trend of {counted(results.protocol.years_before)} years, and the first method {listed(first)}."
+    return f"{beginning} puts {listed(parts)}. It rests on a trend of {duration_text(results.protocol.months_before)}, and the first method {listed(first)}."
 
 
 def rests_on_sentence(results: Results, outcome: str, cohort: str) -> str:

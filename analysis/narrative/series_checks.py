@@ -26,6 +26,7 @@ from analysis.narrative.series import (
 )
 from analysis.narrative.wording import (
     counted,
+    duration_text,
     headed,
     listed,
     p_text,
@@ -127,9 +128,9 @@ def bends_sentence(results: Results, outcome: str, cohort: str) -> str:
 
 def bends_summary(results: Results, outcome: str) -> str:
     """For the summary: what the second method leans on, and whether that held before the programme."""
-    years, models = results.protocol.years_before, results.protocol.model_ids
+    models = results.protocol.model_ids
     bent = [results.protocol.cohort_labels[model] for model in models if bends_sentence(results, outcome, model)]
-    text = f"It leans on a trend of {counted(years)} years"
+    text = f"It leans on a trend of {duration_text(results.protocol.months_before)}"
     return f"{text}, over which the path of {listed(bent)} seems to have been no straight line." if bent else f"{text}."
 
 

@@ -7,7 +7,7 @@ import math
 from analysis.models.its_terms import MEAN, STEP, TREND
 from analysis.narrative.absent import or_reason
 from analysis.narrative.series import change, late_departure
-from analysis.narrative.wording import counted, headed, listed, signed, span
+from analysis.narrative.wording import duration_text, headed, listed, signed, span
 from analysis.results import Estimate, Results
 
 NEAR = 0.5  # percentage points within which two estimates are called close
@@ -71,9 +71,10 @@ def designs_agree_sentence(results: Results, outcome: str) -> str:
             if quiet
             else "The two designs point the same way."
         )
+    before = duration_text(results.protocol.months_before)
     return (
         f"The two designs disagree for {listed(split)}. They ask different questions of the months before: "
         "difference-in-differences takes their average level as what would have continued, the segmented regression their "
-        f"trend. {headed(counted(results.protocol.years_before))} years are a short time to learn a trend from. The protocol's verdict rests on the "
+        f"trend. {headed(before)} {'is' if before == 'one year' else 'are'} a short time to learn a trend from. The protocol's verdict rests on the "
         "difference-in-differences; a disagreement is a warning about the trends before the programme, not a second finding."
     )

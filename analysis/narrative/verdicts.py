@@ -14,6 +14,7 @@ from analysis.narrative.trends import breakdown_text
 from analysis.narrative.wording import (
     above_or_below,
     counted,
+    duration_text,
     headed,
     in_sentence,
     interval,
@@ -183,7 +184,7 @@ def compared_sentence(results: Results) -> str:
     parts = [f"{counted(int((whole.model == m).sum()))} {protocol.cohort_labels[m]}" for m in protocol.model_ids]
     return (
         f"It compares the {listed(parts)} sites whose whole area took part with the {protocol.cohort_labels[REST]}: how each changed from the "
-        f"{counted(protocol.years_before)} years before {protocol.study.programme_start:%B %Y} to the {counted(len(protocol.programme_years))} after."
+        f"{duration_text(protocol.months_before)} before {protocol.study.programme_start:%B %Y} to the {counted(len(protocol.programme_years))} after."
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from analysis.protocol import MONTHS_A_YEAR
 from analysis.results import Estimate
 
 MINUS, NO_BREAK, NO_BREAK_HYPHEN = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NON-BREAKING HYPHEN}"
@@ -108,6 +109,12 @@ def listed_apart(items: Sequence[str]) -> str:
 def counted(number: int) -> str:
     """Small numbers in words."""
     return SMALL[number] if number < len(SMALL) else f"{number:,}"
+
+
+def duration_text(months: int) -> str:
+    """A number of months in words, as years where they are whole: two years, one year, nine months."""
+    number, unit = (months // MONTHS_A_YEAR, "year") if months % MONTHS_A_YEAR == 0 else (months, "month")
+    return f"{counted(number)} {unit}{'' if number == 1 else 's'}"
 
 
 def ordinal(number: int) -> str:

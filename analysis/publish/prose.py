@@ -9,7 +9,7 @@ from analysis.narrative.absent import estimated, or_reason
 from analysis.narrative.error_rates import simulated_power
 from analysis.narrative.growth import growth_of, published_growth
 from analysis.narrative.verdicts import QUOTED
-from analysis.narrative.wording import counted, headed, in_no_model, listed, missed_text, plain
+from analysis.narrative.wording import counted, duration_text, headed, in_no_model, listed, missed_text, plain
 from analysis.protocol import NO_MODEL, REST
 from analysis.publish.provenance import edition_details
 from analysis.results import Results
@@ -211,7 +211,7 @@ def simulation_source(results: Results) -> str:
 def counts(results: Results) -> dict[str, str]:
     """Numbers that the text of the report needs in words."""
     return {
-        "before": counted(results.protocol.years_before),
+        "before": duration_text(results.protocol.months_before),
         "after": counted(len(results.protocol.programme_years)),
     }
 

@@ -382,3 +382,10 @@ def test_a_number_that_is_not_there_is_an_error_and_not_a_blank(world, told, out
     unmasked.__dict__["not_run"] = unmasked.not_run.iloc[:0]
     with pytest.raises(DataError, match="unmasked"):
         choices.sensitivity_sentence(unmasked, outcome, first)
+
+
+@pytest.mark.parametrize(
+    ("months", "text"), [(24, "two years"), (12, "one year"), (9, "nine months"), (1, "one month"), (18, "18 months")]
+)
+def test_a_time_before_the_programme_is_in_years_where_they_are_whole(months, text):
+    assert wording.duration_text(months) == text
