@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 
 # A choice is data: neither make nor the shell may expand what a caller writes into it. Recipes read it from the environment, in quotes;
 # the program that it is for knows the default, which an empty one means too.
-CHOICES := BUILD DATA ENGINE EXTRACT FROM FUZZ MIRROR PROTOCOL PYTHON RENDERER ROWS SOURCE_DATE_EPOCH SPARK_MASTER TARGET WORKERS
+override CHOICES := BUILD DATA ENGINE EXTRACT FROM FUZZ MIRROR PROTOCOL PYTHON RENDERER ROWS SOURCE_DATE_EPOCH SPARK_MASTER TARGET WORKERS
 $(foreach choice,$(CHOICES),$(eval override $(choice) := $$(value $(choice))))
 $(foreach choice,$(CHOICES),$(if $(value $(choice)),$(eval export $(choice)),$(eval unexport $(choice))))
 

@@ -214,7 +214,10 @@ class _Withheld:
 def _found(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "a key that the protocol does not know"
-    return "nothing" if problem["type"] == "missing" else repr(problem["input"])[:200]
+    if problem["type"] == "missing":
+        return "nothing"
+    whole = isinstance(problem["input"], (dict, Table))  # a table, of which no single key is at fault
+    return "keys that do not go together" if whole else repr(problem["input"])[:200]
 
 
 def _by_id(items: Iterable[Any], id: str) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from analysis.outside import printable
 from analysis.records.definitions import EMERGENCY_METHODS
+from analysis.window import Contradiction
 
 
 def _month(value: Any) -> pd.Timestamp:
@@ -21,7 +22,14 @@ def _month(value: Any) -> pd.Timestamp:
         raise ValueError(f'{value!r} is not a month; write "YYYY-MM"') from None
 
 
+def _day(value: Any) -> dt.date:
+    if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
+        raise ValueError("a date is written without quotes, as 2018-04-01")
+    return value
+
+
 Month = Annotated[pd.Timestamp, BeforeValidator(_month)]
+Day = Annotated[dt.date, BeforeValidator(_day)]
 Window = tuple[Month, Month]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
@@ -47,11 +55,11 @@ class Study(Table):
     title: str
     cohorts: str  # the table of who was in which model of which programme; this path and those of [report] start at the repository and end there, or below the folder of the protocol
     snapshot: bool = False  # data_raw/snapshot holds this programme's sites
-    announced: dt.date
+    announced: Day
     start: Month
     end: Month
     programme_start: Month
-    boundaries: dt.date
+    boundaries: Day
     outside_panel: list[str]
     conf_level: Share
     seed: int
@@ -74,10 +82,13 @@ class Study(Table):
 
     @model_validator(mode="after")
     def _in_order(self) -> Study:
+        to_do = "Correct the months in [study] of the protocol."
+        spread = f"{self.start:%Y-%m}, {self.programme_start:%Y-%m} and {self.end:%Y-%m}"
         if not self.start < self.programme_start <= self.end:
-            raise ValueError("start, programme_start and end must follow one another")
+            raise Contradiction("study.start", f"start, programme_start and end are {spread}", "months that follow one another", to_do)
         if self.data_to and not self.programme_start <= self.data_to <= self.end:
-            raise ValueError("data_to must lie between programme_start and end")
+            within = f"a month from {self.programme_start:%Y-%m} to {self.end:%Y-%m}"
+            raise Contradiction("study.data_to", f"{self.data_to:%Y-%m}", within, to_do)
         return self
 
     def up_to(self, month: pd.Timestamp) -> Study:
@@ -274,7 +285,7 @@ class Records(Table):
     networks: str | None = None  # a table [network, practice_code]: count by network of practices too
     smallest_count: Count = 8  # a smaller one, but for none at all, is neither shown nor used
     round_to: Count = 5
-    last_date: dt.date = dt.date(
+    last_date: Day = dt.date(
         2030, 3, 31
     )  # a later one is none; fixed, so that a rerun in another year gives the same
     # In days, at one provider: what is longer than a study of five years is mostly a date that is wrong, and its nights outweigh a month of others.
@@ -317,6 +328,6 @@ class Report(Table):
 
 
 class Deviation(Table):
-    date: dt.date
+    date: Day
     what: str
     why: str

@@ -14,6 +14,7 @@ from analysis.errors import DataError, MachineError
 DELIMITERS = (",", "|", "\t", ";")
 FEWEST_CELLS = 8  # of a first line that is not a sentence
 HEAD = 1 << 16
+BLOCK = 1 << 24
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN, GZIP = "none", "gzip"
 
@@ -77,6 +78,31 @@ def rows_of(file: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
         next(reader)
         for cells in reader:
             yield reader.line_num, dict(zip(layout.columns, cells, strict=False))
+
+
+def open_quote(file: Path, layout: Layout) -> int | None:
+    """The row of a quoted cell that never ends, which would take in every row after it; None where there is none.
+
+    An engine that reads several files at once may drop such a cell without a word. Only a file with an odd number of quotes can have one, so
+    that most are looked through quickly.
+    """
+    opened = gzip.open if layout.compression == GZIP else open
+    try:
+        with opened(file, "rb") as handle:
+            quotes = sum(block.count(b'"') for block in iter(lambda: handle.read(BLOCK), b""))
+    except (EOFError, zlib.error, gzip.BadGzipFile):  # for which the engine itself stops
+        return None
+    if quotes % 2 == 0:
+        return None
+    row = 1
+    with opened(file, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
+        try:
+            for _ in reader:
+                row = reader.line_num + 1
+        except csv.Error as problem:  # of another kind, for which the engine itself stops too
+            return row if "unexpected end" in str(problem) else None
+    return None
 
 
 def line_with_another_end(file: Path) -> int | None:

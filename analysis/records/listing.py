@@ -92,6 +92,10 @@ def _skipped(name: str) -> bool:
 def _kind(file: Path) -> str:
     """``PARQUET``, ``TEXT_FILE``, or nothing for a document."""
     name = file.name.lower()
+    if not file.is_file():
+        raise DataError(
+            file, "a link that leads nowhere" if file.is_symlink() else "a device or a pipe", "a file", "Move it elsewhere."
+        )
     if name.endswith(PARQUET_SUFFIXES) or _beginning(file) == PARQUET_MAGIC:
         return PARQUET
     if name.removesuffix(".gz").endswith(TEXT_SUFFIXES):

@@ -50,7 +50,7 @@ def counts(
             if dash_is_zero and value == "-":
                 line[position] = 0.0
             elif type(value) not in (float, int):
-                found = "an empty cell" if value == "" else f"{value!r}, which is not a number"
+                found = "an empty cell, or an error such as #REF!" if value == "" else f"{value!r}, which is not a number"
                 raise _bad_count(sheet, row, columns, position, found, of)
     values = np.array(table, dtype=float).reshape(len(rows), len(cells))
     for wrong, what in ((~(values >= 0), "below zero"), (values > largest, f"above {largest:,.0f}")):

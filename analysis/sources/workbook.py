@@ -224,4 +224,5 @@ def _checked(path: Path) -> bytes:
         raise NotAWorkbook("an empty file (0 bytes)")
     if start.startswith(b"<"):
         raise NotAWorkbook(f"a web page or XML text that begins {start[:40].decode('latin-1')!r}")
-    raise NotAWorkbook(f"a file that begins {data[:16]!r}, which no workbook does")
+    begins = "in another way" if path.is_symlink() else f"{data[:16]!r}"  # a link may lead to what the message should not show
+    raise NotAWorkbook(f"a file that begins {begins}, which no workbook does")

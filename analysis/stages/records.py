@@ -18,6 +18,7 @@ from analysis.protocol import RECORDS, Protocol, load_protocol
 from analysis.records.counts import USED, Counts, ledger_of_rows, monthly
 from analysis.records.databases import shown
 from analysis.records.definitions import MADE_UP, PATIENTS
+from analysis.records.delimited import open_quote
 from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
 from analysis.records.engines import open_engine
 from analysis.records.episodes import NO_AGE, OF_ROWS
@@ -191,8 +192,9 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     Raises
     ------
     DataError
-        A value is no date, number or code of a known form; dates are a day early; or the window has a month without admissions.
+        A quoted cell does not end; a value is no date, number or code of a known form; dates are a day early; or the window has a month without admissions.
     """
+    _check_quotes(source)
     for column, (text, expected) in unreadable(raw, source).items():
         file, row = place_of(source, column, text)
         raise DataError(
@@ -215,6 +217,17 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
             place_of(source)[0], f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
             "Add the files that are missing, or shorten the window of the protocol.", column=source.column("ADMIDATE"),
         )  # fmt: skip
+
+
+def _check_quotes(source: Extract) -> None:
+    texts = [(text, part.layout) for part in source.parts if part.layout for text in part.files]
+    for text, layout in texts:
+        row = open_quote(text, layout)
+        if row is not None:
+            raise DataError(
+                text, "a quoted cell that does not end", "a quote at both ends of a cell, or at neither",
+                "Correct the row, or write the file anew.", row=row,
+            )  # fmt: skip
 
 
 def check_safe(work: Workspace) -> list[str]:

@@ -231,6 +231,22 @@ def test_a_python_that_is_too_old_is_named(repository: Path, tmp_path: Path) -> 
     assert "no Python here that answers to 'nowhere'" in refused("nowhere")
 
 
+def test_an_environment_that_is_a_link(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / ".ci")
+
+    def made() -> subprocess.CompletedProcess[str]:
+        command = [tmp_path / ".ci/environment"]
+        return subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
+
+    (tmp_path / ".venv").symlink_to(tmp_path / "nowhere")
+    assert made().returncode == 1 and "Remove the link" in made().stderr and not (tmp_path / "nowhere").exists()
+    (tmp_path / ".venv").unlink()
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    before = sorted(path.name for path in (tmp_path / ".venv").iterdir())
+    assert made().returncode == 0
+    assert sorted(path.name for path in (tmp_path / ".venv").iterdir()) == before
+
+
 def test_an_environment_that_is_somebody_elses_folder_is_left_alone(repository: Path, tmp_path: Path) -> None:
     shutil.copytree(repository / ".ci", tmp_path / ".ci")
     (tmp_path / ".venv").mkdir()

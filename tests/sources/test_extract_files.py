@@ -395,3 +395,36 @@ def test_errors_of_our_own_are_let_through(tmp_path: Path) -> None:
     for own in (AssertionError("rows were lost"), KeyError("x"), UsageError("y")):
         with pytest.raises(type(own)), engine_errors(source, "here"):
             raise own
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.fault(
+    "a quoted cell that never ends, in one of several small CSV files, of which the engine drops the rest",
+    "the run stops and names the file and the row",
+)
+def test_a_quote_that_never_ends_loses_no_row(where: str, packed: bool, tmp_path: Path, protocol: Protocol) -> None:
+    halves = [as_csv(EVERY_MONTH[:30]), as_csv(EVERY_MONTH[30:])]
+    lines = halves[1].splitlines(keepends=True)
+    at = {"first": 1, "middle": 15, "last": len(lines) - 1}[where]
+    before, _, last = lines[at].rpartition(",")
+    lines[at] = f'{before},"{last}'
+    for name, text in zip(("a.csv", "b.csv"), (halves[0], "".join(lines)), strict=True):
+        content = text.encode()
+        (tmp_path / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(content) if packed else content)
+    problem = refusal(tmp_path, tmp_path.parent / "private", protocol)
+    assert isinstance(problem, DataError) and "quote" in problem.found and problem.row == at + 1
+    assert Path(problem.file).name.startswith("b.csv")
+
+
+def test_a_quote_inside_a_cell_is_text(tmp_path: Path, protocol: Protocol) -> None:
+    (tmp_path / "part.csv").write_text(as_csv(EVERY_MONTH).replace("J189", 'J1"89', 1))
+    assert len(typed(tmp_path / "part.csv", tmp_path / "private", protocol)) == len(EVERY_MONTH)
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.parquet", "pipe"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    folder = write_extract(EVERY_MONTH[:2], tmp_path / "in", "part.csv")
+    os.mkfifo(folder / name)
+    problem = refusal(folder, tmp_path / "private")
+    assert isinstance(problem, DataError) and problem.found == "a device or a pipe"
