@@ -97,16 +97,14 @@ def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[s
     return found
 
 
-def written_instants(part: ir.Table, markers: Collection[str]) -> dict[str, ir.StringValue]:
-    """HES column of dates → each as text: the day, and the time of day where it has one; no entry where the type has none."""
-    found: dict[str, ir.StringValue] = {}
-    for column in [name for name in part.columns if COLUMNS[name] == DATE]:
-        value = part[column]
-        if value.type().is_string():
-            found[column] = _tidied(value, markers)
-        elif value.type().is_timestamp():
-            found[column] = value.strftime("%Y-%m-%d %H:%M:%S")
-    return found
+def text_or_instants(part: ir.Table, markers: Collection[str]) -> dict[str, ir.StringValue | ir.TimestampValue]:
+    """HES column of dates → its values where their type allows a time of day; text is trimmed, and null where it is missing."""
+    values = {name: part[name] for name in part.columns if COLUMNS[name] == DATE}
+    return {
+        name: _tidied(value, markers) if value.type().is_string() else value
+        for name, value in values.items()
+        if value.type().is_string() or value.type().is_timestamp()
+    }
 
 
 def _typed(part: ir.Table, extract: Extract) -> ir.Table:

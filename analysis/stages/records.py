@@ -201,17 +201,17 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
             row=row, column=source.column(column),
         )  # fmt: skip
     first, last = protocol.months[0], protocol.months[-1] + pd.offsets.MonthEnd()
-    days = (f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+    days = (first.date(), last.date())
     for at, part in enumerate(raw):
         for column, times in midnights_elsewhere(part, days, source.missing, protocol.records.smallest_count).items():
             raise DataError(
-                place_of(replace(source, parts=source.parts[at : at + 1]))[0], f"fixed times of day after noon: {times}",
+                place_of(replace(source, parts=source.parts[at : at + 1]))[0], f"fixed times of day: {times}",
                 "dates, or instants with the time zone in which they are midnights",
                 "They seem to be midnights of another zone, such as 23:00 in UTC of British Summer Time, so that the day would be the one before. "
                 "Write the column as dates of that zone, or with the zone.", column=source.column(column),
             )  # fmt: skip
     admitted = read_episodes(raw, source).ADMIDATE
-    inside = admitted.between(first.date(), last.date())
+    inside = admitted.between(*days)
     months = admitted.name("day").as_table().filter(inside).select(month=lambda t: t.day.truncate("M")).distinct()
     absent = protocol.months.difference(pd.DatetimeIndex(months.to_pyarrow()["month"].to_pylist()))
     if len(absent):

@@ -353,7 +353,9 @@ def test_a_year_or_a_month_of_such_midnights_is_seen(tmp_path: Path, protocol: P
 def test_the_zone_of_a_column_may_be_the_wrong_one(tmp_path: Path, protocol: Protocol) -> None:
     folder = with_clock(MANY, midnight_in("Europe/London"), tmp_path / "in", "America/New_York")
     problem = refusal(folder, tmp_path / "private", protocol)
-    assert isinstance(problem, DataError) and "19:00" in problem.found and "20:00" not in problem.found.partition("%")[0]
+    assert (
+        isinstance(problem, DataError) and "19:00" in problem.found and "20:00" not in problem.found.partition("%")[0]
+    )
 
 
 HOURS = [f"{hour:02d}:{minute:02d}:00" for minute in (0, 30, 15, 45) for hour in range(24)]
