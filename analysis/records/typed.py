@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import ibis
 import ibis.expr.types as ir
 
-from analysis.records.extract import COLUMNS, DATE, UTC, WHOLE, Extract
+from analysis.records.extract import COLUMNS, DATE, WHOLE, Extract
 
 PERSON = "TOKEN_PERSON_ID"
 # By these an engine chooses rows, and leaves the others unread where the columns are compared as they come.
@@ -45,7 +45,7 @@ BLANK = "[\\t\\n\\v\\f\\r \\x00\\x1a\u00a0\u2007\u200b\u202f\ufeff]"
 
 _DAYS = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
 _LEAP = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
-_CLOCK = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+_CLOCK = "[ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?"
 _MIDNIGHT_THERE = "[ T]00:00(:00([.]0+)?)? ?(Z|UTC|[-+][0-9]{2}(:?[0-9]{2})?)"
 # A day of the calendar, with a time of day or none. A time zone is read at midnight alone: there the date is the one that is written.
 DAY = f"^([0-9]{{4}}-({_DAYS})|{_LEAP})({_CLOCK}|{_MIDNIGHT_THERE})?$"
@@ -97,26 +97,14 @@ def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[s
     return found
 
 
-def midnights_elsewhere(parts: Sequence[ir.Table], extract: Extract) -> dict[str, str]:
-    """HES column → an instant of a column in UTC or without a zone whose times of day are all midnight or 23:00.
-
-    They are midnights of British Summer Time that were stored as UTC: the dates would be a day early.
-    """
-    found = {}
-    zones = {column: zone for part in extract.parts for column, zone in part.zones.items()}
-    for part in parts:
-        for column in [name for name in part.columns if part[name].type().is_timestamp()]:
-            if zones.get(column, UTC) not in (UTC, "Etc/UTC", "GMT", "+00:00"):
-                continue
-            time = part[column]
-            late = time != time.truncate("D").cast(time.type())
-            eleven = (time.hour() == 23) & (time.minute() == 0) & (time.second() == 0)
-            answer = (
-                part.aggregate(example=time.min(where=late), other=(late & ~eleven).sum()).to_pyarrow().to_pylist()[0]
-            )
-            if answer["example"] is not None and not answer["other"]:
-                found[column] = str(answer["example"])
-    return found
+def text_or_instants(part: ir.Table, markers: Collection[str]) -> dict[str, ir.StringValue | ir.TimestampValue]:
+    """HES column of dates → its values where their type allows a time of day; text is trimmed, and null where it is missing."""
+    values = {name: part[name] for name in part.columns if COLUMNS[name] == DATE}
+    return {
+        name: _tidied(value, markers) if value.type().is_string() else value
+        for name, value in values.items()
+        if value.type().is_string() or value.type().is_timestamp()
+    }
 
 
 def _typed(part: ir.Table, extract: Extract) -> ir.Table:

@@ -23,13 +23,14 @@ from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_l
 from analysis.records.engines import open_engine
 from analysis.records.episodes import NO_AGE, OF_ROWS
 from analysis.records.extract import Extract, find_extract
+from analysis.records.instants import midnights_elsewhere
 from analysis.records.networks import read_networks
 from analysis.records.scan import scan
 from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
 from analysis.records.synthesise import TRUTH
 from analysis.records.trouble import engine_errors, place_of
-from analysis.records.typed import midnights_elsewhere, read_episodes, tidy_columns, unreadable
+from analysis.records.typed import read_episodes, tidy_columns, unreadable
 from analysis.rules import Records
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
@@ -192,7 +193,8 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     Raises
     ------
     DataError
-        A quoted cell does not end; a value is no date, number or code of a known form; dates are a day early; or the window has a month without admissions.
+        A quoted cell does not end; a value is no date, number or code of a known form; dates seem to be a day early; or the window has a
+        month without admissions.
     """
     _check_quotes(source)
     for column, (text, expected) in unreadable(raw, source).items():
@@ -201,15 +203,18 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
             file, repr(text), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
             row=row, column=source.column(column),
         )  # fmt: skip
-    for column, text in midnights_elsewhere(raw, source).items():
-        raise DataError(
-            place_of(source)[0], f"instants such as {text} in UTC or without a zone, none of another time of day than 23:00 and midnight",
-            "dates, or instants with their zone", "They seem to be midnights of British Summer Time: write the column as dates.",
-            column=source.column(column),
-        )  # fmt: skip
-    first, last = protocol.months[0], protocol.months[-1]
+    first, last = protocol.months[0], protocol.months[-1] + pd.offsets.MonthEnd()
+    days = (first.date(), last.date())
+    for at, part in enumerate(raw):
+        for column, times in midnights_elsewhere(part, days, source.missing, protocol.records.smallest_count).items():
+            raise DataError(
+                place_of(replace(source, parts=source.parts[at : at + 1]))[0], f"fixed times of day: {times}",
+                "dates, or instants with the time zone in which they are midnights",
+                "They seem to be midnights of another zone, such as 23:00 in UTC of British Summer Time, so that the day would be the one before. "
+                "Write the column as dates of that zone, or with the zone.", column=source.column(column),
+            )  # fmt: skip
     admitted = read_episodes(raw, source).ADMIDATE
-    inside = admitted.between(first.date(), (last + pd.offsets.MonthEnd()).date())
+    inside = admitted.between(*days)
     months = admitted.name("day").as_table().filter(inside).select(month=lambda t: t.day.truncate("M")).distinct()
     absent = protocol.months.difference(pd.DatetimeIndex(months.to_pyarrow()["month"].to_pylist()))
     if len(absent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -135,7 +135,7 @@ def test_known_forms_of_a_date(cell: str, tmp_path: Path) -> None:
 
 NO_DATES = [
     "2015-02-30", "2015-02-29", "2100-02-29", "2014-13-01", "2014-00-10", "2014-06-31", "2014-05-10Z", "2014-06-09T23:00:00Z", "10/05/2014", "20140510",
-    "2014-5-1", "2014-05-10x", "2014-05-10 25", "May 2014",
+    "2014-5-1", "2014-05-10x", "2014-05-10 25", "2014-05-10 24:00", "2014-05-10T23:60:00", "May 2014",
 ]  # fmt: skip
 
 
@@ -261,38 +261,139 @@ def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
     assert isinstance(problem, DataError) and problem.column == "DISDATE" and "Mars/Olympus" in problem.found
 
 
-@pytest.mark.parametrize("write", [{"store_schema": False}, {"use_deprecated_int96_timestamps": True}, {}], ids=str)
-@pytest.mark.fault("midnights of British Summer Time stored as UTC", "the run stops: the dates would be a day early")
-def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path: Path, protocol: Protocol) -> None:
-    folder = write_extract(EVERY_MONTH, tmp_path / "in")
+UTC_CLOCK = "%Y-%m-%d %H:%M:%S"
+MANY = [stay(f"{day:%Y-%m-%d}", f"{day:%Y-%m-%d}") for day in pd.date_range("2013-04-01", "2018-03-31", freq="3D")]
+NULL_DATE = stay("1801-01-01", "1801-01-01")
+
+
+def with_clock(
+    rows: list[dict[str, Any]], instant: Callable[[int, dt.date], dt.datetime], folder: Path, kind: str, **write: Any
+) -> Path:
+    """An extract whose admissions are instants, as text or as timestamps of a zone or none."""
+    write_extract(rows, folder)
     table = pq.read_table(folder / "part.parquet")
-    days = [
-        dt.datetime(day.year, day.month, day.day, tzinfo=LONDON).astimezone(dt.UTC)
-        for day in table["ADMIDATE"].to_pylist()
-    ]
-    kind = pa.timestamp("us", None if "use_deprecated_int96_timestamps" in write else "UTC")
-    instants = pa.array([day.replace(tzinfo=None) for day in days], pa.timestamp("us")).cast(kind)
-    pq.write_table(
-        table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", instants), folder / "part.parquet", **write
+    instants = [instant(at, day).replace(tzinfo=None) for at, day in enumerate(table["ADMIDATE"].to_pylist())]
+    cells = (
+        pa.array([f"{time:{UTC_CLOCK}}" for time in instants])
+        if kind == "csv"
+        else pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", kind))
     )
+    table = table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", cells)
+    if kind == "csv":
+        (folder / "part.parquet").unlink()
+        table.to_pandas().to_csv(folder / "part.csv", index=False)
+    else:
+        pq.write_table(table, folder / "part.parquet", **write)
+    return folder
+
+
+def midnight_in(zone: str) -> Callable[[int, dt.date], dt.datetime]:
+    """Midnights of a zone, as a clock in UTC shows them."""
+    return lambda _, day: dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
+
+
+def at_times(*times: str) -> Callable[[int, dt.date], dt.datetime]:
+    """These times of day by turns."""
+    return lambda at, day: dt.datetime.fromisoformat(f"{day} {times[at % len(times)]}")
+
+
+KINDS = ["csv", "UTC", None]
+
+
+@pytest.mark.parametrize("write", [{"store_schema": False}, {"use_deprecated_int96_timestamps": True}, {}], ids=str)
+def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path: Path, protocol: Protocol) -> None:
+    kind = "" if "use_deprecated_int96_timestamps" in write else "UTC"
+    folder = with_clock(EVERY_MONTH, midnight_in("Europe/London"), tmp_path / "in", kind or None, **write)
     problem = refusal(folder, tmp_path / "private", protocol)
     assert isinstance(problem, DataError) and problem.column == "ADMIDATE" and "23:00" in problem.found
 
 
-def test_times_of_day_in_utc_are_times(tmp_path: Path, protocol: Protocol) -> None:
-    folder = write_extract(EVERY_MONTH, tmp_path / "in")
-    table = pq.read_table(folder / "part.parquet")
-    times = [
-        dt.datetime(day.year, day.month, day.day, 8 + at % 16) for at, day in enumerate(table["ADMIDATE"].to_pylist())
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("zone", "times"),
+    [("Europe/London", "23:00 in 59% of the rows, 00:00 in 41%"), ("Europe/Berlin", "22:00 in 59% of the rows, 23:00 in 41%"), ("Asia/Kolkata", "18:30 in 100% of the rows")],
+)  # fmt: skip
+@pytest.mark.fault(
+    "midnights of summer time, or of another zone to the east, stored as UTC or without a zone, as text or timestamps",
+    "the run stops and names the times: the dates would be a day early",
+)
+def test_midnights_of_another_zone_are_refused(
+    zone: str, times: str, kind: str | None, tmp_path: Path, protocol: Protocol
+) -> None:
+    folder = with_clock([*MANY, NULL_DATE, NULL_DATE], midnight_in(zone), tmp_path / "in", kind)
+    problem = refusal(folder, tmp_path / "private", protocol)
+    assert isinstance(problem, DataError) and problem.column == "ADMIDATE" and times in problem.found
+    assert str(problem.file).startswith(str(folder))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_few_other_times_do_not_hide_midnights(kind: str | None, tmp_path: Path, protocol: Protocol) -> None:
+    def instant(at: int, day: dt.date) -> dt.datetime:
+        odd = dt.timedelta(hours=9, minutes=12 + at % 7) if at % 50 == 0 else dt.timedelta()
+        return midnight_in("Europe/London")(at, day) + odd
+
+    folder = with_clock(MANY * 2, instant, tmp_path / "in", kind)
+    problem = refusal(folder, tmp_path / "private", protocol)
+    assert isinstance(problem, DataError) and "23:00 in 57% of the rows" in problem.found
+
+
+def test_a_year_or_a_month_of_such_midnights_is_seen(tmp_path: Path, protocol: Protocol) -> None:
+    """As one file among others of the same form."""
+    for name, months in {"year": [*range(1, 13)], "month": [6]}.items():
+
+        def instant(at: int, day: dt.date, months: list[int] = months) -> dt.datetime:
+            wrong = day.year == 2015 and day.month in months
+            return midnight_in("Europe/London" if wrong else "UTC")(at, day)
+
+        folder = with_clock(MANY, instant, tmp_path / name, "UTC")
+        problem = refusal(folder, tmp_path / "private", protocol)
+        assert isinstance(problem, DataError) and "23:00" in problem.found
+
+
+def test_the_zone_of_a_column_may_be_the_wrong_one(tmp_path: Path, protocol: Protocol) -> None:
+    folder = with_clock(MANY, midnight_in("Europe/London"), tmp_path / "in", "America/New_York")
+    problem = refusal(folder, tmp_path / "private", protocol)
+    assert (
+        isinstance(problem, DataError) and "19:00" in problem.found and "20:00" not in problem.found.partition("%")[0]
+    )
+
+
+HOURS = [f"{hour:02d}:{minute:02d}:00" for minute in (0, 30, 15, 45) for hour in range(24)]
+REAL = [f"{at * 37 % 24:02d}:{at * 53 % 60:02d}:{at * 29 % 60:02d}" for at in range(97)]
+RIGHT = {
+    "midnight": at_times("00:00:00"),
+    "midnight, with 1% of other times": at_times(*["00:00:00"] * 99, "14:30:00"),
+    "midnight, with 10% of real times": lambda at, day: at_times(*(REAL if at % 10 == 0 else ["00:00:00"]))(at, day),
+    "real times": at_times(*REAL),
+    "real times, to the hour or its quarters": at_times(*HOURS),
+    "real times, with a few of 23:00": at_times(*REAL, *["23:00:00"] * 5),
+    "noon": at_times("12:00:00"),
+    "the end of the day": at_times("23:59:59"),
+    "midnight, and the end of the day": at_times("00:00:00", "23:59:59"),
+    "nine o'clock": at_times("09:00:00"),
+    "midnights of New York": midnight_in("America/New_York"),
+    "midnights of UTC on London's clock": at_times("00:00:00", "01:00:00"),
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", None])
+@pytest.mark.parametrize("times", RIGHT)
+def test_other_times_are_of_their_day(times: str, kind: str | None, tmp_path: Path, protocol: Protocol) -> None:
+    rows = MANY[::2]
+    folder = with_clock(rows, RIGHT[times], tmp_path / "in", kind)
+    assert typed(folder, tmp_path / "private", protocol).ADMIDATE.tolist() == [
+        dt.date.fromisoformat(row["ADMIDATE"]) for row in rows
     ]
-    pq.write_table(
-        table.set_column(table.column_names.index("ADMIDATE"), "ADMIDATE", pa.array(times, pa.timestamp("us", "UTC"))), folder / "part.parquet",
-    )  # fmt: skip
-    assert typed(folder, tmp_path / "private", protocol).ADMIDATE.tolist() == [time.date() for time in times]
+
+
+def test_a_column_in_its_own_zone_is_right(tmp_path: Path, protocol: Protocol) -> None:
+    folder = with_clock([*MANY, NULL_DATE], midnight_in("Europe/London"), tmp_path / "in", "Europe/London")
+    read = typed(folder, tmp_path / "private", protocol).ADMIDATE
+    assert read.tolist()[:-1] == [dt.date.fromisoformat(row["ADMIDATE"]) for row in MANY]
 
 
 @pytest.mark.spark
-def test_spark_reads_the_same(tmp_path: Path) -> None:
+def test_spark_reads_the_same(tmp_path: Path, protocol: Protocol) -> None:
     rows = [
         {**EVERY_MONTH[0], "ADMIMETH": "21 ", "PROCODE3": "\u00a0RAA\t", "DISDATE": "2014-05-10 00:00:00", "EPIORDER": "1.0", "TOKEN_PERSON_ID": "-"},
         {**EVERY_MONTH[1], "DISDATE": "-", "TOKEN_PERSON_ID": "0000"}, *EVERY_MONTH[2:],
@@ -303,6 +404,9 @@ def test_spark_reads_the_same(tmp_path: Path) -> None:
     for place in ("year [1] *", "{a,b}/in"):
         read = [typed(tmp_path / place, tmp_path / engine, engine=engine) for engine in ("duckdb", "spark")]
         pd.testing.assert_frame_equal(*read, check_dtype=False)
+    for kind in KINDS:
+        folder = with_clock(MANY, midnight_in("Europe/London"), tmp_path / f"midnights {kind}", kind)
+        assert "23:00 in 59%" in str(refusal(folder, tmp_path / "spark", protocol, engine="spark"))
     for change in ("7\n", "\n(60 rows affected)\n"):
         (tmp_path / "spoilt.csv").write_text(as_csv(EVERY_MONTH).removesuffix("\n") + "," + change)
         problem = refusal(tmp_path / "spoilt.csv", tmp_path / "spark", engine="spark")
