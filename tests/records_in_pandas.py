@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 
 from analysis.records.counts import Counts
 from analysis.records.definitions import (
+    ADMISSION_METHODS,
     AMBULATORY_CARE_SENSITIVE,
     EMERGENCY_METHODS,
+    EPISODE_STATUSES,
+    PATIENT_CLASSES,
     TRANSFER_METHODS,
     TRANSFER_SOURCES,
 )
@@ -20,7 +23,8 @@ from analysis.records.extract import COLUMNS, IF_ASKED
 
 CODES = tuple(code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group)
 DATES = ["ADMIDATE", "DISDATE", "EPISTART", "EPIEND"]
-REASONS = ["unfinished", "no_date", "runs_backwards", "not_emergency", "other_class"]
+REASONS = ["unfinished", "no_date", "runs_backwards", "not_emergency", "other_class", "unknown_code"]
+CODED = {"EPISTAT": EPISODE_STATUSES, "ADMIMETH": ADMISSION_METHODS, "CLASSPAT": PATIENT_CLASSES}
 SPELL = ["person", "provider", "ADMIDATE"]
 
 
@@ -66,7 +70,7 @@ def _chunks(folder: Path) -> Iterator[pd.DataFrame]:
 
 
 def _reason(chunk: pd.DataFrame) -> np.ndarray:
-    """The place in ``REASONS`` of the first for which each row is left out, or -1."""
+    """The place in ``REASONS`` of the first for which each row is left out, or -1; the last where its code is not known."""
     found = [
         chunk.EPISTAT != 3,
         chunk.ADMIDATE.isna() | chunk.EPISTART.isna() | chunk.EPIEND.isna(),
@@ -74,7 +78,11 @@ def _reason(chunk: pd.DataFrame) -> np.ndarray:
         ~chunk.ADMIMETH.isin([*EMERGENCY_METHODS, *TRANSFER_METHODS]),
         (chunk.CLASSPAT != "1").fillna(True),
     ]
-    return np.select([condition.to_numpy(bool) for condition in found], range(len(found)), default=-1)
+    first = np.select([condition.to_numpy(bool) for condition in found], range(len(found)), default=-1)
+    unknown = np.zeros(len(chunk), bool)
+    for place, (column, codes) in zip((0, 3, 4), CODED.items(), strict=True):
+        unknown |= (first == place) & ~chunk[column].isin(codes).to_numpy(bool)
+    return np.where(unknown, REASONS.index("unknown_code"), first)
 
 
 def _episodes(chunk: pd.DataFrame) -> pd.DataFrame:

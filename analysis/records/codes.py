@@ -17,6 +17,7 @@ from analysis.records.definitions import (
     EPISODE_STATUSES,
     FIRST_DATE,
     NO_EPISODE_ORDER,
+    NO_PROVIDER,
     OLDEST,
     ORGANISATION_ITSELF,
     PATIENT_CLASSES,
@@ -37,7 +38,7 @@ def known_values(t: ir.Table, rules: Records, practices: bool) -> dict[str, ir.B
         "ADMIMETH": t.ADMIMETH.isin(in_either_case([*ADMISSION_METHODS, *rules.emergency_methods])),
         "CLASSPAT": t.CLASSPAT.isin(PATIENT_CLASSES),
         "ADMISORC": t.ADMISORC.isin(ADMISSION_SOURCES),
-        "PROCODE3": t.PROCODE3.re_search(PROVIDER_FORM),
+        "PROCODE3": t.PROCODE3.re_search(PROVIDER_FORM) & t.PROCODE3.notin(NO_PROVIDER),
         "EPIORDER": (t.EPIORDER > 0) & (t.EPIORDER < NO_EPISODE_ORDER),
         "DIAG_01": t.DIAG_01.re_search(DIAGNOSIS_FORM),
     }

@@ -14,7 +14,8 @@ import pyarrow as pa
 from analysis.records.codes import commissioner_of
 from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
 from analysis.records.engines import Engine
-from analysis.records.episodes import APRIL, OF_ROWS, Episodes
+from analysis.records.episodes import APRIL, CODED, OF_ROWS, Episodes
+from analysis.records.persons import NOBODY, implausible
 from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
 USED = "used"
@@ -27,13 +28,15 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
     by day of discharge, both by age band and practice too where asked, and in no order; ``left_out``, rows by financial year of admission and
-    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one."""
+    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
+    ``persons.implausible`` gives them."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
     left_out: pd.DataFrame
     total: int
     nameless: pd.Series = field(default_factory=lambda: pd.Series(dtype=int))
+    persons: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -44,13 +47,14 @@ class Counts:
 def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     """Count with duplicates removed and spells joined."""
     tally, kept = episodes.tally, episodes.kept.drop("month")
-    left_out, nameless = [_of_rows(tally)], [pd.Series(dtype=int)]
+    left_out, nameless, persons = [_of_rows(tally)], [pd.Series(dtype=int)], []
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
     for part in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum())):
-        with provider_spells(part, episodes.longest_stay).cache() as spells:
+        with provider_spells(part, episodes.rules.longest_stay).cache() as spells:
             left_out.append(_of_spells(spells.filter(spells.reason.notnull())))
             nameless.append(_nameless(spells))
+            persons.append(implausible(spells, episodes.rules))
             with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
                 alone = stays.filter(~stays.emergency)
                 left_out.append(_of_spells(alone.mutate(reason=ibis.literal("transfer_alone"))))
@@ -60,7 +64,9 @@ def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     came = arrivals.frame()
     left_out.append(_duplicates(came.day, came.pop("duplicates")))
     without_person = pd.concat(nameless).groupby(level=0).sum()
-    return Counts(came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), without_person)
+    return Counts(
+        came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), without_person, pd.concat(persons)
+    )
 
 
 def unlinked_counts(episodes: Episodes) -> Counts:
@@ -158,7 +164,9 @@ def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], mont
 def _of_rows(tally: pd.DataFrame) -> pd.DataFrame:
     """Rows that are left out one by one [reason, year, rows]."""
     lost = tally[tally.reason.notna()]
-    return lost.assign(reason=lost.reason.astype(int).map(dict(enumerate(OF_ROWS))))[["reason", "year", "rows"]]
+    known = lost[[*CODED]].sum(axis=1) == 0
+    first = lost.reason.astype(int).map(dict(enumerate(OF_ROWS)))
+    return lost.assign(reason=first.where(known, "unknown_code"))[["reason", "year", "rows"]]
 
 
 def _of_spells(lost: ir.Table) -> pd.DataFrame:
@@ -171,7 +179,7 @@ def _of_spells(lost: ir.Table) -> pd.DataFrame:
 
 
 def _nameless(spells: ir.Table) -> pd.Series:
-    rows = _frame(spells.filter(~spells.named).group_by(day=spells.admitted).aggregate(rows=spells.rows.sum()))
+    rows = _frame(spells.filter(spells.named == NOBODY).group_by(day=spells.admitted).aggregate(rows=spells.rows.sum()))
     return rows.rows.groupby(financial_year(rows.day)).sum()
 
 

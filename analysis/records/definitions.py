@@ -39,6 +39,8 @@ BABIES = (7001, 7007)  # STARTAGE of those under a year
 # providers whose code begins with 8 or A have five characters of their own and no common beginning (Organisation Data Service; HES maps providers
 # "at a three-character level for NHS organisations, but at a five-character level for independent sector organisations").
 PROVIDER_FORM = r"^[0-9A-Za-z]{3}([0-9A-Za-z]{2,3})?$"
+# Defaults of the Organisation Data Service for a provider without a code: outside the United Kingdom, and in it but not of the NHS.
+NO_PROVIDER = ("89997", "89999")
 WITH_SITES = (
     "R",
     "T",

@@ -54,6 +54,10 @@ class Engine:
         read = _part_on_spark if self.name == SPARK else part_on_duckdb
         return tuple(read(self.connection, part, f"extract_{number}") for number, part in enumerate(extract.parts))
 
+    def key_of(self, person: ir.StringValue) -> ir.Value:
+        """What stands in for the person in the tables of ``by_person``."""
+        return _hash(person) if self.name == DUCKDB else person
+
     def by_person(self, episodes: ir.Table, rows: int) -> Iterator[ir.Table]:
         """The same rows in tables that each hold whole persons.
 
@@ -64,7 +68,7 @@ class Engine:
         if self.name != DUCKDB:
             yield episodes
             return
-        person = _hash(episodes.person)
+        person = self.key_of(episodes.person)
         if buckets <= 1:
             yield episodes.mutate(person=person)
             return

@@ -28,6 +28,7 @@ from analysis.records.definitions import (
     TRANSFER_METHODS,
     TRANSFER_SOURCES,
 )
+from analysis.records.persons import named
 from analysis.rules import Records
 
 EPOCH = "1970-01-01"
@@ -35,40 +36,46 @@ NO_AGE = -1
 NO_YEAR = 0
 APRIL = 4  # in which a financial year begins
 
-# Reason → what it says; each episode is counted under the first that applies.
+# Reason → what it says; each episode is counted under the first that applies, or the last where that comes from a code that is not known.
 OF_ROWS = {
     "unfinished": "not finished (EPISTAT): next year's file holds it again",
     "no_date": "without a date of admission, start or end, or with an impossible one",
     "runs_backwards": "ends before it starts, or starts before the admission",
     "not_emergency": "neither an emergency admission nor a transfer",
     "other_class": "not an ordinary admission (CLASSPAT)",
+    "unknown_code": "an EPISTAT, ADMIMETH or CLASSPAT that no dictionary has, or none",
 }
 # Column → the reason that a value of it which is not known leads to; those of other columns matter of rows that stay.
 BLAMED = {
     "EPISTAT": "unfinished", "ADMIDATE": "no_date", "EPISTART": "no_date", "EPIEND": "no_date", "ADMIMETH": "not_emergency",
     "CLASSPAT": "other_class",
 }  # fmt: skip
+CODED = ("EPISTAT", "ADMIMETH", "CLASSPAT")  # each the only one to blame for its reason
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown], a row of the extract each; the ``columns`` that
-    bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the longest stay, in days, that is counted."""
+    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown, code, provider], a row of the extract each; the
+    ``columns`` that bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the rules."""
 
     kept: ir.Table
     sorted_rows: ir.Table
     columns: tuple[str, ...]
     years: range
-    longest_stay: int
+    rules: Records
 
     @cached_property
     def tally(self) -> pd.DataFrame:
         """Rows [reason, year, rows] of the extract, and for each column how many of them have a value that is not known.
 
-        ``reason`` is a place in ``OF_ROWS``, from 0, and null for rows that stay; ``year`` the one in which the financial year of the
-        admission begins, ``NO_YEAR`` where that is not known.
+        ``reason`` is a place in ``OF_ROWS``, from 0, the first that applies, and null for rows that stay; ``year`` the one in which the financial
+        year of the admission begins, ``NO_YEAR`` where that is not known.
         """
-        sums = self.sorted_rows.group_by("reason", "year", "unknown").aggregate(rows=lambda t: t.count())
+        return self.tally_by()
+
+    def tally_by(self, *keys: str) -> pd.DataFrame:
+        """The same by further columns of ``sorted_rows``."""
+        sums = self.sorted_rows.group_by("reason", "year", "unknown", *keys).aggregate(rows=lambda t: t.count())
         tally = sums.to_pyarrow().to_pandas()
         tally["year"] = tally.year.where(tally.year.isin(self.years), NO_YEAR).astype(int)
         unknown = {column: tally.rows.where((tally.unknown & 2**at) > 0, 0) for at, column in enumerate(self.columns)}
@@ -82,24 +89,27 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
 
     ``kept`` is [person, named, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
     and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
-    where it is not one of ``practices``.
+    where it is not one of ``practices``; ``named`` is of ``persons``.
     """
     t = table
-    dated = {name: is_date(t[name], rules) for name in ("ADMIDATE", "DISDATE", "EPISTART", "EPIEND")}
-    left = dated["DISDATE"].ifelse(t.DISDATE, ibis.null("date"))
+    dated = {name: is_date(t[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")}
+    left = _left(t, rules)
     # What is asked of an episode that stays, of the columns as they come: so an engine can leave most rows unread.
     sound = {
         "unfinished": t.EPISTAT == FINISHED,
-        "no_date": dated["ADMIDATE"] & dated["EPISTART"] & dated["EPIEND"],
-        "runs_backwards": (t.EPIEND >= t.EPISTART) & (t.EPISTART >= t.ADMIDATE) & (left >= t.ADMIDATE).fill_null(True),
+        "no_date": ibis.and_(*dated.values()),
+        "runs_backwards": ibis.and_(*_in_order(t, left).values()),
         "not_emergency": t.ADMIMETH.isin(in_either_case([*rules.emergency_methods, *TRANSFER_METHODS])),
         "other_class": t.CLASSPAT == ORDINARY,
     }
-    cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(OF_ROWS)]
+    cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(sound)]
     year = (t.ADMIDATE.year() - (t.ADMIDATE.month() < APRIL).cast("int32")).cast("int32")
     with_reason = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")), year=year)
     known = known_values(with_reason, rules, bool(practices))
-    sorted_rows = with_reason.select("reason", "year", unknown=_unknown(with_reason.reason, known))
+    sorted_rows = with_reason.select(
+        "reason", "year", unknown=_unknown(with_reason.reason, known), code=with_reason.CCG_RESPONSIBILITY.fill_null(""),
+        provider=provider_of(with_reason.PROCODE3).fill_null(""),
+    )  # fmt: skip
     t = t.filter(*sound.values())
     diagnosis = diagnosis_of(t.DIAG_01)
     codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
@@ -111,14 +121,33 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
         practice = practice_of(t.GPPRAC)
         asked["practice"] = practice.isin(sorted(practices)).fill_null(False).ifelse(practice, "")
     kept = t.select(
-        person=_person(t), named=t.TOKEN_PERSON_ID.notnull(), provider=provider_of(t.PROCODE3).fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
+        person=_person(t), named=named(t.TOKEN_PERSON_ID), provider=provider_of(t.PROCODE3).fill_null(""), code=t.CCG_RESPONSIBILITY.fill_null(""), order=t.EPIORDER,
         month=_day(t.ADMIDATE.truncate("M")), admitted=_day(t.ADMIDATE), discharged=_day(left), starts=_day(t.EPISTART), ends=_day(t.EPIEND),
         emergency=t.ADMIMETH.isin(in_either_case(rules.emergency_methods)),
         transfer=t.ADMIMETH.isin(in_either_case(TRANSFER_METHODS)) | t.ADMISORC.isin(TRANSFER_SOURCES).fill_null(False),
         sensitive=sensitive.fill_null(False), **asked,
     )  # fmt: skip
     years = range(dt.date.fromisoformat(FIRST_DATE).year - 1, rules.last_date.year + 1)
-    return Episodes(kept, sorted_rows, tuple(known), years, rules.longest_stay)
+    return Episodes(kept, sorted_rows, tuple(known), years, rules)
+
+
+def backwards(table: ir.Table, rules: Records) -> dict[str, ir.Table]:
+    """Column → the rows with dates in which its date is before that which it must not precede."""
+    dated = table.filter(*[is_date(table[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")])
+    return {column: dated.filter(~sound) for column, sound in _in_order(dated, _left(dated, rules)).items()}
+
+
+def _left(t: ir.Table, rules: Records) -> ir.DateValue:
+    """The date of discharge, where it is one."""
+    return is_date(t.DISDATE, rules).ifelse(t.DISDATE, ibis.null("date"))
+
+
+def _in_order(t: ir.Table, left: ir.DateValue) -> dict[str, ir.BooleanValue]:
+    return {
+        "EPIEND": t.EPIEND >= t.EPISTART,
+        "EPISTART": t.EPISTART >= t.ADMIDATE,
+        "DISDATE": (left >= t.ADMIDATE).fill_null(True),
+    }
 
 
 def _unknown(reason: ir.IntegerValue, known: dict[str, ir.BooleanValue]) -> ir.IntegerValue:
@@ -142,14 +171,14 @@ def _unknown(reason: ir.IntegerValue, known: dict[str, ir.BooleanValue]) -> ir.I
 
 
 def _person(t: ir.Table) -> ir.StringValue:
-    """The person; an episode of nobody known stands alone, by its key or, without one, by what it says."""
+    """The person; an episode of nobody known stands alone, by its key and what it says: the keys of an extract may be lost, or rounded."""
     described = [
         t.PROCODE3,
         t.CCG_RESPONSIBILITY,
         t.DIAG_01,
         *[t[name].cast("string") for name in ("ADMIDATE", "EPISTART", "EPIEND")],
     ]
-    key = t.EPIKEY.fill_null(ibis.literal(" ").join([value.fill_null("") for value in described]))
+    key = ibis.literal(" ").join([value.fill_null("") for value in (t.EPIKEY, *described)])
     return t.TOKEN_PERSON_ID.notnull().ifelse(t.TOKEN_PERSON_ID, ibis.literal("episode ") + key)
 
 

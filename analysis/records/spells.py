@@ -38,13 +38,13 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     """
     keys = keys_of(episodes)
     once = episodes.group_by("person", "provider", "admitted", "order", "starts", "ends").aggregate(
-        rows=lambda t: t.count(), named=lambda t: t.named.any(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
+        rows=lambda t: t.count(), named=lambda t: t.named.max(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
         transfer=lambda t: t.transfer.any(), sensitive=lambda t: t.sensitive.any(), **{key: episodes[key].min() for key in keys},
     )  # fmt: skip
     first = once.order == 1
     spells = once.group_by("person", "provider", "admitted").aggregate(
         ended=lambda t: ibis.greatest(t.ends.max(), ibis.coalesce(t.discharged.max(), t.ends.max())),
-        named=once.named.any(),
+        named=once.named.max(),
         emergency=once.emergency.any(),
         transfer=once.transfer.any(),
         sensitive=once.sensitive.any(where=first),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Sequence
 
@@ -23,22 +24,42 @@ MISSING = (
     "&",
     ".",
     "?",
+    "*",
     "NULL",
     "<NULL>",
     "(NULL)",
+    "[NULL]",
+    "#NULL!",
     r"\N",
     "NA",
+    "<NA>",
     "N/A",
     "#N/A",
     "NaN",
+    "NaT",
     "None",
     "nil",
     "unknown",
     "not known",
+    "not available",
+    "not applicable",
+    "not stated",
+    "not recorded",
     "missing",
 )
-# No pseudonym of a person: zeros, minus one, or one character eight times or more.
-NO_PERSON = "|".join(["0+", "-1", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?")])
+# The empty text, hashed as persons are.
+EMPTY_HASHED = [
+    hashlib.new(name, usedforsecurity=False).hexdigest()
+    for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+]
+# No pseudonym of a person: zeros, negative numbers, one character eight times or more, digits in their order, and what stands for nobody.
+NO_PERSON = "|".join(
+    [
+        "0+([.,]0*)?", "-[0-9]{1,9}([.,]0*)?", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?"),
+        "0?12345678(90?)?", "N", "NK", "no nhs number", "(unknown|anonymous|dummy|test|no|missing)[ _-](patient|person)",
+        "#(value!|ref!|num!|name[?]|div/0!)", *EMPTY_HASHED,
+    ]
+)  # fmt: skip
 
 # White space of ASCII, no-break and other blanks of no width or a fixed one, NUL and the end-of-file mark of DOS.
 BLANK = "[\\t\\n\\v\\f\\r \\x00\\x1a\u00a0\u2007\u200b\u202f\ufeff]"

@@ -102,6 +102,8 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(made)
     for name in set(TABLES) - set(shown):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
+    for sentence in of_unknown_codes(ledger, rules):
+        say(sentence)
     say(f"{how_many(table)}; why the others are not: {work.records('ledger.csv')}")
     return list(made)
 
@@ -118,6 +120,15 @@ def how_many(ledger: pd.DataFrame) -> str:
     """The rows that are counted, in words; ``ledger`` as ``safe_ledger`` gives it."""
     used = ledger.set_index("reason").rows[USED]
     return "how many episodes are counted is suppressed" if pd.isna(used) else f"about {used:,} episodes are counted"
+
+
+def of_unknown_codes(ledger: dict[str, int], rules: Records) -> list[str]:
+    """What is said of rows whose codes no dictionary has; nothing of fewer than may be shown."""
+    rows, total = ledger["unknown_code"], sum(ledger.values())
+    if rows < rules.smallest_count:
+        return []
+    share = f"{rows / total:.0%}" if rows >= 0.01 * total else "less than 1%"
+    return [f"{share} of the rows are left out as unknown_code: {OF_ROWS['unknown_code']}"]
 
 
 def _counted(

@@ -78,15 +78,47 @@ def test_markers_of_missing_values(kind: str, tmp_path: Path) -> None:
         "None",
         "?",
         "Unknown",
+        "<NA>",
+        "[NULL]",
+        "#NULL!",
+        "*",
+        "NaT",
+        "Not available",
+        "not stated",
         "nullable",
         "a-",
     ]
-    assert values("TOKEN_PERSON_ID", cells, tmp_path, kind) == [None] * 16 + ["nullable", "a-"]
+    assert values("TOKEN_PERSON_ID", cells, tmp_path, kind) == [None] * 23 + ["nullable", "a-"]
 
 
 def test_what_is_no_pseudonym(tmp_path: Path) -> None:
-    cells = ["0", "0000000000", "-1", "9999999999", "XXXXXXXX", "xxxxxxxx", "--------", "11", "999", "10000000", "X"]
-    assert values("TOKEN_PERSON_ID", cells, tmp_path) == [None] * 7 + ["11", "999", "10000000", "X"]
+    cells = [
+        "0",
+        "0000000000",
+        "-1",
+        "9999999999",
+        "XXXXXXXX",
+        "xxxxxxxx",
+        "--------",
+        "0.0",
+        "0,00",
+        "-9",
+        "-99.0",
+        "N",
+        "nk",
+        "1234567890",
+        "0123456789",
+    ]
+    cells += [
+        "UNKNOWN PATIENT",
+        "no_person",
+        "#VALUE!",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
+    ]
+    cells += ["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]
+    tokens = ["11", "999", "10000000", "X", "1234567891", "0.1", "d41d8cd98f00b204e9800998ecf8427f", "N1"]
+    assert values("TOKEN_PERSON_ID", [*cells, *tokens], tmp_path, "parquet") == [None] * len(cells) + tokens
 
 
 def test_codes_that_mean_not_known_are_codes(tmp_path: Path) -> None:

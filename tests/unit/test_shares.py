@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from analysis.errors import DataError
 from analysis.records.counts import USED, ledger_of_rows
 from analysis.records.disclosure import rounded
 from analysis.rules import Records
-from analysis.stages.records import how_many, safe_ledger
+from analysis.stages.records import how_many, of_unknown_codes, safe_ledger
 
 MONTHS = pd.date_range("2013-04-01", "2016-03-01", freq="MS")
 A_YEAR = 120
@@ -94,8 +95,9 @@ def test_missing_persons_are_counted_and_never_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [
-        ({"EPIORDER": 2}, "EPIORDER", "no_first_episode"),
         ({"EPIEND": "2013-01-01"}, "EPIEND", "runs_backwards"),
+        ({"DISDATE": "2013-01-01"}, "DISDATE", "runs_backwards"),
+        ({"EPISTART": "2013-01-01"}, "EPISTART", "runs_backwards"),
         ({"EPIEND": "2027-01-01"}, "DISDATE", "too_long"),
     ],
 )
@@ -118,6 +120,172 @@ def test_a_known_code_whose_share_changes_in_one_year(change: Row, column: str, 
         MONTHS,
         Records(share_change=0.95),
     )
+
+
+def of_several_episodes(change: Callable[[int, int], Row]) -> list[Row]:
+    """Three years of spells of three episodes each, the date of discharge in the last alone, and three times as many planned day cases."""
+    rows = []
+    for year in (2013, 2014, 2015):
+        for at in range(A_YEAR // 3):
+            days = [pd.Timestamp(year, 4, 1) + pd.Timedelta(days=9 * at + step) for step in range(4)]
+            for order, (starts, ends) in enumerate(pairwise(days), 1):
+                dates = {"EPISTART": f"{starts:%F}", "EPIEND": f"{ends:%F}", "EPIORDER": order}
+                left = f"{ends:%F}" if order == 3 else None
+                who = {"TOKEN_PERSON_ID": f"{year} {at}", "CCG_RESPONSIBILITY": ("00A", "00B")[at % 2]}
+                rows.append(stay(f"{days[0]:%F}", left, **dates, **who) | change(order, at))
+                planned = {"ADMIMETH": "11", "CLASSPAT": "2", "TOKEN_PERSON_ID": f"planned {year} {at} {order}"}
+                rows += [stay(f"{starts:%F}", f"{starts:%F}", **planned)] * 3
+    return rows
+
+
+def test_spells_of_several_episodes_pass(tmp_path: Path) -> None:
+    counts = checked(of_several_episodes(lambda order, at: {}), tmp_path, MONTHS)
+    assert ledger_of_rows(counts, MONTHS)[USED] == 3 * A_YEAR
+
+
+@pytest.mark.fault(
+    "a missing date of discharge written as 1960-01-01, a class in one whole year, or a provider in every second row, that is not known",
+    "the earliest column is named, not EPIORDER, from which the rows fall out in the end",
+)
+@pytest.mark.parametrize("date", ["1960-01-01", "1970-01-01"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_missing_discharge_written_as_a_date(date: str, every: int, tmp_path: Path) -> None:
+    """Of all rows, planned ones too, few run backwards; many spells are without their first episode therefore."""
+    rows = of_several_episodes(lambda order, at: {"DISDATE": date} if order == 1 and at % every == 0 else {})
+    problem = refusal(rows, tmp_path, unexpected_share=0.05 if every == 1 else 0.1)
+    assert problem.column == "DISDATE" and repr(date) in problem.found and "runs_backwards" in problem.found
+    assert "'1'" not in problem.found and ("no_first_episode" in problem.found) == (every == 3)
+
+
+def test_a_class_that_is_another_in_one_year(tmp_path: Path) -> None:
+    """Spells whose last episode has it not are without their first one therefore."""
+    rows = of_several_episodes(lambda order, at: {})
+    of_year = [row["ADMIDATE"] for row in rows if "2014-04-01" <= row["ADMIDATE"] <= "2015-03-31"]
+    rows = [row | {"CLASSPAT": "5"} if row["ADMIDATE"] in of_year and row["EPIORDER"] < 3 else row for row in rows]
+    problem = refusal(rows, tmp_path)
+    assert problem.column == "CLASSPAT" and "2014/15" in problem.found and "'5'" in problem.found
+
+
+@pytest.mark.parametrize("code", ["89999", "89997"])
+def test_a_default_code_of_a_provider_is_unknown_where_many_have_it(code: str, tmp_path: Path) -> None:
+    problem = refusal(of_several_episodes(lambda order, at: {"PROCODE3": code} if order == 2 else {}), tmp_path)
+    assert problem.column == "PROCODE3" and repr(code) in problem.found
+
+
+@pytest.mark.parametrize("change", [{"PROCODE3": "RZZ"}, {"EPIORDER": 4}, {"ADMIDATE": "2013-04-01"}], ids=str)
+def test_spells_without_their_first_episode_name_every_column(change: Row, tmp_path: Path) -> None:
+    first = 1 if "EPIORDER" in change else 2
+    problem = refusal(of_several_episodes(lambda order, at: change if order == first else {}), tmp_path)
+    assert problem.column is None and "no_first_episode" in problem.found and "not_emergency 75%" in problem.found
+    assert "EPIORDER, PROCODE3, ADMIDATE, CLASSPAT, DISDATE" in problem.action and "'1'" not in problem.found
+
+
+def of_providers(change: Callable[[int, int], Row]) -> list[Row]:
+    """Stays of three years at thirty providers; ``change``, by year and number, is of the rows of R01."""
+    rows = rows_of(lambda year, at: {"PROCODE3": f"R{at % 30:02d}", "EPIKEY": str(1000 * year + at)}) * 5
+    rows = [
+        row | {"TOKEN_PERSON_ID": f"{row['TOKEN_PERSON_ID']} {at}", "EPIKEY": str(at)} for at, row in enumerate(rows)
+    ]
+    return [
+        row | change(int(row["ADMIDATE"][:4]), at) if row["PROCODE3"] == "R01" else row for at, row in enumerate(rows)
+    ]
+
+
+@pytest.mark.fault(
+    "a code that no dictionary has in the rows of one provider, few of the whole extract",
+    "the run stops and names the column, the provider or commissioner and the values; a few such rows are unknown_code in the ledger, with a line",
+)
+@pytest.mark.parametrize(
+    ("column", "value"), [("ADMIMETH", "EMERG"), ("ADMIMETH", None), ("CLASSPAT", "7"), ("EPISTAT", 9), ("EPIORDER", 99), ("EPIEND", None)],
+)  # fmt: skip
+def test_an_unknown_code_of_one_provider(column: str, value: Any, tmp_path: Path) -> None:
+    problem = refusal(of_providers(lambda year, at: {column: value}), tmp_path)
+    listed = "empty 100%" if value is None else f"'{value}' 100%"
+    assert problem.column == column and "provider 'R01'" in problem.found and listed in problem.found
+
+
+def test_nor_of_one_provider_in_one_year(tmp_path: Path) -> None:
+    """Of all years a share that need not be looked at."""
+    rows = of_providers(lambda year, at: {"ADMIMETH": "EMERG"} if year == 2014 else {})
+    problem = refusal(rows, tmp_path, unexpected_share=0.25)
+    assert problem.column == "ADMIMETH" and "2014/15 of provider 'R01'" in problem.found
+
+
+def test_nor_of_one_commissioner(tmp_path: Path) -> None:
+    """Spread over its providers, none of which has many."""
+    rows = of_providers(lambda year, at: {})
+    rows += [row | {"CCG_RESPONSIBILITY": "01H", "TOKEN_PERSON_ID": f"other {at}"} for at, row in enumerate(rows[::29])]
+    rows = [row | {"ADMIMETH": "EMERG"} if row["CCG_RESPONSIBILITY"] == "01H" else row for row in rows]
+    problem = refusal(rows, tmp_path)
+    assert problem.column == "ADMIMETH" and "commissioner '01H" in problem.found
+
+
+def test_few_rows_of_a_provider_are_left_to_the_ledger(tmp_path: Path) -> None:
+    counts = checked(of_providers(lambda year, at: {"ADMIMETH": "EMERG"} if at % 7 == 0 else {}), tmp_path, MONTHS)
+    ledger = ledger_of_rows(counts, MONTHS)
+    assert 8 <= ledger["unknown_code"] < 20
+    (sentence,) = of_unknown_codes(ledger, Records())
+    assert "1% of the rows" in sentence and "unknown_code" in sentence
+    assert of_unknown_codes({"unknown_code": 7, USED: 60}, Records()) == []
+    assert "less than 1%" in of_unknown_codes({"unknown_code": 8, USED: 6000}, Records())[0]
+
+
+def with_stays_of(person: str, stays: int, apart: int, nights: int = 6) -> list[Row]:
+    """A sound extract, and the stays of one value of the person at so many providers, days apart."""
+    more = []
+    for at in range(stays):
+        admitted = pd.Timestamp("2014-05-01") + pd.Timedelta(days=apart * at)
+        dates = (f"{admitted:%F}", f"{admitted + pd.Timedelta(days=nights):%F}")
+        more.append(stay(*dates, TOKEN_PERSON_ID=person, PROCODE3=f"R{at:02d}"))
+    return rows_of() + more
+
+
+@pytest.mark.fault(
+    "a marker of a missing person that is not on any list",
+    "a person who is in six hospitals on one day stops the run; the value is not printed",
+)
+@pytest.mark.parametrize(("stays", "apart", "nights"), [(6, 1, 6), (6, 0, 0), (30, 7, 1)], ids=str)
+def test_a_person_who_is_several(stays: int, apart: int, nights: int, tmp_path: Path) -> None:
+    """In six hospitals at once, admitted to six on one day, or at thirty within a year."""
+    problem = refusal(with_stays_of("nobody we know of", stays, apart, nights), tmp_path)
+    assert problem.column == "TOKEN_PERSON_ID" and "a value of 17 characters" in problem.found
+    assert "nobody" not in problem.found and ("25 providers" if stays == 30 else "5 stays on one day") in problem.found
+
+
+def test_a_value_that_is_too_short_for_a_person_is_printed(tmp_path: Path) -> None:
+    assert "'ZZ'" in refusal(with_stays_of("ZZ", 6, 1), tmp_path).found
+
+
+@pytest.mark.parametrize(("stays", "apart", "nights"), [(5, 1, 6), (60, 5, 2), (25, 7, 1)], ids=str)
+def test_one_who_comes_often_passes(stays: int, apart: int, nights: int, tmp_path: Path) -> None:
+    rows = with_stays_of("someone", stays, apart, nights)
+    rows = [
+        row | {"PROCODE3": f"R0{int(row['PROCODE3'][1:]) % 4}"}
+        if stays == 60 and row["TOKEN_PERSON_ID"] == "someone"
+        else row
+        for row in rows
+    ]
+    checked(rows, tmp_path, MONTHS)
+
+
+def test_the_bounds_are_the_protocols(tmp_path: Path) -> None:
+    checked(with_stays_of("someone", 30, 1), tmp_path, MONTHS, Records(most_at_once=8, most_providers=30))
+    refusal(with_stays_of("someone", 4, 1), tmp_path / "fewer", most_at_once=3)
+
+
+@pytest.mark.fault(
+    "persons as a spreadsheet rounds them, 1.234E+09",
+    "the run stops and names the column: one number is several persons",
+)
+@pytest.mark.parametrize("token", ["1.234E+09", "1,2E+12", "9e+09", "1.23456E+09"])
+def test_persons_in_scientific_notation(token: str, tmp_path: Path) -> None:
+    problem = refusal([*rows_of(), stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=token)], tmp_path)
+    assert problem.column == "TOKEN_PERSON_ID" and "scientific notation" in problem.found and token not in problem.found
+
+
+@pytest.mark.parametrize("token", ["12345678E1234567890ABCDEF0123456", "1E10", "A+E+B", "7E+12abc"])
+def test_pseudonyms_that_look_like_it_pass(token: str, tmp_path: Path) -> None:
+    checked([*rows_of(), stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=token)], tmp_path, MONTHS)
 
 
 FEW: list[Row] = [
@@ -175,3 +343,16 @@ def test_a_suppressed_count_is_not_printed_as_none() -> None:
         'runs_backwards,0,,"ends before it starts, or starts before the admission"',
     ]
     assert how_many(safe_ledger({"no_date": 0, USED: 61}, Records())) == "about 60 episodes are counted"
+
+
+def test_a_few_wrongly_linked_persons_stop_no_national_extract(tmp_path: Path) -> None:
+    """In many rows, one value that is in six hospitals on a day changes nothing; in few, it does."""
+
+    def rows(others: int) -> list[dict[str, Any]]:
+        wrong = [stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID="linked", PROCODE3=f"RA{n}") for n in range(6)]
+        return wrong + [stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=f"person {n}") for n in range(others)]
+
+    months = pd.date_range("2014-05-01", periods=1, freq="MS")
+    with pytest.raises(DataError, match="stands for a person"):
+        checked(rows(600), tmp_path / "few", months)
+    assert checked(rows(7_000), tmp_path / "many", months).total == 7_006

@@ -100,8 +100,13 @@ LEFT_OUT: list[tuple[Row, str]] = [
     ({"DISDATE": "2014-05-01"}, "runs_backwards"),
     ({"EPISTART": "2014-05-08"}, "runs_backwards"),
     ({"ADMIMETH": "11"}, "not_emergency"),
-    ({"ADMIMETH": None}, "not_emergency"),
     ({"CLASSPAT": "2"}, "other_class"),
+    ({"EPISTAT": 9}, "unknown_code"),
+    ({"ADMIMETH": None}, "unknown_code"),
+    ({"ADMIMETH": "EMERG"}, "unknown_code"),
+    ({"CLASSPAT": "7"}, "unknown_code"),
+    ({"CLASSPAT": None}, "unknown_code"),
+    ({"ADMIMETH": "11", "CLASSPAT": None}, "not_emergency"),
     ({"EPIORDER": 2}, "no_first_episode"),
     ({"ADMIMETH": "81"}, "transfer_alone"),
     ({"CCG_RESPONSIBILITY": "7A3"}, "outside_england"),
@@ -234,7 +239,17 @@ def test_spark_counts_the_same(tmp_path: Path) -> None:
 def test_pandas_finds_the_same(tmp_path: Path) -> None:
     """The definitions written a second time, without Ibis."""
     folder = made_up(tmp_path / "made-up", 40_000)
-    assert_same(counted(folder, tmp_path / "private"), counts_in_pandas(folder))
+    changes: list[Row] = [
+        {"EPISTAT": 9},
+        {"ADMIMETH": "EMERG"},
+        {"ADMIMETH": None},
+        {"CLASSPAT": "7"},
+        {"CLASSPAT": None},
+    ]
+    write_extract([stay("2014-05-10", "2014-05-12", **change) for change in changes], folder, "unknown.parquet")
+    counts = counted(folder, tmp_path / "private")
+    assert_same(counts, counts_in_pandas(folder))
+    assert counts.rows["unknown_code"] == len(changes)
 
 
 def test_a_table_of_a_database(tmp_path: Path) -> None:

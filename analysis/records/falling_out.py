@@ -1,0 +1,189 @@
+"""What is said where too many rows fall out: the reason, the share, and the column with its most frequent values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from analysis.errors import DataError
+from analysis.outside import printable
+from analysis.records.by_place import At
+from analysis.records.codes import expected_of, known_values, provider_of
+from analysis.records.counts import financial_year
+from analysis.records.episodes import APRIL, CODED, OF_ROWS, backwards
+from analysis.records.extract import Extract
+from analysis.records.spells import OF_SPELLS
+from analysis.rules import Records
+
+# A spell loses its first episode where that falls out for one of these, rarely rightly; or where a column that says which rows are of one spell is
+# wrong. EPIORDER itself is sound then.
+BEFORE_THE_FIRST = ("no_date", "runs_backwards", "unknown_code")
+ENOUGH = 0.5  # rows of the earlier reason for one of a spell without its first episode: the spell has others
+OF_A_SPELL = ("EPIORDER", "PROCODE3", "ADMIDATE", "CLASSPAT", "DISDATE")
+COLUMN_OF = {
+    "unfinished": "EPISTAT", "no_date": "ADMIDATE", "runs_backwards": "EPIEND", "not_emergency": "ADMIMETH", "other_class": "CLASSPAT",
+    "no_first_episode": "EPIORDER", "too_long": "DISDATE", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
+    "unknown_commissioner": "CCG_RESPONSIBILITY",
+}  # fmt: skip
+# Columns of persons, and reasons that go by several columns: no values are listed.
+NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone")
+VALUES = 4  # that a message lists
+LONGEST_VALUE = 30
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """An extract as ``read_episodes`` types it, where it came from, the rules it is counted by (``practices``: by practice too), and the ``years`` of
+    the study, by the year in which each begins."""
+
+    typed: ir.Table
+    source: Extract
+    place: str
+    rules: Records
+    practices: bool
+    years: list[int]
+
+
+def many(what: str, years: list[int], share: float, extract: Extracted, strangers: pd.DataFrame | None) -> DataError:
+    column, rules = COLUMN_OF.get(what, what), extract.rules
+    listed = _listed(what, years, extract, strangers)
+    if what == "runs_backwards":
+        column, listed = _cause(what, years, extract)
+    when = f" of {_said(years)}" if years else ""
+    wanted = "none" if what in COLUMN_OF else expected_of(column, rules)
+    return DataError(
+        extract.place, f"{share:.0%} of the rows{when} that come to this check {sentence(what)}{listed}",
+        f"{wanted}, in all but {rules.unexpected_share:.0%} of the rows",
+        "Correct the column, or name the right one in [records.columns] of the protocol; if the extract is right, raise unexpected_share in its "
+        "[records]. Nothing was written.", column=extract.source.column(column),
+    )  # fmt: skip
+
+
+def change(
+    what: str, year: int, share: float, usual: float, extract: Extracted, strangers: pd.DataFrame | None
+) -> DataError:
+    column = COLUMN_OF.get(what, what)
+    return DataError(
+        extract.place,
+        f"{share:.0%} of the rows of {_said([year])} that come to this check, but {usual:.0%} in other years, {sentence(what)}"
+        f"{_listed(what, [year], extract, strangers)}",
+        f"a share that differs between the years by {extract.rules.share_change:.0%} of the rows at most",
+        "Look whether the file of that year is of the same kind as the others, with the same columns and codes; if the extract is right, raise "
+        "share_change in [records] of the protocol. Nothing was written.", column=extract.source.column(column),
+    )  # fmt: skip
+
+
+def at_one_place(at: At, extract: Extracted) -> DataError:
+    rules = extract.rules
+    rows = _not_known(extract.typed, at.column, extract)
+    if at.of == "commissioner":
+        rows = rows.filter(rows.CCG_RESPONSIBILITY.upper().left(len(at.codes[0])) == at.codes[0])
+    else:
+        rows = rows.filter(provider_of(rows.PROCODE3) == at.codes[0])
+    years = [at.year] if at.year else []
+    listed = _most_frequent(_counted(rows, at.column, years), rules.smallest_count)
+    others = f" (and many of {', '.join(at.codes[1:VALUES])})" if len(at.codes) > 1 else ""
+    when = f" of {_said(years)}" if years else ""
+    return DataError(
+        extract.place, f"{at.share:.0%} of the rows{when} of {at.of} {at.codes[0]!r}{others} that come to this check {sentence(at.column)}: {listed}",
+        f"{expected_of(at.column, rules)}, in all but {rules.unexpected_share:.0%} of the rows of every commissioner and provider",
+        "Correct the column there; if the extract is right, raise unexpected_share in [records] of the protocol. Nothing was written.",
+        column=extract.source.column(at.column),
+    )  # fmt: skip
+
+
+def no_first_episode(years: list[int], share: float, shares: pd.DataFrame, extract: Extracted) -> DataError:
+    """What a spell without its first episode follows from: mostly from another reason, or from a column by which rows are put together."""
+    rules, what = extract.rules, "no_first_episode"
+    looked_at = shares[shares.what.isin([*OF_ROWS, what]) & (shares.year.isin(years) if years else True)]
+    sums = looked_at.groupby("what", sort=False)[["rows", "of"]].sum()
+    when = f" of {_said(years)}" if years else ""
+    found = f"{share:.0%} of the rows{when} that come to this check {sentence(what)}"
+    earlier = sums.drop(what)
+    causes = earlier.rows[[*BEFORE_THE_FIRST]]
+    causes = causes[causes >= max(ENOUGH * sums.rows[what], rules.smallest_count)]
+    shown = earlier[(earlier.rows >= rules.smallest_count) & (earlier.rows >= 0.01 * earlier.of)]
+    listed = ", ".join(f"{name} {lost / of:.0%}" for name, lost, of in shown.itertuples())
+    before = f"; fell out before, of the rows that came to each check: {listed}" if listed else ""
+    if len(causes):
+        cause = str(causes.index[0])
+        column, values = _cause(cause, years, extract)
+        return DataError(
+            extract.place, f"{found}{before}. Most had their first episode among those left out as {cause} ({OF_ROWS[cause]}){values}",
+            f"few rows that are left out as {cause}", f"Correct {column} first. Nothing was written.", column=extract.source.column(column),
+        )  # fmt: skip
+    candidates = ", ".join(extract.source.column(column) for column in OF_A_SPELL)
+    return DataError(
+        extract.place, f"{found}{before}", f"the first episode of the spell, in all but {rules.unexpected_share:.0%} of the rows",
+        "Look at the columns that say which episodes are one spell, and whether its first one stays: one spell has one provider and one date of admission, "
+        f"and its first episode is numbered 1. One of these is wrong: {candidates}. If the extract is right, raise unexpected_share in [records] of the "
+        "protocol. Nothing was written.",
+    )  # fmt: skip
+
+
+def _cause(reason: str, years: list[int], extract: Extracted) -> tuple[str, str]:
+    """The column that a reason goes by in most of its rows, and its value where most of them share one."""
+    if reason == "runs_backwards":
+        choices = backwards(extract.typed, extract.rules)
+    else:
+        columns = CODED if reason == "unknown_code" else ("ADMIDATE", "EPISTART", "EPIEND")
+        choices = {column: _not_known(extract.typed, column, extract) for column in columns}
+    counts = {column: _counted(rows, column, years) for column, rows in choices.items()}
+    column = max(counts, key=lambda name: counts[name].sum())
+    common = counts[column][counts[column] > ENOUGH * counts[column].sum()]  # a date that most rows have is nobody's
+    listed = _most_frequent(common, extract.rules.smallest_count)
+    return column, f": {column} is {listed.rpartition(' ')[0]} in most of them" if listed else f": {column}"
+
+
+def sentence(what: str) -> str:
+    """The verb and what follows, of rows that a reason leaves out or whose value of a column is not known."""
+    if what in COLUMN_OF:
+        return f"are left out as {what} ({OF_ROWS.get(what) or OF_SPELLS[what]})"
+    return "have no value, or one that is in no dictionary"
+
+
+def _said(years: list[int]) -> str:
+    return ", ".join(f"{year}/{(year + 1) % 100:02d}" for year in years)
+
+
+def _listed(what: str, years: list[int], extract: Extracted, strangers: pd.DataFrame | None) -> str:
+    listed = _most_frequent(_values(what, years, extract, strangers), extract.rules.smallest_count)
+    return f": {listed}" if listed else ""
+
+
+def _most_frequent(counts: pd.Series, smallest: int) -> str:
+    """The most frequent values with their shares; only those of as many rows as may be shown."""
+    shown = counts[counts >= smallest].nlargest(VALUES)
+    texts = [
+        "empty" if pd.isna(value) or value == "" else repr(printable(str(value))[:LONGEST_VALUE])
+        for value in shown.index
+    ]
+    return ", ".join(f"{text} {rows / counts.sum():.0%}" for text, rows in zip(texts, shown, strict=True))
+
+
+def _values(what: str, years: list[int], extract: Extracted, strangers: pd.DataFrame | None) -> pd.Series:
+    """Rows by value: of those that are not known, of commissioners of no unit, or of all that a reason goes by."""
+    column = COLUMN_OF.get(what, what)
+    rows = extract.typed
+    if column == "CCG_RESPONSIBILITY" and strangers is not None:
+        chosen = strangers[financial_year(strangers.day).isin(years)] if years else strangers
+        return chosen.groupby("code").rows.sum()
+    if what in NO_VALUES:
+        return pd.Series(dtype=int)
+    if what not in COLUMN_OF:
+        rows = _not_known(rows, column, extract)
+    return _counted(rows, column, years)
+
+
+def _not_known(rows: ir.Table, column: str, extract: Extracted) -> ir.Table:
+    return rows.filter(~known_values(rows, extract.rules, extract.practices)[column].fill_null(False))
+
+
+def _counted(rows: ir.Table, column: str, years: list[int]) -> pd.Series:
+    """Rows by value of a column, of some years of admission or of all."""
+    if years:
+        rows = rows.filter((rows.ADMIDATE.year() - (rows.ADMIDATE.month() < APRIL).cast("int32")).isin(years))
+    table = rows.group_by(value=rows[column]).aggregate(rows=lambda t: t.count()).to_pyarrow().to_pandas()
+    return table.set_index("value").rows
