@@ -26,8 +26,9 @@ def test_a_step_reads_nothing_that_its_manifest_does_not_name(study, stage):
     heard = (study.root.parent / f"{stage}.heard").read_text(encoding="utf-8").splitlines()
     modules = {line.split()[1].replace(".", "/") for line in heard if line.startswith("import analysis.")}
     known = {str(Path(name).with_suffix("")).removesuffix("/__init__") for name in named}
-    # What decides whether a step runs changes nothing that it makes.
-    decides = {str(Path(name).with_suffix("")) for name in code(study.root, ["analysis.steps"])} | {"analysis/__main__"}
+    # What decides whether a step runs, and where it may write, changes nothing that it makes.
+    deciding = code(study.root, ["analysis.steps", "analysis.build_folder"])
+    decides = {str(Path(name).with_suffix("")) for name in deciding} | {"analysis/__main__"}
     assert modules - known <= decides
     root, build = study.root, study.root / "build"
     files = {Path(line.removeprefix("open ")) for line in heard if line.startswith("open ")}
