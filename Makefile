@@ -65,7 +65,7 @@ verify: $(READY) ## check every file of the build against its manifest
 records: data ## count a patient-level extract: make records EXTRACT=folder (ENGINE=spark SPARK_MASTER=… for a cluster)
 	@$(RUN) records $${EXTRACT:+--extract="$$EXTRACT"}
 
-test: $(READY) ## the quick tests (under 3 minutes)
+test: $(READY) ## the quick tests (some minutes)
 	@$(PYTEST) -m "not slow and not spark" --numprocesses 2 --dist loadfile
 
 check: test slow ## everything: style, types, all the tests

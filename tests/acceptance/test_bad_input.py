@@ -246,7 +246,7 @@ STUDY = {
         "[Cc]orrect", "StudyError",
     ),
     "no month of the programme": Case(
-        edit(PROTOCOL, 'programme_start = "2015-04"', 'programme_start = "2018-04"'), (PROTOCOL, "'study'"), ".",
+        edit(PROTOCOL, 'programme_start = "2015-04"', 'programme_start = "2018-04"'), (PROTOCOL, "'study.start'"), ".",
         "follow one another", "[Cc]orrect", "StudyError",
     ),
     "a protocol that is not TOML": Case(
