@@ -29,12 +29,12 @@ def check_build_folder(build: Path, root: Path) -> None:
     place, top = build.resolve(), root.resolve()
     if top.is_relative_to(place):
         raise UsageError(
-            f"BUILD={build}: the repository lies in this folder. Name a folder of its own, such as {top / 'build'}."
+            f"BUILD={build}: the repository lies in this folder. Name another folder, such as {top / 'build'}."
         )
     within = place.relative_to(top).parts[0] if place.is_relative_to(top) else ""
     if within in ("analysis", "data_raw", "reports", "tests", ".git", ".ci", ".github", ".venv"):
         raise UsageError(
-            f"BUILD={build}: {within}/ holds the project's own files. Name a folder of its own, such as {top / 'build'}."
+            f"BUILD={build}: {within}/ holds the project's own files. Name another folder, such as {top / 'build'}."
         )
     # What was there before a run began is somebody else's, whatever it is called: a folder `data` or `reports` is in many projects.
     others = (

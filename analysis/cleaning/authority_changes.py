@@ -1,4 +1,4 @@
-"""Delayed transfers of authorities that began, ended or exchanged districts: one unit for all that cannot be told apart.
+"""Delayed transfers of authorities that began, ended or exchanged districts: those that exchanged a district form one unit.
 
 A unit is an authority as it was in the last month of the returns: those that merged into it are summed, and two that
 exchanged a district under codes of their own are one unit (``738+809``), as with CCGs.
