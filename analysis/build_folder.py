@@ -58,7 +58,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def clean(build: Path) -> str:
-    """Remove what runs wrote into a build, all but its downloads; say what is left.
+    """Remove from a build the folders and files that runs write, but for the downloads, and say what is left.
 
     Raises
     ------

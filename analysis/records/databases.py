@@ -18,7 +18,7 @@ MAGIC = {"duckdb": (b"DUCK", 8), "sqlite": (b"SQLite format 3\x00", 0)}
 
 
 def shown(place: str) -> str:
-    """An address without the name, password and options in it, for messages and for what is written; a path as it is."""
+    """An address without its user name, password and options, as messages and the build's manifest show it; a path is not changed."""
     if "://" not in place:
         return place
     parts = urlsplit(place)

@@ -68,7 +68,7 @@ class Extract:
         return tuple(sorted(file for part in self.parts for file in part.files))
 
     def by_file(self) -> Iterator[Extract]:
-        """Each file as an extract of its own, in order."""
+        """One extract for each file, in order."""
         for file in self.files:
             part = next(part for part in self.parts if file in part.files)
             yield replace(self, parts=(replace(part, files=(file,)),))
