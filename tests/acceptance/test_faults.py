@@ -50,15 +50,14 @@ def test_kills_while_the_panel_is_made(made: Project) -> None:
     before = fingerprint(made.root / "build")
     started = time.monotonic()
     assert made.start("data", **ON_SNAPSHOT).wait(timeout=60) == 0
-    usual, killed = time.monotonic() - started, 0
-    for share in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95):
-        process = made.start("data", **ON_SNAPSHOT)
-        time.sleep(share * usual)
-        process.kill()
-        process.communicate(timeout=30)
-        killed += process.returncode == -signal.SIGKILL
+    usual, tries = time.monotonic() - started, 0
+    for share in (0.5, 0.7, 0.85, 0.95):
+        while not _killed_after(made, share * usual):
+            assert whole(made) == before
+            # The time that a run needs depends on what else the machine does: a run that ended first was faster than usual.
+            usual, tries = 0.9 * usual, tries + 1
+            assert tries < 20, "no run lived long enough to be killed"
         assert whole(made) == before
-    assert killed >= 3
     (made.root / "build/data/.panel.1.tmp.parquet").write_bytes(b"half")
     assert made.start("data", **ON_SNAPSHOT).wait(timeout=60) == 0
     assert make(made, "report").code == 0
@@ -109,6 +108,15 @@ def test_a_strange_place(made: Project, tmp_path: Path) -> None:
     where = "reports/headline.txt"  # it says where the reports are
     assert {name for name in after if after[name] != before.get(name)} == {where, "manifest.json"}
     assert set(after) == set(before)
+
+
+def _killed_after(project: Project, seconds: float) -> bool:
+    """Whether the panel was still being made after so many seconds, when its process was killed."""
+    process = project.start("data", **ON_SNAPSHOT)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate(timeout=30)
+    return process.returncode == -signal.SIGKILL
 
 
 def kernels(project: Project) -> list[int]:
