@@ -14,6 +14,9 @@ from analysis.lineage import MANIFEST, REASONS, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
+RELEASED = (
+    "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/releases.py)
+)
 SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", ".gitignore")  # names in an otherwise empty folder
 REMOVED = (*FOLDERS, "staged", "editions", "private", "quarto", "made-up-extract", MANIFEST, REASONS)
 
@@ -68,7 +71,7 @@ def clean(build: Path) -> str:
         Something in it cannot be removed.
     """
     if not is_build(build):
-        if any(name not in (LOCK, DOWNLOADS) for name in _names(build)):
+        if any(name not in (LOCK, DOWNLOADS, RELEASED) for name in _names(build)):
             raise UsageError(
                 f"BUILD={build}: it holds no {MANIFEST} of this project, so nothing was removed. "
                 "Remove the folder by hand if it is a build that did not end."

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from analysis.outside import printable
-from analysis.records.definitions import EMERGENCY_METHODS
+from analysis.records.definitions import BASE, EMERGENCY_METHODS, SMALLEST
 from analysis.window import Contradiction
 
 
@@ -85,7 +85,9 @@ class Study(Table):
         to_do = "Correct the months in [study] of the protocol."
         spread = f"{self.start:%Y-%m}, {self.programme_start:%Y-%m} and {self.end:%Y-%m}"
         if not self.start < self.programme_start <= self.end:
-            raise Contradiction("study.start", f"start, programme_start and end are {spread}", "months that follow one another", to_do)
+            raise Contradiction(
+                "study.start", f"start, programme_start and end are {spread}", "months that follow one another", to_do
+            )
         if self.data_to and not self.programme_start <= self.data_to <= self.end:
             within = f"a month from {self.programme_start:%Y-%m} to {self.end:%Y-%m}"
             raise Contradiction("study.data_to", f"{self.data_to:%Y-%m}", within, to_do)
@@ -285,9 +287,7 @@ class Records(Table):
     networks: str | None = None  # a table [network, practice_code]: count by network of practices too
     smallest_count: Count = 8  # a smaller one, but for none at all, is neither shown nor used
     round_to: Count = 5
-    last_date: Day = dt.date(
-        2030, 3, 31
-    )  # a later one is none; fixed, so that a rerun in another year gives the same
+    last_date: Day = dt.date(2030, 3, 31)  # a later one is none; fixed, so that a rerun in another year gives the same
     # In days, at one provider: what is longer than a study of five years is mostly a date that is wrong, and its nights outweigh a month of others.
     longest_stay: Count = 1826
     unexpected_share: Share = (
@@ -300,6 +300,16 @@ class Records(Table):
     # often have tens of emergency admissions a year at a handful of providers; a transfer ends and begins stays on one day, at three or four of them.
     most_at_once: Count = 5
     most_providers: Count = 25
+
+    @model_validator(mode="after")
+    def _as_the_standard_asks(self) -> Records:
+        if self.smallest_count < SMALLEST or self.round_to % BASE:
+            raise ValueError(
+                f"smallest_count is {SMALLEST} or more and round_to a multiple of {BASE}: the standard of the HES analysis guide may be tightened, not loosened"
+            )
+        if 2 * self.smallest_count < self.round_to:
+            raise ValueError("round_to is at most twice smallest_count: a count that is shown would be rounded to none")
+        return self
 
 
 class Report(Table):

@@ -130,6 +130,11 @@ class Workspace:
         """Where rows of patients and exact counts stay; nothing in it may leave."""
         return self.build / "private"
 
+    @property
+    def released(self) -> Path:
+        """What earlier runs suppressed of records, which no later run may show; `make clean` keeps it."""
+        return self.build / "released"
+
     def records(self, name: str) -> Path:
         """What may leave of a patient-level extract, after disclosure control."""
         return self.build / "records" / name

@@ -25,11 +25,15 @@ PANEL = pa.DataFrameSchema(
         "unit_name": pa.Column(str),
         "month": pa.Column("datetime64[us]"),
         "outcome": pa.Column(str),
-        "value_published": pa.Column(float, pa.Check.ge(0), nullable=True),  # null where disclosure control suppresses it
+        "value_published": pa.Column(
+            float, pa.Check.ge(0), nullable=True
+        ),  # null where disclosure control suppresses it
         "population_published": pa.Column(float, pa.Check.gt(0)),
         "value": pa.Column(float, pa.Check.ge(0), nullable=True),
         "population": pa.Column(float, pa.Check.gt(0), nullable=True),
-        "quality": pa.Column(str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING, quality.SMALL])),
+        "quality": pa.Column(
+            str, pa.Check.isin([quality.OK, quality.TOO_LOW, quality.TOO_HIGH, quality.PENDING, quality.SMALL])
+        ),
         "days": pa.Column("int64", pa.Check.in_range(28, 31)),
         "model": pa.Column(str),
         "site": pa.Column(str, nullable=True),
@@ -74,13 +78,14 @@ def clean(
     protocol: Protocol,
     held: Held | None = None,
     source: str = "mar",
+    smallest: int = 0,
 ) -> Cleaned:
     """Build the panel of CCG units and of England, for the outcomes of one source: the Monthly Activity Return, or records.
 
     Parameters
     ----------
     counts
-        [unit, month, outcome, value]: published counts by unit, complete over the window.
+        [unit, month, outcome, value]: published counts by unit, complete over the window; null where disclosure control suppresses them.
     population
         [unit, month, population], persons.
     attributes
@@ -89,6 +94,8 @@ def clean(
         Month → what the file's own Notes sheet says of missing or doubtful returns.
     held
         What stands in for the data-quality rule in the months of an earlier edition, where its part in a change is to be told.
+    smallest
+        The smallest count that is used; the data-quality rule looks at units alone whose every month is shown.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def clean(
             )
     flagged, shifts = [], []
     for outcome in outcomes_from(source, protocol):
-        table = _complete(counts[counts.outcome == outcome.id], protocol.months)
+        table = _complete(counts[counts.outcome == outcome.id], protocol.months, may_be_null=smallest > 0).dropna()
         found = quality.assess(table, protocol.quality)
         flagged.append(found.assign(outcome=outcome.id))
         shifts.append(quality.lasting_shifts(table, found, protocol.quality).assign(outcome=outcome.id))
@@ -120,7 +127,8 @@ def clean(
         .rename(columns={"rule": "quality"})
         .fillna({"quality": quality.OK})
     )
-    kept = rows.quality.isin([quality.OK, quality.PENDING])
+    rows["quality"] = rows.quality.mask(rows.value_published.isna(), quality.SMALL)
+    kept = rows.quality.isin([quality.OK, quality.PENDING]) & (rows.value_published >= smallest)
     rows["value"] = rows.value_published.where(kept)
     rows["population"] = rows.population_published.where(kept)
     units = rows.assign(geography=CCG, days=rows.month.dt.days_in_month.astype("int64"), dataset=source)
@@ -180,9 +188,10 @@ def tidy(panel: pd.DataFrame) -> pd.DataFrame:
     return PANEL.validate(ordered)
 
 
-def _complete(counts: pd.DataFrame, months: pd.DatetimeIndex) -> pd.DataFrame:
+def _complete(counts: pd.DataFrame, months: pd.DatetimeIndex, may_be_null: bool) -> pd.DataFrame:
     table = counts.pivot(index="unit", columns="month", values="value").reindex(columns=months)
-    holes = table.isna()
+    rows = counts.assign(there=1.0) if may_be_null else counts.assign(there=counts.value)
+    holes = rows.pivot(index="unit", columns="month", values="there").reindex(columns=months).isna()
     if holes.to_numpy().any():
         unit = holes.any(axis=1).idxmax()
         month = holes.loc[unit].idxmax()

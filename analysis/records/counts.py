@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.records.codes import commissioner_of
-from analysis.records.definitions import ADMISSIONS, BED_DAYS, OUTSIDE_ENGLAND, PARTS
+from analysis.records.definitions import ADMISSIONS, BED_DAYS, BY_DAY, OUTSIDE_ENGLAND, PARTS, SENSITIVE
 from analysis.records.engines import Engine
 from analysis.records.episodes import APRIL, CODED, OF_ROWS, Episodes
 from analysis.records.persons import NOBODY, implausible
@@ -124,6 +124,13 @@ def ledger_of_rows(counts: Counts, months: pd.DatetimeIndex) -> dict[str, int]:
     return {str(reason): int(rows) for reason, rows in ledger_by_year(counts, months).sum().items()}
 
 
+def rows_where(counts: Counts, cells: pd.Series) -> int:
+    """Rows of the stays of the units and months where ``cells``, of [unit, month], is true."""
+    came = counts.arrivals[counts.arrivals.unit.notna()]
+    rows = came.groupby(["unit", _month(came.day).rename("month")]).rows.sum()
+    return int(rows[rows.index.isin(cells.index[cells])].sum())
+
+
 def financial_year(day: pd.Series) -> pd.Series:
     """The year in which the financial year of each day begins."""
     month = _month(day)
@@ -135,18 +142,19 @@ def monthly(counts: Counts, months: pd.DatetimeIndex, by: Mapping[str, Sequence[
 
     ``counts`` as ``placed`` gives them; ``by`` has the labels of ``unit``, ``age_band`` or ``network``, the levels of the index before ``month``.
     """
-    came, left = (table[table.unit.notna()] for table in (counts.arrivals, counts.departures))
+    came, left = (table.dropna(subset=["unit", *by]) for table in (counts.arrivals, counts.departures))
     sums = came.groupby([*by, _month(came.day).rename("month")])[MEASURES].sum()
     table = pd.DataFrame(
         {
             ADMISSIONS: sums.admissions, BED_DAYS: sums.nights, PARTS[0]: sums.zero_day, PARTS[1]: sums.admissions - sums.zero_day,
-            "ambulatory_care_sensitive": sums.sensitive,
+            SENSITIVE: sums.sensitive,
         }
     )  # fmt: skip
     cells = pd.MultiIndex.from_product([*by.values(), months], names=[*by, "month"])
     table = table.reindex(cells, fill_value=0)
-    if len(left):
-        table["emergency_bed_days_by_day"] = _nights_by_month(came, left, [*by], months).reindex(cells, fill_value=0)
+    if len(counts.departures):
+        nights = _nights_by_month(came, left, [*by], months) if len(left) else pd.Series(0, cells)
+        table[BY_DAY] = nights.reindex(cells, fill_value=0)
     return table
 
 

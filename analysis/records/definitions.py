@@ -85,15 +85,20 @@ PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not dat
 # Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.
 ADMISSIONS, BED_DAYS = "emergency_admissions", "emergency_bed_days"
 PARTS = ("emergency_zero_day", "emergency_longer")  # of admissions
+SENSITIVE = "ambulatory_care_sensitive"
+BY_DAY = "emergency_bed_days_by_day"
 LENGTH_OF_STAY = "mean_length_of_stay"  # bed days for an admission, made from safe counts
 OUTCOMES = {
     ADMISSIONS: ("Emergency admissions", "continuous spells that begin with an emergency admission, by month of admission"),
     BED_DAYS: ("Emergency bed days", "nights of those spells, by month of admission"),
-    "emergency_bed_days_by_day": ("Emergency bed days, by day", "nights of those spells, by the month in which the night began"),
+    BY_DAY: ("Emergency bed days, by day", "nights of those spells, by the month in which the night began"),
     PARTS[0]: ("Emergency admissions without a night", "those that end on the day of admission"),
     PARTS[1]: ("Emergency admissions with a night or more", "those that end on a later day"),
-    "ambulatory_care_sensitive": (
+    SENSITIVE: (
         "Ambulatory care sensitive admissions",
         "emergency admissions whose first episode has a chronic ambulatory care sensitive condition as primary diagnosis",
     ),
 }  # fmt: skip
+
+# The least count of 1 or more that the standard shows, and what it rounds to (README.md of this folder); a protocol may ask for more, not for less.
+SMALLEST, BASE = 8, 5

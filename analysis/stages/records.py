@@ -1,4 +1,4 @@
-"""A patient-level extract → a private panel, and from it the safe one that every later step reads."""
+"""A patient-level extract → exact counts in the private folder, and from them the panel and tables that may leave it."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Any
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.cleaning.panel import ATTRIBUTES, CCG, clean, outcomes_from
+from analysis.cleaning.panel import ATTRIBUTES, CCG, Cleaned, clean, outcomes_from
 from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
-from analysis.records.counts import USED, Counts, ledger_of_rows, monthly
-from analysis.records.databases import shown
-from analysis.records.definitions import MADE_UP, PATIENTS
+from analysis.records.counts import USED, Counts, ledger_of_rows, rows_where
+from analysis.records.databases import shown as address
+from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
 from analysis.records.delimited import open_quote
-from analysis.records.disclosure import rounded, safe_counts, safe_panel, with_length_of_stay
+from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
 from analysis.records.engines import open_engine
-from analysis.records.episodes import NO_AGE, OF_ROWS
+from analysis.records.episodes import OF_ROWS
 from analysis.records.extract import Extract, find_extract
 from analysis.records.instants import midnights_elsewhere
-from analysis.records.networks import read_networks
+from analysis.records.networks import practices_of, read_networks
+from analysis.records.releases import FORGOTTEN, Releases
 from analysis.records.scan import scan
 from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
 from analysis.records.synthesise import TRUTH
+from analysis.records.tables import BY_COMMISSIONER, LABELS, records_tables, to_remember
 from analysis.records.trouble import engine_errors, place_of
 from analysis.records.typed import read_episodes, tidy_columns, unreadable
 from analysis.rules import Records
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
-BY_COMMISSIONER, BY_AGE, BY_NETWORK = "by_commissioner.csv", "by_age.csv", "by_network.csv"
-TABLES = {
-    BY_COMMISSIONER: ["unit", "month"], BY_AGE: ["unit", "age_band", "month"], BY_NETWORK: ["network", "month"],
-}  # fmt: skip
+LEDGER = "ledger.csv"
 
 
 def build_records(work: Workspace, place: str, engine_name: str, master: str, say: Say) -> list[Path]:
-    """Count an extract and write the safe panel and the safe ledger of its rows; return these files.
+    """Count an extract and write the panel, the tables and the ledger of its rows as they may be shown; return these files.
 
-    The exact panel, and what the data-quality rule says of it, stay in the private folder.
+    Everything that is written outside the private folder is made from what may be shown.
 
     Raises
     ------
     UsageError
-        There is no extract, no such engine, or the panel of published data is of another geography.
+        There is no extract, no such engine, the panel of published data is of another geography, or the tables would be cut in another way
+        than those of an earlier run.
     DataError
         The extract is not sound, does not cover the window, or has rows that fall out in a way that nobody expects.
     """
@@ -64,56 +64,80 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     rules = protocol.records
     network_of = read_networks(work.named(rules.networks)) if rules.networks else {}
     counts, provenance = _counted(work, protocol, place, engine_name, master, network_of, say)
+    releases = _releases(work, protocol, network_of, provenance["made_up"])
+    releases.check()
+    if not releases.any:
+        say(FORGOTTEN.format(folder=releases.folder))
+    tables = records_tables(
+        counts, rules, protocol.months, sorted(units.unit.unique()), network_of, releases
+    )
     ledger = ledger_of_rows(counts, protocol.months)
-    # What was suppressed before is kept apart for made-up records and for patients', also of tables that are not asked for now.
-    memory = work.private / ("shown-made-up" if provenance["made_up"] else "shown")
-    earlier = _earlier(memory)
-    exact, shown = _tables(counts, protocol, earlier, sorted(units.unit.unique()), network_of)
-    wanted = {outcome.measure: outcome.id for outcome in outcomes_from(RECORDS, protocol)}
-    once = units[units.outcome == units.outcome.iloc[0]]
-    population = once[["unit", "month", "population_published"]].rename(columns={"population_published": "population"})
-    attributes = once.drop_duplicates("unit")[["unit", "unit_name", *ATTRIBUTES]]
-    in_panel = exact[BY_COMMISSIONER][[*wanted]].rename(columns=wanted).rename_axis(columns="outcome")
-    long = in_panel.stack().rename("value").reset_index().astype({"value": float})
-    cleaned = clean(long, population, attributes, {}, protocol, source=RECORDS)
-    safe = shown[BY_COMMISSIONER][[*wanted]].rename(columns=wanted).rename_axis(columns="outcome").stack()
-    panel = safe_panel(cleaned.panel, safe, rules.smallest_count)
-    table = safe_ledger(ledger, rules)
+    in_shown = {USED: rows_where(counts, ~tables[BY_COMMISSIONER].suppressed[ADMISSIONS])}
+    shown_ledger, hidden_reasons = safe_ledger(ledger | in_shown, rules, releases)
+    cleaned = _panel(tables[BY_COMMISSIONER].shown, units, protocol)
     write_together(
         {
-            work.private / "panel.parquet": cleaned.panel, work.private / "quality_ledger.csv": cleaned.ledger,
-            **{memory / name: of_labels.reset_index() for name, of_labels in shown.items()},
+            **{work.private / name: table.exact.reset_index() for name, table in tables.items()},
             work.private / "ledger.csv": pd.DataFrame({"reason": list(ledger), "rows": list(ledger.values())}),
         }
-    )  # fmt: skip
+    )
+    # The memory is written before the tables: a run that ends between the two has suppressed too much, not too little.
+    write_together(releases.contents(to_remember(tables, network_of) | {LEDGER: hidden_reasons}))
     made: dict[Path, pd.DataFrame | str] = {
-        work.records("panel.parquet"): panel,
-        work.records("ledger.csv"): table,
+        work.records("panel.parquet"): cleaned.panel,
+        work.records(LEDGER): shown_ledger,
         work.records("shifts.csv"): cleaned.shifts.round({"ratio": 2}),
         work.records("provenance.json"): as_json(provenance),
     }
-    names = attributes.set_index("unit").unit_name
-    for name, of_labels in shown.items():
-        out = with_length_of_stay(of_labels).reset_index()
+    names = units.drop_duplicates("unit").set_index("unit").unit_name
+    for name, table in tables.items():
+        out = with_length_of_stay(table.shown).reset_index()
         if "unit" in out:
             out.insert(1, "unit_name", out.unit.map(names))
         out.insert(0, "source", MADE_UP if provenance["made_up"] else PATIENTS)
         made[work.records(name)] = out
     write_together(made)
-    for name in set(TABLES) - set(shown):  # of an earlier run that was asked for more
+    for name in set(LABELS) - set(tables):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
-    for sentence in of_unknown_codes(ledger, rules):
+    for sentence in of_unknown_codes(shown_ledger):
         say(sentence)
-    say(f"{how_many(table)}; why the others are not: {work.records('ledger.csv')}")
+    say(f"{how_many(shown_ledger)}; why the others are not: {work.records(LEDGER)}")
     return list(made)
 
 
-def safe_ledger(ledger: dict[str, int], rules: Records) -> pd.DataFrame:
-    """[reason, rows, note, what] as they may be shown; where ``rows`` is empty, ``note`` says that it is suppressed."""
-    what = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted"}
-    rows = pd.array(list(rounded(ledger, rules.smallest_count, rules.round_to).values()), dtype="Int64")
-    note = ["suppressed" if hidden else "" for hidden in rows.isna()]
-    return pd.DataFrame({"reason": [*ledger], "rows": rows, "note": note, "what": [what[reason] for reason in ledger]})
+def _releases(work: Workspace, protocol: Protocol, network_of: dict[str, str], made_up: bool) -> Releases:
+    """What earlier runs of this build suppressed; of records that are made up and of patients' apart."""
+    rules = protocol.records
+    settings = {
+        "boundaries": f"{protocol.study.boundaries}",
+        "age_bands": sorted(rules.age_bands) if rules.by_age else None,
+        "networks": practices_of(network_of) if network_of else None,
+    }
+    return Releases(work.released / ("made-up" if made_up else "patients"), settings)
+
+
+def _panel(shown: pd.DataFrame, units: pd.DataFrame, protocol: Protocol) -> Cleaned:
+    """The panel of the outcomes that the protocol takes from records, made from the counts that may be shown as that of published ones is."""
+    wanted = {outcome.measure: outcome.id for outcome in outcomes_from(RECORDS, protocol)}
+    once = units[units.outcome == units.outcome.iloc[0]]
+    population = once[["unit", "month", "population_published"]].rename(columns={"population_published": "population"})
+    attributes = once.drop_duplicates("unit")[["unit", "unit_name", *ATTRIBUTES]]
+    long = shown[[*wanted]].rename(columns=wanted).rename_axis(columns="outcome")
+    values = long.stack(future_stack=True).rename("value").reset_index()
+    return clean(values, population, attributes, {}, protocol, source=RECORDS, smallest=protocol.records.smallest_count)
+
+
+def safe_ledger(
+    ledger: dict[str, int], rules: Records, releases: Releases | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """[reason, rows, note, what] as they may be shown – where ``rows`` is empty, ``note`` says that it is suppressed – and which rows are suppressed."""
+    what = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted, where the month's admissions of the commissioner are shown"}
+    exact = pd.Series(ledger).rename_axis("reason")
+    earlier = releases.suppressed(LEDGER, ["reason"]) if releases else None
+    hidden = suppressed_list(exact, rules.smallest_count, None if earlier is None else earlier.rows)
+    table = pd.DataFrame({"reason": [*ledger], "rows": shown(exact, hidden, rules.round_to).astype("Int64").array})
+    note = ["suppressed" if suppressed else "" for suppressed in hidden]
+    return table.assign(note=note, what=[what[reason] for reason in ledger]), hidden.to_frame("rows")
 
 
 def how_many(ledger: pd.DataFrame) -> str:
@@ -122,12 +146,13 @@ def how_many(ledger: pd.DataFrame) -> str:
     return "how many episodes are counted is suppressed" if pd.isna(used) else f"about {used:,} episodes are counted"
 
 
-def of_unknown_codes(ledger: dict[str, int], rules: Records) -> list[str]:
-    """What is said of rows whose codes no dictionary has; nothing of fewer than may be shown."""
-    rows, total = ledger["unknown_code"], sum(ledger.values())
-    if rows < rules.smallest_count:
+def of_unknown_codes(ledger: pd.DataFrame) -> list[str]:
+    """What is said of rows whose codes no dictionary has; nothing of fewer than may be shown. ``ledger`` as ``safe_ledger`` gives it."""
+    rows = ledger.set_index("reason").rows
+    unknown, total = rows["unknown_code"], rows.sum()
+    if pd.isna(unknown) or unknown == 0:
         return []
-    share = f"{rows / total:.0%}" if rows >= 0.01 * total else "less than 1%"
+    share = f"about {unknown / total:.0%}" if unknown >= 0.01 * total else "less than 1%"
     return [f"{share} of the rows are left out as unknown_code: {OF_ROWS['unknown_code']}"]
 
 
@@ -139,51 +164,20 @@ def _counted(
     asked = (["STARTAGE"] if rules.by_age else []) + (["GPPRAC"] if network_of else [])
     source = find_extract(place, rules.columns, asked, rules.missing)
     engine = open_engine(engine_name, work.private, master, url=source.url)
-    say(f"{shown(place)}: {len(source.files) or 1} files, on {engine.name}")
+    say(f"{address(place)}: {len(source.files) or 1} files, on {engine.name}")
     for sentence in remarks(source):
         say(sentence)
     # Codes of every year: an extract has those that were in force when the patient was in hospital.
     unit_of = study_geography(work, protocol).unit_of
-    with engine_errors(source, shown(place)):
+    with engine_errors(source, address(place)):
         raw = engine.read(source)
         check_content(raw, source, protocol)
         source = replace(source, tidy=tidy_columns(raw, source))
         counts = checked_counts(
-            engine, read_episodes(raw, source), source, shown(place), rules, protocol.months, unit_of, network_of
+            engine, read_episodes(raw, source), source, address(place), rules, protocol.months, unit_of, network_of
         )
     made_up = not source.url and (Path(place) / TRUTH).is_file()
     return counts, {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
-
-
-def _tables(
-    counts: Counts, protocol: Protocol, earlier: dict[str, pd.DataFrame], units: list[str], network_of: dict[str, str]
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """The tables that are asked for, by file name, exact and as they may be shown."""
-    rules = protocol.records
-    bands = [*sorted(rules.age_bands), NO_AGE]
-    labels: dict[str, dict[str, list[Any]]] = {BY_COMMISSIONER: {"unit": units}}
-    if rules.by_age:
-        labels[BY_AGE] = {"unit": units, "age_band": bands}
-    if network_of:
-        labels[BY_NETWORK] = {"network": sorted(set(network_of.values()))}
-    exact: dict[str, pd.DataFrame] = {}
-    shown: dict[str, pd.DataFrame] = {}
-    for name, by in labels.items():
-        exact[name] = monthly(counts, protocol.months, by)
-        safe = [earlier[name]] if name in earlier else []
-        totals = [shown[BY_COMMISSIONER]] if name == BY_AGE else []
-        shown[name] = safe_counts(exact[name], rules.smallest_count, rules.round_to, safe + totals)
-    return exact, shown
-
-
-def _earlier(memory: Path) -> dict[str, pd.DataFrame]:
-    """The safe tables of earlier runs that the folder holds, by file name."""
-    found = {}
-    for name, labels in TABLES.items():
-        if (memory / name).is_file():
-            table = pd.read_csv(memory / name, dtype={"unit": str, "network": str}, parse_dates=["month"])
-            found[name] = table.set_index(labels)
-    return found
 
 
 def remarks(source: Extract) -> list[str]:

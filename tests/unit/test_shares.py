@@ -13,7 +13,6 @@ from extracts import checked, stay
 
 from analysis.errors import DataError
 from analysis.records.counts import USED, ledger_of_rows
-from analysis.records.disclosure import rounded
 from analysis.rules import Records
 from analysis.stages.records import how_many, of_unknown_codes, safe_ledger
 
@@ -224,10 +223,14 @@ def test_few_rows_of_a_provider_are_left_to_the_ledger(tmp_path: Path) -> None:
     counts = checked(of_providers(lambda year, at: {"ADMIMETH": "EMERG"} if at % 7 == 0 else {}), tmp_path, MONTHS)
     ledger = ledger_of_rows(counts, MONTHS)
     assert 8 <= ledger["unknown_code"] < 20
-    (sentence,) = of_unknown_codes(ledger, Records())
-    assert "1% of the rows" in sentence and "unknown_code" in sentence
-    assert of_unknown_codes({"unknown_code": 7, USED: 60}, Records()) == []
-    assert "less than 1%" in of_unknown_codes({"unknown_code": 8, USED: 6000}, Records())[0]
+
+    def said(ledger: dict[str, int]) -> list[str]:
+        return of_unknown_codes(safe_ledger(ledger, Records())[0])
+
+    (sentence,) = said(ledger)
+    assert "about 1% of the rows" in sentence and "unknown_code" in sentence
+    assert said({"unknown_code": 7, USED: 60}) == []
+    assert "less than 1%" in said({"unknown_code": 8, USED: 6000})[0]
 
 
 def with_stays_of(person: str, stays: int, apart: int, nights: int = 6) -> list[Row]:
@@ -334,15 +337,15 @@ def test_an_extract_of_which_nothing_is_counted(change: Row, reason: str, tmp_pa
 )
 def test_a_suppressed_count_is_not_printed_as_none() -> None:
     ledger = {"no_date": 3, "runs_backwards": 0, USED: 60}
-    assert rounded(ledger, 8, 5)[USED] is None, "or the other would follow from the total"
-    table = safe_ledger(ledger, Records())
+    table, _ = safe_ledger(ledger, Records())
+    assert pd.isna(table.rows.iloc[-1]), "or the other would follow from the total"
     assert how_many(table) == "how many episodes are counted is suppressed"
     assert table.note.to_list() == ["suppressed", "", "suppressed"]
     assert table.to_csv(index=False).splitlines()[1:3] == [
         'no_date,,suppressed,"without a date of admission, start or end, or with an impossible one"',
         'runs_backwards,0,,"ends before it starts, or starts before the admission"',
     ]
-    assert how_many(safe_ledger({"no_date": 0, USED: 61}, Records())) == "about 60 episodes are counted"
+    assert how_many(safe_ledger({"no_date": 0, USED: 61}, Records())[0]) == "about 60 episodes are counted"
 
 
 def test_a_few_wrongly_linked_persons_stop_no_national_extract(tmp_path: Path) -> None:
