@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis import steps
-from analysis.build_folder import BETWEEN, check_build_folder, clean
+from analysis.build_folder import BETWEEN, check_build_folder, clean, may_clean
 from analysis.checkout import set_source_date
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
@@ -108,7 +108,7 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
         print("\n".join(faults) or "Nothing that must not leave was found.")
         return 1 if faults else 0
     check_build_folder(work.build, work.root)
-    if choice.stage == "clean" and not work.build.is_dir():
+    if choice.stage == "clean" and not may_clean(work.build):  # before the lock is written, which is a run's mark
         print(f"{work.build}: there is nothing to remove.")
         return 0
     with only_one_run(work.build):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
 from analysis.files import FOLDERS, LEFTOVER, LOCK
-from analysis.lineage import MANIFEST, REASONS, is_manifest
+from analysis.lineage import MANIFEST, REASONS, Manifest, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
@@ -18,7 +18,7 @@ RELEASED = (
     "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/releases.py)
 )
 SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", ".gitignore")  # names in an otherwise empty folder
-REMOVED = (*FOLDERS, "staged", "editions", "private", "quarto", "made-up-extract", MANIFEST, REASONS)
+SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders that nobody but a run writes into
 
 
 def check_build_folder(build: Path, root: Path) -> None:
@@ -52,7 +52,10 @@ def check_build_folder(build: Path, root: Path) -> None:
 
 def is_build(folder: Path) -> bool:
     """Whether a folder holds the manifest of one of this project's builds."""
-    return is_manifest(folder / MANIFEST)
+    try:
+        return is_manifest(folder / MANIFEST)
+    except OSError:  # a name that no folder can have; who reads the folder says so
+        return False
 
 
 def is_begun(folder: Path) -> bool:
@@ -60,32 +63,54 @@ def is_begun(folder: Path) -> bool:
     return is_build(folder) or (folder / LOCK).is_file()
 
 
-def clean(build: Path) -> str:
-    """Remove from a build the folders and files that runs write, but for the downloads, and say what is left.
+def may_clean(build: Path) -> bool:
+    """Whether there is something of a run to remove from a folder.
 
     Raises
     ------
     UsageError
-        The folder is not a build: nothing is removed.
+        The folder holds files, and no manifest and lock of a run. A manifest that was copied into another folder, with some tables of a
+        build, does not make it a build.
+    """
+    if is_build(build) and (build / LOCK).is_file():
+        return True
+    if any(name not in (LOCK, DOWNLOADS, RELEASED) for name in _names(build)):
+        raise UsageError(
+            f"BUILD={build}: it holds no {MANIFEST} and {LOCK} of a run of this project, so nothing was removed. "
+            "Remove the folder by hand if it is a build that did not end."
+        )
+    return False
+
+
+def clean(build: Path) -> str:
+    """Remove from a build the files that runs wrote, as its manifest lists them, but for the downloads, and say what is left.
+
+    Raises
+    ------
     MachineError
         Something in it cannot be removed.
     """
-    if not is_build(build):
-        if any(name not in (LOCK, DOWNLOADS, RELEASED) for name in _names(build)):
-            raise UsageError(
-                f"BUILD={build}: it holds no {MANIFEST} of this project, so nothing was removed. "
-                "Remove the folder by hand if it is a build that did not end."
-            )
-        return f"{build}: there is nothing to remove."
     temporary = [name for name in _names(build) if name.startswith(BETWEEN) or LEFTOVER.fullmatch(name)]
-    for name in [
-        *(name for name in REMOVED if name != MANIFEST),
-        *temporary,
-        MANIFEST,
-    ]:  # the mark of a build goes last
+    _remove_outputs(build)
+    for name in [*SCRATCH, *temporary, REASONS, MANIFEST]:  # the mark of a build goes last
         _remove(build / name)
     left = [name for name in _names(build) if name != LOCK]
     return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
+
+
+def _remove_outputs(build: Path) -> None:
+    """Remove what steps made, and what a killed run was writing; other files in the same folders are the user's."""
+    folders = [build / name for name in FOLDERS]
+    for link in [folder for folder in folders if folder.is_symlink()]:
+        _remove(link)  # what it leads to stays
+    outputs = [build / file for file in Manifest.read(build).outputs]
+    half_written = [path for folder in folders for path in folder.rglob(".*") if LEFTOVER.fullmatch(path.name)]
+    for path in [*outputs, *half_written]:
+        _remove(path)
+    emptied = {parent for path in outputs for parent in path.parents if parent.is_relative_to(build) and parent != build}
+    for folder in sorted({*emptied, *folders}, key=lambda path: len(path.parts), reverse=True):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _names(folder: Path) -> list[str]:

@@ -17,6 +17,7 @@ LAST_DAY = 253_402_300_799  # the last second that a date can show, 9999-12-31
 SOURCES = (
     "analysis", "data_raw", "reports", "Makefile", "_quarto.yml", "pyproject.toml", "requirements.lock",
 )  # fmt: skip
+SOURCE_SUFFIXES = (".py", ".pyc", ".so", ".toml", ".csv", ".qmd", ".bib", ".css", ".html", ".lua", ".typ", ".yml")  # of what is read or run
 MARKER = "analysis/__main__.py"  # a file that this project's own repository tracks
 
 
@@ -58,7 +59,7 @@ def _is_clean(root: Path) -> bool:
     """Whether the sources are those of the commit, and no further file lies among them.
 
     The user's index and settings may hide a change (``skip-worktree``, ``status.showUntrackedFiles``, a list of files to ignore), so the
-    contents are compared with an index that is made anew, and only the project's own ``.gitignore`` counts.
+    contents are compared with an index that is made anew, and a further file of the code or the reports counts, whatever Git is told to ignore.
     """
     with TemporaryDirectory(prefix="index-") as folder:
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
@@ -68,13 +69,15 @@ def _is_clean(root: Path) -> bool:
         )  # compares contents; its answer is that of the next line
         changed = _git(root, "diff-index", "--name-only", "HEAD", "--", *SOURCES, index=index)
         further = _git(root, "ls-files", "--others", "--exclude-per-directory=.gitignore", "--", *SOURCES, index=index)
-    return read is not None and changed == "" and further == ""
+        ignored = _git(root, "ls-files", "-z", "--others", "--", "analysis", "reports", index=index)
+    run = [file for file in (ignored or "").split("\0") if Path(file).suffix in SOURCE_SUFFIXES and "__pycache__" not in file]
+    return read is not None and changed == "" and further == "" and not run
 
 
 def _own(root: Path) -> bool:
-    """Whether ``root`` is the top of a checkout that tracks this project's files."""
+    """Whether ``root`` is the top of a checkout whose commit holds this project's files."""
     top = _git(root, "rev-parse", "--show-toplevel")
-    return bool(top) and Path(str(top)) == root.resolve() and bool(_git(root, "ls-files", "--", MARKER))
+    return bool(top) and Path(str(top)) == root.resolve() and bool(_git(root, "ls-tree", "HEAD", "--", MARKER))
 
 
 def _git(root: Path, *arguments: str, index: Mapping[str, str] | None = None) -> str | None:

@@ -291,7 +291,7 @@ class Records(Table):
     # In days, at one provider: what is longer than a study of five years is mostly a date that is wrong, and its nights outweigh a month of others.
     longest_stay: Count = 1826
     unexpected_share: Share = (
-        0.05  # of rows, in all or in a year, that fall out for one reason that no sound extract has often
+        0.01  # of rows, in all or in a year, that fall out for one reason that no sound extract has often
     )
     share_change: Share = (
         0.1  # by which the share of rows that one reason takes may differ between a year and the others

@@ -228,6 +228,8 @@ class Workspace:
             A choice has a value it cannot have.
         """
         root = Path(__file__).resolve().parent.parent
+        for name in ("BUILD", "MIRROR", "PROTOCOL"):
+            _check_name(name, root)
         mirror = root / os.environ["MIRROR"] if os.environ.get("MIRROR") else root / DEFAULT_MIRROR
         return cls(
             root=root,
@@ -246,6 +248,13 @@ def _protocol(root: Path) -> Path:
     if file != PROTOCOL_FILE and not file.is_file():
         raise UsageError(f"PROTOCOL={os.environ['PROTOCOL']}: there is no such file. Relative paths start at {root}.")
     return file
+
+
+def _check_name(name: str, root: Path) -> None:
+    try:
+        (root / os.environ.get(name, "")).exists()
+    except OSError as problem:
+        raise UsageError(f"{name}={os.environ[name][:80]}…: {problem.strerror}. Name another place.") from problem
 
 
 def _choice(name: str, allowed: tuple[str, ...]) -> Any:

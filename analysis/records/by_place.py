@@ -1,4 +1,4 @@
-"""Where the values of one commissioner or one provider are not known, though few of the whole extract are: they would be without admissions."""
+"""Where the rows of one commissioner or one provider fall out, though few of the whole extract do: they would be without admissions."""
 
 from __future__ import annotations
 
@@ -8,47 +8,77 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.records.codes import commissioner_of
+from analysis.records.definitions import OUTSIDE_ENGLAND
 from analysis.records.episodes import BLAMED, NO_YEAR, OF_ROWS, Episodes
 from analysis.rules import Records
 
 # Each decides whether a row is counted.
 DECIDING = ("EPISTAT", "ADMIDATE", "EPISTART", "EPIEND", "ADMIMETH", "CLASSPAT", "EPIORDER")
+# Reasons for which no commissioner and no provider loses most of its rows. All of a clinic may be planned or day cases.
+AT_NO_PLACE = ("unfinished", "no_date", "runs_backwards")
+STRANGERS = "unknown_commissioner"
+MOST = 0.5  # of the rows of a place
+WIDESPREAD = 0.25  # of the rows of all places
+PLACES = {reason: place for place, reason in enumerate(OF_ROWS)}
 FEWEST = 20  # rows of a place: a clinic of few patients may be without codes, and no count depends on it
 STANDARD_ERRORS = 4  # that chance may add: there are hundreds of places
 
 
 @dataclass(frozen=True)
 class At:
-    """The ``column`` whose values are not known in too large a ``share`` of the rows, of all years or of one, of the first of the ``codes``, which
-    are ``of`` commissioners or providers; the share of the others is too large as well."""
+    """``what`` is too frequent – a column whose values are not known, or a reason for which rows fall out – by the ``share`` of the rows, of all years
+    or of one, of the first of the ``codes``, which are ``of`` commissioners or providers; the share of the others is too large as well."""
 
-    column: str
+    what: str
     of: str
     codes: list[str]
     year: int | None
     share: float
 
 
-def unknown_at_one_place(
-    episodes: Episodes, commissioners: Collection[str], rules: Records, years: list[int]
-) -> At | None:
-    """The first column of which a commissioner or a provider has too many values that are not known; only rows of ``commissioners`` count."""
-    tally = episodes.tally
-    suspects = [column for column in DECIDING if tally[column].sum() >= FEWEST]
-    if not suspects:
-        return None
+def rows_by_place(episodes: Episodes, commissioners: Collection[str], years: list[int]) -> pd.DataFrame:
+    """The tally of ``episodes`` by code of commissioner and provider in the ``years``, with ``commissioner``, and whether it is one of ``commissioners``
+    (``ours``)."""
     table = episodes.tally_by("code", "provider")
     table["commissioner"] = commissioner_of(table.code, commissioners)
-    table = table[table.commissioner.isin(list(commissioners)) & table.year.isin([NO_YEAR, *years])]
-    places = {reason: place for place, reason in enumerate(OF_ROWS)}
-    for column in suspects:
-        place = places[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
-        looked_at = table[table.reason.fillna(len(OF_ROWS)) >= place]
-        for by in ([], ["year"]):
-            found = [_worst(looked_at, column, of, by, rules.unexpected_share) for of in ("provider", "commissioner")]
-            over = [at for at in found if at is not None]
-            if over:
-                return max(over, key=lambda at: at.share)
+    table["ours"] = table.commissioner.isin(list(commissioners))
+    return table[table.year.isin([NO_YEAR, *years])]
+
+
+def unknown_at_one_place(by_place: pd.DataFrame, episodes: Episodes, rules: Records) -> At | None:
+    """The first column of which a commissioner or a provider has too many values that are not known; ``by_place`` as ``rows_by_place`` gives it."""
+    for column in [column for column in DECIDING if episodes.tally[column].sum() >= FEWEST]:
+        place = PLACES[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
+        looked_at = by_place[by_place.ours & (by_place.reason.fillna(len(OF_ROWS)) >= place)]
+        if at := _largest(looked_at, column, rules.unexpected_share):
+            return at
+    return None
+
+
+def lost_at_one_place(by_place: pd.DataFrame) -> At | None:
+    """The first reason for which a commissioner or a provider loses most of its rows; ``by_place`` as ``rows_by_place`` gives it."""
+    ours = by_place[by_place.ours]
+    for reason in AT_NO_PLACE:
+        rows = ours.assign(**{reason: ours.rows.where(ours.reason == PLACES[reason], 0)})
+        if at := _largest(_not_widespread(rows, reason), reason, MOST):
+            return at
+    kept = by_place[by_place.reason.isna() & ~by_place.code.fillna("").str.startswith(OUTSIDE_ENGLAND)]
+    kept = kept.assign(**{STRANGERS: kept.rows.where(~kept.ours, 0)})
+    return _largest(_not_widespread(kept, STRANGERS), STRANGERS, MOST, ("provider",))
+
+
+def _not_widespread(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Without the years in which many rows of all places fall out so, which is judged as a whole."""
+    sums = table.groupby("year")[[what, "rows"]].sum()
+    return table[~table.year.isin(sums.index[sums[what] > WIDESPREAD * sums.rows])]
+
+
+def _largest(table: pd.DataFrame, what: str, share: float, kinds: tuple[str, ...] = ("provider", "commissioner")) -> At | None:
+    """The place with the largest share of rows with ``what``, in all years or in one, where it is over ``share``."""
+    for by in ([], ["year"]):
+        over = [at for of in kinds if (at := _worst(table, what, of, by, share)) is not None]
+        if over:
+            return max(over, key=lambda at: at.share)
     return None
 
 

@@ -49,6 +49,7 @@ WITH_SITES = (
     "N",
 )  # NHS and care trusts, primary care trusts, Wales, independent providers of three characters
 ORGANISATION_ITSELF = "00"
+COMMISSIONER_FORM = r"^[0-9A-Z]{3}([0-9A-Z]{2})?$"
 COMMISSIONER_WITH_SITE = r"^([0-9A-Z]{3})[0-9A-Z]{2}$"
 PRACTICE_FORM = r"^[A-Za-z][0-9]{5}([0-9]{3})?$"  # a branch surgery has three more digits
 PRACTICE_CHARACTERS = 6

@@ -36,7 +36,7 @@ LONGEST_VALUE = 30
 @dataclass(frozen=True)
 class Extracted:
     """An extract as ``read_episodes`` types it, where it came from, the rules it is counted by (``practices``: by practice too), and the ``years`` of
-    the study, by the year in which each begins."""
+    the study, by the year in which each begins; its ``units``."""
 
     typed: ir.Table
     source: Extract
@@ -44,6 +44,7 @@ class Extracted:
     rules: Records
     practices: bool
     years: list[int]
+    units: tuple[str, ...]
 
 
 def many(what: str, years: list[int], share: float, extract: Extracted, strangers: pd.DataFrame | None) -> DataError:
@@ -77,21 +78,54 @@ def change(
 
 def at_one_place(at: At, extract: Extracted) -> DataError:
     rules = extract.rules
-    rows = _not_known(extract.typed, at.column, extract)
+    column = COLUMN_OF.get(at.what, at.what)
+    years = [at.year] if at.year else []
+    others = f" (and many of {', '.join(at.codes[1:VALUES])})" if len(at.codes) > 1 else ""
+    when = f" of {_said(years)}" if years else ""
+    found = f"{at.share:.0%} of the rows{when} of {at.of} {at.codes[0]!r}{others} that come to this check {sentence(at.what)}"
+    if at.what in COLUMN_OF:
+        return DataError(
+            extract.place, found, f"fewer than half of the rows of every {at.of}",
+            "Look at the columns of that place: its codes or dates may be written in another way. Correct them, or leave its rows out of the extract. "
+            "Nothing was written.", column=extract.source.column(column),
+        )  # fmt: skip
+    rows = _not_known(extract.typed, column, extract)
     if at.of == "commissioner":
         rows = rows.filter(rows.CCG_RESPONSIBILITY.upper().left(len(at.codes[0])) == at.codes[0])
     else:
         rows = rows.filter(provider_of(rows.PROCODE3) == at.codes[0])
-    years = [at.year] if at.year else []
-    listed = _most_frequent(_counted(rows, at.column, years), rules.smallest_count)
-    others = f" (and many of {', '.join(at.codes[1:VALUES])})" if len(at.codes) > 1 else ""
-    when = f" of {_said(years)}" if years else ""
+    listed = _most_frequent(_counted(rows, column, years), rules.smallest_count)
     return DataError(
-        extract.place, f"{at.share:.0%} of the rows{when} of {at.of} {at.codes[0]!r}{others} that come to this check {sentence(at.column)}: {listed}",
-        f"{expected_of(at.column, rules)}, in all but {rules.unexpected_share:.0%} of the rows of every commissioner and provider",
+        extract.place, f"{found}: {listed}",
+        f"{expected_of(column, rules)}, in all but {rules.unexpected_share:.0%} of the rows of every commissioner and provider",
         "Correct the column there; if the extract is right, raise unexpected_share in [records] of the protocol. Nothing was written.",
-        column=extract.source.column(at.column),
+        column=extract.source.column(column),
     )  # fmt: skip
+
+
+def unknown_commissioner(code: str, rows: int, of: int, absent: str, extract: Extracted) -> DataError:
+    """A code that seems to be one of the study's commissioners, written in another way."""
+    column = extract.source.column("CCG_RESPONSIBILITY")
+    beside = f", and commissioner {absent!r} has no row" if absent else ""
+    return DataError(
+        extract.place, f"{printable(code)[:LONGEST_VALUE]!r} in {_percent(rows / of)} of the rows that come to this check{beside}",
+        "codes of commissioners, such as 05C or 05C00 (three characters, and 00 or a site)",
+        "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column; name a "
+        "code that stands for nobody in [records] missing of the protocol. Nothing was written.", column=column,
+    )  # fmt: skip
+
+
+def one_day(column: str, day: str, share: float, extract: Extracted) -> DataError:
+    """A day that stands for a date that is not known."""
+    return DataError(
+        extract.place, f"{day} in {_percent(share)} of the stays", "days of which none has many times the stays of others",
+        "The day seems to stand for a date that is not known, or for the day of the extract: leave it empty in those rows. Nothing was written.",
+        column=extract.source.column(column),
+    )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def no_first_episode(years: list[int], share: float, shares: pd.DataFrame, extract: Extracted) -> DataError:

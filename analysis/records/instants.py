@@ -14,8 +14,10 @@ from analysis.records.typed import text_or_instants
 QUARTER_HOUR = "^.{11}[0-9]{2}:(00|15|30|45)(:00|[^:]|$)"  # by which time zones differ, in any year of a window
 NOON, OTHER = 12 * 60, -1
 FIXED_TIMES = 3  # such as midnight of winter time, of summer time, and of the files that are right
-NEARLY_ALL = 0.95  # of the rows: the others have a time of day by some other way
-APPRECIABLE = 0.02  # of the rows, in all or in a year, of which a monthly file is a twelfth
+# Of the rows, in all or in a year: how many have one of those times, and how many of them are after noon. Where nearly all are fixed, a monthly file
+# in another zone, a twelfth of them, shows; where real times are mixed in, more is needed, since some hospitals enter a usual time.
+NEARLY_ALL, APPRECIABLE = 0.95, 0.02
+MOST, MANY = 0.5, 0.2
 
 
 def midnights_elsewhere(
@@ -23,7 +25,7 @@ def midnights_elsewhere(
 ) -> dict[str, str]:
     """HES column → the times of day that show it to be midnights of another time zone; no entry for other columns.
 
-    Such a column has nearly all its rows, in all or in a year, at three fixed times of day at most, some of them after noon: the date is that
+    Such a column has most of its rows, in all or in a year, at three fixed times of day at most, some of them after noon: the date is that
     of midnight in a zone to the east, and the day that is stored is the one before. An instant at midnight in a zone to the west, which is
     in the morning, is of the right day, as is noon. Times that are spread over the day are real.
 
@@ -73,7 +75,8 @@ def _fixed_times(counts: pd.DataFrame, fewest: int) -> str:
         share = times.groupby("time").rows.sum() / times.rows.sum()
         fixed = share.drop(OTHER, errors="ignore").nlargest(FIXED_TIMES)
         late = fixed[fixed.index > NOON].sum()
-        if fixed.sum() >= NEARLY_ALL and late >= APPRECIABLE and round(late * times.rows.sum()) >= fewest:
+        enough = APPRECIABLE if fixed.sum() >= NEARLY_ALL else MANY if fixed.sum() >= MOST else None
+        if enough is not None and late >= enough and round(late * times.rows.sum()) >= fewest:
             shown = [f"{time // 60:02d}:{time % 60:02d} in {part:.0%}" for time, part in fixed.items() if part >= 0.01]
             shown[0] += f" of the rows of {year}" if year else " of the rows"
             return ", ".join(shown)

@@ -146,6 +146,29 @@ def test_a_folder_with_names_like_ours_is_not_moved_into(name: str, goal: str, c
     assert contents(tmp_path) == before
 
 
+@pytest.mark.fault(
+    "a manifest copied into a folder of the user's with some tables of a build, and the user's own files in a build's folders",
+    "`make clean` refuses the first, and leaves the second",
+)
+def test_clean_keeps_what_no_step_made(checkout: Path, tmp_path: Path) -> None:
+    paper, build = a_build(tmp_path / "paper"), a_build(tmp_path / "build")
+    (paper / ".lock").unlink()
+    for folder in (paper, build):
+        (folder / "data/interviews.csv").write_text("the user's own")
+    before = contents(paper)
+    run = make(checkout, "clean", f"BUILD={paper}")
+    assert run.code != 0 and "nothing was removed" in run.err
+    assert contents(paper) == before
+    run = make(checkout, "clean", f"BUILD={build}")
+    assert run.code == 0 and "data, downloads, notes.txt stay" in run.out
+    assert set(contents(build)) == {*LEFT, "data/interviews.csv"}
+
+
+def test_a_name_that_no_folder_can_have(checkout: Path) -> None:
+    run = make(checkout, "clean", f"BUILD={'a' * 300}")
+    assert run.code != 0 and "name" in run.err.lower() and "Traceback" not in run.err
+
+
 def test_a_link_in_a_build_is_removed_and_what_it_leads_to_stays(checkout: Path, tmp_path: Path) -> None:
     build = a_build(tmp_path / "build")
     (tmp_path / "kept").mkdir()

@@ -91,6 +91,19 @@ def test_a_change_that_the_users_settings_hide(
     assert commit(sources) == (head, False)
 
 
+@pytest.mark.parametrize("ignored", ["mine.py", "*"])
+def test_a_module_that_the_user_lets_git_ignore(ignored: str, sources: Path) -> None:
+    """The list of files to ignore is committed, or ignores itself."""
+    (sources / ".gitignore").write_text(f"__pycache__/\n{ignored if ignored != '*' else ''}\n")
+    head = committed(sources)
+    assert commit(sources) == (head, True)
+    (sources / "analysis/models").mkdir()
+    (sources / "analysis/models/mine.py").write_text("x")
+    if ignored == "*":
+        (sources / "analysis/models/.gitignore").write_text("*\n")
+    assert commit(sources) == (head, False)
+
+
 def test_a_signature_that_git_shows_is_no_part_of_the_date(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = committed(sources)
     signed = git(sources, "cat-file", "commit", "HEAD").replace(
@@ -109,7 +122,7 @@ def test_a_signature_that_git_shows_is_no_part_of_the_date(sources: Path, monkey
 )
 @pytest.mark.parametrize(
     "where",
-    ["inside another", "at the top of another, untracked", "in none", "in one without a commit", "ignored in another"],
+    ["inside another", "at the top of another, untracked", "at the top of another, added", "in none", "in one without a commit", "ignored in another"],
 )
 def test_another_repository_is_not_taken_for_ours(where: str, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outer = sources.parent
@@ -123,6 +136,12 @@ def test_another_repository_is_not_taken_for_ours(where: str, sources: Path, mon
         git(sources, "init", "--quiet")
         git(sources, "add", "theirs")
         git(sources, "commit", "--quiet", "--message", "theirs")
+    elif where == "at the top of another, added":
+        (sources / "theirs").write_text("x")
+        git(sources, "init", "--quiet")
+        git(sources, "add", "theirs")
+        git(sources, "commit", "--quiet", "--message", "theirs")
+        git(sources, "add", "--all")
     elif where == "in one without a commit":
         git(sources, "init", "--quiet")
     assert commit(sources) == ("unknown", None)
