@@ -9,12 +9,12 @@ import shutil
 from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
-from analysis.files import FOLDERS, LEFTOVER, LOCK
+from analysis.files import FOLDERS, IGNORE, LEFTOVER, LOCK
 from analysis.lineage import MANIFEST, REASONS, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
-SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", ".gitignore")  # names in an otherwise empty folder
+SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", IGNORE)  # names in an otherwise empty folder
 REMOVED = (*FOLDERS, "staged", "editions", "private", "quarto", "made-up-extract", MANIFEST, REASONS)
 
 
@@ -68,7 +68,7 @@ def clean(build: Path) -> str:
         Something in it cannot be removed.
     """
     if not is_build(build):
-        if any(name not in (LOCK, DOWNLOADS) for name in _names(build)):
+        if any(name not in (LOCK, IGNORE, DOWNLOADS) for name in _names(build)):
             raise UsageError(
                 f"BUILD={build}: it holds no {MANIFEST} of this project, so nothing was removed. "
                 "Remove the folder by hand if it is a build that did not end."
@@ -81,7 +81,7 @@ def clean(build: Path) -> str:
         MANIFEST,
     ]:  # the mark of a build goes last
         _remove(build / name)
-    left = [name for name in _names(build) if name != LOCK]
+    left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
     return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
 
 
