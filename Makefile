@@ -63,7 +63,7 @@ verify: $(READY) ## check every file of the build against its manifest
 	@$(RUN) verify
 
 records: data ## count a patient-level extract: make records EXTRACT=folder (ENGINE=spark SPARK_MASTER=… for a cluster)
-	@$(RUN) records $${EXTRACT:+--extract="$$EXTRACT"}
+	@$(RUN) records
 
 test: $(READY) ## the quick tests (some minutes)
 	@$(PYTEST) -m "not slow and not spark" --numprocesses 2 --dist loadfile

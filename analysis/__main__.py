@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from analysis import steps
 from analysis.build_folder import BETWEEN, check_build_folder, clean, may_clean
@@ -21,12 +22,20 @@ from analysis.checkout import set_source_date
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
 from analysis.lineage import Manifest, Step, digest
+from analysis.records.addresses import shown, without_addresses
 from analysis.workspace import Workspace
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a call without the password of an address in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_addresses(message))
 
 
 def main(arguments: list[str]) -> int:
     """Run one stage; return the exit code (0 done, 1 data or study wrong, 2 call wrong, 3 machine failed)."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser = _Parser(prog="python -m analysis", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     data = stages.add_parser("data", help="published files → the panel")
     results = stages.add_parser("results", help="the panel → the table of estimates")
@@ -215,7 +224,10 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
 
 def _records(work: Workspace, choice: argparse.Namespace) -> None:
     """Count an extract, or make one up."""
-    if choice.action == "count" and not choice.extract:
+    extract = (
+        choice.extract or os.environ.get("EXTRACT") or ""
+    )  # in the arguments, other users of the machine could read it
+    if choice.action == "count" and not extract:
         raise UsageError("Name the extract: make records EXTRACT=folder.")
     if choice.action == "synthesise":
         if choice.rows < 1:
@@ -225,14 +237,15 @@ def _records(work: Workspace, choice: argparse.Namespace) -> None:
         with _timed("Records: making up an extract, which is not data"):
             make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
         return
-    from analysis.records.databases import shown
+    from analysis.records.private import kept_private
     from analysis.stages.records import build_records
 
     engine = os.environ.get("ENGINE") or "duckdb"
     with _timed("Records: counting a patient-level extract"):
-        files = build_records(work, choice.extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)
+        with kept_private(work.private):
+            files = build_records(work, extract, engine, os.environ.get("SPARK_MASTER") or "local[*]", _say)
         made = Manifest.read(work.build)
-        made.note(Step(steps.RECORDS, {"ENGINE": engine, "EXTRACT": shown(choice.extract)}), files, ["it was asked for"])
+        made.note(Step(steps.RECORDS, {"ENGINE": engine, "EXTRACT": shown(extract)}), files, ["it was asked for"])
         made.save()
 
 

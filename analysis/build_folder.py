@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
-from analysis.files import FOLDERS, LEFTOVER, LOCK
+from analysis.files import FOLDERS, IGNORE, LEFTOVER, LOCK
 from analysis.lineage import MANIFEST, REASONS, Manifest, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
@@ -17,7 +17,7 @@ DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not 
 RELEASED = (
     "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/releases.py)
 )
-SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", ".gitignore")  # names in an otherwise empty folder
+SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", IGNORE)  # names in an otherwise empty folder
 SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders that nobody but a run writes into
 
 
@@ -74,7 +74,7 @@ def may_clean(build: Path) -> bool:
     """
     if is_build(build) and (build / LOCK).is_file():
         return True
-    if any(name not in (LOCK, DOWNLOADS, RELEASED) for name in _names(build)):
+    if any(name not in (LOCK, IGNORE, DOWNLOADS, RELEASED) for name in _names(build)):
         raise UsageError(
             f"BUILD={build}: it holds no {MANIFEST} and {LOCK} of a run of this project, so nothing was removed. "
             "Remove the folder by hand if it is a build that did not end."
@@ -94,7 +94,7 @@ def clean(build: Path) -> str:
     _remove_outputs(build)
     for name in [*SCRATCH, *temporary, REASONS, MANIFEST]:  # the mark of a build goes last
         _remove(build / name)
-    left = [name for name in _names(build) if name != LOCK]
+    left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
     return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # it takes half a second to import, and most runs have nothin
 
 FOLDERS = ("data", "records", "results", "refresh", "reports")  # of a build: what its steps make
 LOCK = ".lock"
+IGNORE, IGNORES_ALL = ".gitignore", "*\n"
 LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
@@ -127,6 +128,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def ignored_by_git(folder: Path) -> None:
+    """Let a folder be ignored by git, whatever repository it lies in; a file of the user's own stays as it is."""
+    if not os.path.lexists(folder / IGNORE):
+        (folder / IGNORE).write_text(IGNORES_ALL, encoding="utf-8")
+
+
 @contextmanager
 def only_one_run(build: Path) -> Iterator[None]:
     """Hold the build folder's lock, so that two runs never write into it together.
@@ -139,6 +146,7 @@ def only_one_run(build: Path) -> Iterator[None]:
     try:
         build.mkdir(parents=True, exist_ok=True)
         handle = open(build / LOCK, "a")  # noqa: SIM115 - held open for the whole run
+        ignored_by_git(build)
     except OSError as problem:
         raise MachineError(
             f"{build}: cannot be written ({problem.strerror}). Check the folder's permissions."

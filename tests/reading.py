@@ -12,7 +12,7 @@ from extracts import stay
 
 from analysis.errors import EvaluationError
 from analysis.protocol import Protocol
-from analysis.records.databases import shown
+from analysis.records.addresses import shown
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.records.trouble import engine_errors

@@ -12,18 +12,10 @@ from ibis.common.exceptions import IbisError
 from ibis.util import backend_entry_points
 
 from analysis.errors import DataError, EvaluationError, MachineError, UsageError
+from analysis.records.addresses import SCHEME, shown, without_secrets
 
 # How the files of a database begin, by the scheme of the address: bytes, and where they stand.
 MAGIC = {"duckdb": (b"DUCK", 8), "sqlite": (b"SQLite format 3\x00", 0)}
-
-
-def shown(place: str) -> str:
-    """An address without its user name, password and options, as messages and the build's manifest show it; a path is not changed."""
-    if "://" not in place:
-        return place
-    parts = urlsplit(place)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" + (f"#{parts.fragment}" if parts.fragment else "")
 
 
 def open_database(url: str, options: dict[str, Any]) -> Any:
@@ -40,15 +32,16 @@ def open_database(url: str, options: dict[str, Any]) -> Any:
     """
     scheme = url.partition("://")[0]
     if scheme not in {entry.name for entry in backend_entry_points()} | {"postgresql"}:
+        kind = f" of the kind {scheme!r}" if SCHEME.fullmatch(scheme) else " of that kind"
         raise UsageError(
-            f"EXTRACT={shown(url)}: there is no database of the kind {scheme!r}; duckdb, sqlite, postgres and mssql are some that there are."
+            f"EXTRACT={shown(url)}: there is no database{kind}; duckdb, sqlite, postgres and mssql are some that there are."
         )
     try:
         if scheme not in MAGIC:
             return ibis.connect(url)
         file = _file_of(url, *MAGIC[scheme])
         if scheme == "sqlite":
-            return ibis.sqlite.connect(file)
+            return _spilling_to(options["temp_directory"], ibis.sqlite.connect(file))
         connection = ibis.duckdb.connect(file, read_only=True, **options)
         connection.raw_sql("set timezone = 'UTC'")
         return connection
@@ -59,9 +52,17 @@ def open_database(url: str, options: dict[str, Any]) -> Any:
     except EvaluationError:
         raise
     except Exception as problem:  # each driver has exceptions of its own
-        raise MachineError(
-            f"EXTRACT={shown(url)}: the database does not open: {_first_line(problem, url)}"
-        ) from problem
+        raise MachineError(f"EXTRACT={shown(url)}: the database does not open: {_reason(problem, url)}") from problem
+
+
+def _spilling_to(folder: str, connection: Any) -> Any:
+    """A connection to SQLite whose temporary files are in a folder; in memory, where SQLite was built without that choice."""
+    Path(folder).mkdir(exist_ok=True, mode=0o700)
+    quoted = folder.replace("'", "''")
+    connection.con.execute(f"pragma temp_store_directory = '{quoted}'")
+    if connection.con.execute("pragma temp_store_directory").fetchall() != [(folder,)]:
+        connection.con.execute("pragma temp_store = memory")
+    return connection
 
 
 def open_table(connection: Any, name: str) -> ir.Table:
@@ -85,7 +86,7 @@ def open_table(connection: Any, name: str) -> ir.Table:
     known = isinstance(why, IbisError)
     raise UsageError(
         f"EXTRACT=…#{name}: the database has no table or view {name!r}"
-        + ("." if known else f" that opens ({_first_line(why)}).")
+        + ("." if known else f" that opens ({type(why).__name__}).")
     ) from why
 
 
@@ -107,10 +108,7 @@ def _file_of(url: str, magic: bytes, offset: int) -> Path:
     return file
 
 
-def _first_line(problem: BaseException, url: str = "") -> str:
-    """What a driver says, without the password."""
+def _reason(problem: BaseException, url: str) -> str:
+    """What a driver gives as the reason, without the secrets of the address."""
     line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-    secret = urlsplit(url).password if url else None
-    for text in (url, secret, unquote(secret or "")):
-        line = line.replace(text, "…") if text else line
-    return line
+    return without_secrets(line, url)

@@ -81,6 +81,7 @@ AMBULATORY_CARE_SENSITIVE = {
 }
 
 # What the counts are of, as every page and table says.
+MARK = "made-up-"  # the beginning of every person of a made-up extract
 PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not data"
 
 # Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import DataError, MachineError
+from analysis.records.cells import form_of
 
 DELIMITERS = (",", "|", "\t", ";")
 FEWEST_CELLS = 8  # of a first line that is not a sentence
@@ -45,7 +46,7 @@ def layout_of(file: Path) -> Layout:
         text = head.decode("utf-8-sig", errors="strict" if len(head) < HEAD else "ignore")
     except UnicodeDecodeError as problem:
         raise DataError(
-            file, f"bytes that are not UTF-8 ({problem})", "CSV in UTF-8", "Save the file as UTF-8.",
+            file, "bytes that are not UTF-8", "CSV in UTF-8", "Save the file as UTF-8.",
             row=head[: problem.start].count(b"\n") + 1,
         ) from problem  # fmt: skip
     lines = text.splitlines()
@@ -55,7 +56,7 @@ def layout_of(file: Path) -> Layout:
     names = _cells(lines[0], delimiter)
     if len(names) == 1:
         raise DataError(
-            file, f"one column, {names[0]!r}", "columns delimited by commas, bars, tabs or semicolons", "Write the file anew.", row=1,
+            file, f"one column, {form_of(names[0])!r}", "columns delimited by commas, bars, tabs or semicolons", "Write the file anew.", row=1,
         )  # fmt: skip
     if not lines[1].strip("- " + delimiter) and "--" in lines[1]:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ from analysis.errors import MachineError, UsageError
 from analysis.records.databases import open_database, open_table
 from analysis.records.delimited import Layout
 from analysis.records.extract import Extract, Part, check_types, column_names
+from analysis.records.private import private_folder
 
 DUCKDB, SPARK = "duckdb", "spark"
 BUCKET_ROWS = 4_000_000  # that a window over persons may hold at once on one machine
 MEMORY = "2GB"
+SPILL = "spill"  # the folder in the private one for what does not fit into memory
 
 
 @ibis.udf.scalar.builtin(name="hash", signature=(("string",), "uint64"))
@@ -98,12 +101,7 @@ def open_engine(
     MachineError
         It is not installed, or does not start.
     """
-    private.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options: dict[str, Any] = {
-        "memory_limit": MEMORY,
-        "temp_directory": str(private / "spill"),
-        "preserve_insertion_order": False,
-    }
+    options = on_duckdb(private_folder(private))
     if threads:
         options["threads"] = threads
     if url:
@@ -114,6 +112,16 @@ def open_engine(
         session = _spark_session(private, master)  # which says what is not installed, before Ibis looks for it
         return Engine(SPARK, ibis.pyspark.connect(session), private)
     raise UsageError(f"ENGINE={name}: it must be one of {DUCKDB}, {SPARK}.")
+
+
+def on_duckdb(private: Path) -> dict[str, Any]:
+    """DuckDB's settings, by which rows that do not fit into memory stay in ``private``."""
+    return {"memory_limit": MEMORY, "temp_directory": str(private / SPILL), "preserve_insertion_order": False}
+
+
+def for_one_file() -> Any:
+    """A connection to look at one file at a time; of what it reads, nothing is written to a disk."""
+    return in_utc(ibis.duckdb.connect(memory_limit=MEMORY, preserve_insertion_order=False, temp_directory=""))
 
 
 def in_utc(connection: Any) -> Any:
@@ -140,6 +148,16 @@ def part_on_duckdb(connection: Any, part: Part, view: str) -> ir.Table:
     )
     connection.raw_sql(f"create or replace temp view {view} as select {columns} from {reader}")
     return connection.table(view)
+
+
+def numbered_on_duckdb(connection: Any, part: Part, column: str) -> str:
+    """The name of a view [number, value] of a column of the one Parquet file of a part, its rows numbered from 0."""
+    value = _clock_in_sql(part.names[column], part.zones.get(column))
+    rows = f"read_parquet({_text(_exactly(part.files[0]))}, hive_partitioning=false, file_row_number=true)"
+    connection.raw_sql(
+        f"create or replace temp view numbered as select file_row_number as number, {value} as value from {rows}"
+    )
+    return "numbered"
 
 
 def _exactly(file: Path) -> str:
@@ -224,6 +242,9 @@ def _spark_session(private: Path, master: str) -> Any:
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "OFF",  # which shows rows; what fails is raised
         "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too many or too few cells is not noticed
     }  # fmt: skip
+    # Spark prefers these variables to its settings; on a cluster they are of this machine alone, where results come together.
+    os.environ["SPARK_LOCAL_DIRS"] = settings["spark.local.dir"]
+    os.environ.pop("SPARK_EXECUTOR_DIRS", None)
     builder = SparkSession.builder.master(master).appName("vanguard-evaluation")
     for key, value in settings.items():
         if master.startswith("local") or key.startswith(

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import DataError, UsageError
+from analysis.records.addresses import is_address, shown
 from analysis.records.delimited import Layout, layout_of
 from analysis.records.listing import PARQUET, list_files
 
@@ -101,11 +102,16 @@ def find_extract(
         A file is cut short, has no rows, is not UTF-8, or is neither data nor a document; a column is missing, there twice or of another type.
     """
     settings = Extract(column_map=column_map, asked=tuple(asked), missing=tuple(missing))
-    if "://" in place:
+    if is_address(place):
         url, _, table = place.rpartition("#")
         if not (url and table):
             raise UsageError("EXTRACT: name the table after a #, as in duckdb:///folder/file.db#episodes.")
         return replace(settings, url=url, table=table)
+    if shown(place) != place:
+        raise UsageError(
+            "EXTRACT: there is no such file or folder, and the value is not shown, since it seems to hold a password. "
+            "An address of a database is URL#table, as in postgres://user@host/database#episodes."
+        )
     listing = list_files(Path(place))
     parts: dict[tuple[object, ...], Part] = {}
     for file in listing.files:

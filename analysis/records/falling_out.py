@@ -8,8 +8,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from analysis.errors import DataError
-from analysis.outside import printable
 from analysis.records.by_place import At
+from analysis.records.cells import common_value
 from analysis.records.codes import expected_of, known_values, provider_of
 from analysis.records.counts import financial_year
 from analysis.records.episodes import APRIL, CODED, OF_ROWS, backwards
@@ -30,7 +30,6 @@ COLUMN_OF = {
 # Columns of persons, and reasons that go by several columns: no values are listed.
 NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone")
 VALUES = 4  # that a message lists
-LONGEST_VALUE = 30
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def unknown_commissioner(code: str, rows: int, of: int, absent: str, extract: Ex
     column = extract.source.column("CCG_RESPONSIBILITY")
     beside = f", and commissioner {absent!r} has no row" if absent else ""
     return DataError(
-        extract.place, f"{printable(code)[:LONGEST_VALUE]!r} in {_percent(rows / of)} of the rows that come to this check{beside}",
+        extract.place, f"{common_value(code)} in {_percent(rows / of)} of the rows that come to this check{beside}",
         "codes of commissioners, such as 05C or 05C00 (three characters, and 00 or a site)",
         "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column; name a "
         "code that stands for nobody in [records] missing of the protocol. Nothing was written.", column=column,
@@ -166,9 +165,11 @@ def _cause(reason: str, years: list[int], extract: Extracted) -> tuple[str, str]
         choices = {column: _not_known(extract.typed, column, extract) for column in columns}
     counts = {column: _counted(rows, column, years) for column, rows in choices.items()}
     column = max(counts, key=lambda name: counts[name].sum())
-    common = counts[column][counts[column] > ENOUGH * counts[column].sum()]  # a date that most rows have is nobody's
-    listed = _most_frequent(common, extract.rules.smallest_count)
-    return column, f": {column} is {listed.rpartition(' ')[0]} in most of them" if listed else f": {column}"
+    common = counts[column][counts[column] > ENOUGH * counts[column].sum()]
+    value = _most_frequent(common, extract.rules.smallest_count).rpartition(" ")[0]
+    # A date that most rows have is nobody's in a large extract; in a small one it may be that of a patient with many episodes.
+    value = "one and the same date" if "9999-99-99" in value else value
+    return column, f": {column} is {value} in most of them" if value else f": {column}"
 
 
 def sentence(what: str) -> str:
@@ -183,17 +184,16 @@ def _said(years: list[int]) -> str:
 
 
 def _listed(what: str, years: list[int], extract: Extracted, strangers: pd.DataFrame | None) -> str:
-    listed = _most_frequent(_values(what, years, extract, strangers), extract.rules.smallest_count)
+    values = _values(what, years, extract, strangers)
+    listed = _most_frequent(values, extract.rules.smallest_count)
     return f": {listed}" if listed else ""
 
 
 def _most_frequent(counts: pd.Series, smallest: int) -> str:
-    """The most frequent values with their shares; only those of as many rows as may be shown."""
+    """The most frequent values with their shares; only those of as many rows as may be shown. A patient with many episodes has many
+    rows, so that what is no code is given by its form."""
     shown = counts[counts >= smallest].nlargest(VALUES)
-    texts = [
-        "empty" if pd.isna(value) or value == "" else repr(printable(str(value))[:LONGEST_VALUE])
-        for value in shown.index
-    ]
+    texts = ["empty" if pd.isna(value) or value == "" else common_value(str(value)) for value in shown.index]
     return ", ".join(f"{text} {rows / counts.sum():.0%}" for text, rows in zip(texts, shown, strict=True))
 
 

@@ -77,7 +77,10 @@ def _fixed_times(counts: pd.DataFrame, fewest: int) -> str:
         late = fixed[fixed.index > NOON].sum()
         enough = APPRECIABLE if fixed.sum() >= NEARLY_ALL else MANY if fixed.sum() >= MOST else None
         if enough is not None and late >= enough and round(late * times.rows.sum()) >= fewest:
-            shown = [f"{time // 60:02d}:{time % 60:02d} in {part:.0%}" for time, part in fixed.items() if part >= 0.01]
+            listed = {
+                time: part for time, part in fixed.items() if part >= 0.01 and round(part * times.rows.sum()) >= fewest
+            }
+            shown = [f"{time // 60:02d}:{time % 60:02d} in {part:.0%}" for time, part in (listed or fixed[:1]).items()]
             shown[0] += f" of the rows of {year}" if year else " of the rows"
             return ", ".join(shown)
     return ""

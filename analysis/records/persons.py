@@ -20,7 +20,9 @@ NOBODY, SOMEBODY, ROUNDED = 0, 1, 2
 DAYS_OF_A_YEAR = 365
 # Of the rows: a national extract has some persons who were linked wrongly, and so few of them change no number.
 NEGLIGIBLE = 0.001
-SHORT = 4  # characters, which cannot tell the patients of a country from each other
+SHORT = (
+    4  # characters, which cannot tell the patients of a country from each other; a number of a hospital can be as short
+)
 SEVERAL_TIMES = 4  # the bound on providers: no person is there, so that the value may be shown
 
 
@@ -90,7 +92,8 @@ def check_possible(
     share = f"{each.rows.sum() / of:.0%}" if each.rows.sum() >= 0.01 * of else "less than 1%"
     key = ibis.literal(worst.name, engine.key_of(kept.person).type())
     token = str(kept.filter(engine.key_of(kept.person) == key).select("person").limit(1).to_pyarrow()["person"][0])
-    shown = len(token) <= SHORT or worst.providers > SEVERAL_TIMES * rules.most_providers
+    marker = len(token) <= SHORT and (len(set(token)) == 1 or not any(sign.isdigit() for sign in token))
+    shown = marker or worst.providers > SEVERAL_TIMES * rules.most_providers
     name = repr(printable(token)) if shown else f"a value of {len(token)} characters"
     raise DataError(
         place, f"{name}, which stands for a person who is {' and '.join(what)}; {share} of the rows that are counted by person have such values",

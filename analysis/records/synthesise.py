@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from analysis.files import atomic_path, write_text
 from analysis.parallel import run_jobs
+from analysis.records.definitions import MARK
 from analysis.records.draw import DIRT, Plan, draw_episodes
 
 PART_ROWS = 1_000_000
@@ -39,7 +40,7 @@ class _Part:
 def synthesise(plan: Plan, rows: int, folder: Path, workers: int) -> Iterator[int]:
     """Write ``rows`` episodes as Parquet files by financial year below ``folder``; yield the rows of each part as it is done.
 
-    ``truth.json`` beside them holds the planted effect and, by kind, the rows of dirt.
+    ``truth.json`` in the same folder has the planted effect and, by kind, the rows of dirt; what marks an extract as made up are its persons.
     """
     sizes = [PART_ROWS] * (rows // PART_ROWS) + ([rows % PART_ROWS] if rows % PART_ROWS else [])
     dirt = dict.fromkeys([*DIRT, "no_person"], 0)
@@ -97,9 +98,10 @@ def _arrow(table: dict[str, np.ndarray], chosen: np.ndarray) -> pa.Table:
 
 
 def _token_strings(tokens: np.ndarray) -> pa.Array:
-    """(n × 2) unsigned integers → strings of 32 hexadecimal digits, null where both are zero."""
+    """(n × 2) unsigned integers → the mark and 24 hexadecimal digits, as long as the tokens of patients; null where both are zero."""
     count = len(tokens)
     text = HEX[tokens.astype(">u8").view(np.uint8).reshape(count, 16)]
+    text[:, : len(MARK) // 2] = np.frombuffer(MARK.encode(), dtype="S2")
     offsets = np.arange(0, 32 * (count + 1), 32, dtype=np.int32)
     missing = ~tokens.any(axis=1)
     strings = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)))

@@ -5,21 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 
 from analysis.errors import DataError, EvaluationError, MachineError
+from analysis.records.cells import line
 from analysis.records.delimited import PLAIN, line_with_another_end, rows_of
-from analysis.records.engines import MEMORY, in_utc, part_on_duckdb
-from analysis.records.extract import Extract
-from analysis.records.typed import unreadable
+from analysis.records.engines import for_one_file, numbered_on_duckdb, part_on_duckdb
+from analysis.records.extract import Extract, Part
+from analysis.records.private import note_problem
+from analysis.records.typed import BLANKS, as_read, unreadable
 
 LIBRARIES = ("duckdb", "_duckdb", "pyarrow", "ibis", "pyspark", "py4j", "sqlite3")
 NO_MEMORY = ("out of memory", "outofmemory", "java heap space", "could not allocate", "failed to offload")
@@ -27,8 +28,10 @@ NO_ROOM = ("no space left", "disk quota", "could not write", "file too large", "
 
 
 @contextmanager
-def engine_errors(extract: Extract, place: str) -> Iterator[None]:
+def engine_errors(extract: Extract, place: str, private: Path | None = None) -> Iterator[None]:
     """Whatever an engine raises within, wherever the query runs, comes out as an error of this package.
+
+    What an engine says of it may be a row: it is written to ``private``, where that is given, and never shown.
 
     Raises
     ------
@@ -44,27 +47,33 @@ def engine_errors(extract: Extract, place: str) -> Iterator[None]:
     except Exception as problem:
         if not (_of_an_engine(problem, bool(extract.table)) or isinstance(problem, (MemoryError, OSError))):
             raise
-        raise _translated(problem, extract, place) from problem
+        raise _translated(problem, extract, place, private) from problem
 
 
-def place_of(extract: Extract, column: str = "", text: str = "") -> tuple[Path | str, int | None]:
-    """The first file in which a column holds what cannot be read, with the line of ``text`` in delimited text; without a column, the one
-    file or the folder of all."""
-    if not extract.files:
-        return f"table {extract.table}", None
-    if not column:
-        whole = Path(os.path.commonpath(extract.files))
-        return whole, None
-    connection = _on_duckdb()
+def place_of(extract: Extract) -> Path | str:
+    """The one file of an extract, the folder of all, or its table."""
+    return Path(os.path.commonpath(extract.files)) if extract.files else f"table {extract.table}"
+
+
+def refused_cell(extract: Extract, column: str, text: str) -> tuple[Path | str, int | None, str]:
+    """The first file in which a column holds what cannot be read, the row there, and the cell; ``text`` is such a cell of the whole extract."""
+    connection = for_one_file()
     for single in extract.by_file():
         part = single.parts[0]
         example = unreadable([part_on_duckdb(connection, part, "one")], single).get(column)
-        if example is None:
-            continue
-        rows = rows_of(part.files[0], part.layout) if part.layout else ()
-        lines = (line for line, row in rows if row.get(part.names[column], "").strip() == example[0].strip())
-        return part.files[0], next(lines, None)
-    return place_of(extract)
+        if example is not None:
+            return part.files[0], _row_of(connection, part, column, example[0], extract.missing), example[0]
+    return place_of(extract), None, text
+
+
+def _row_of(connection: Any, part: Part, column: str, text: str, markers: Collection[str]) -> int | None:
+    """The row as a spreadsheet shows it: of delimited text the line, of Parquet the row after that of the names."""
+    if part.layout:
+        cells = ((at, row.get(part.names[column], "")) for at, row in rows_of(part.files[0], part.layout))
+        return next((at for at, cell in cells if cell.strip(BLANKS) == text), None)
+    rows = connection.table(numbered_on_duckdb(connection, part, column))
+    row = rows.number.min(where=as_read(rows.value, markers) == text).to_pyarrow().as_py()
+    return None if row is None else row + 2
 
 
 def _of_an_engine(problem: Exception, database: bool) -> bool:
@@ -74,7 +83,7 @@ def _of_an_engine(problem: Exception, database: bool) -> bool:
     return library in LIBRARIES or (database and library not in ("builtins", "analysis"))
 
 
-def _translated(problem: Exception, extract: Extract, place: str) -> EvaluationError:
+def _translated(problem: Exception, extract: Extract, place: str, private: Path | None) -> EvaluationError:
     text = str(problem)
     if isinstance(problem, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
         return MachineError(f"{place}: memory is exhausted. Earlier outputs are untouched. Use a machine with more.")
@@ -83,7 +92,15 @@ def _translated(problem: Exception, extract: Extract, place: str) -> EvaluationE
         return MachineError(
             f"{place}: no room left on the disk for the work. Earlier outputs are untouched. Free some space and run again."
         )
-    return _of_a_file(problem, extract) or MachineError(f"{place}: the engine fails: {_first_line(text)}")
+    error = _of_a_file(problem, extract)
+    if error:
+        return error
+    where = (
+        note_problem(problem, private) if private else "Its message is not shown, since it may hold rows of patients"
+    )
+    return MachineError(
+        f"{place}: the engine fails ({type(problem).__name__}). {where}. Earlier outputs are untouched."
+    )
 
 
 def _of_a_file(problem: Exception, extract: Extract) -> DataError | None:
@@ -112,27 +129,22 @@ def _named_file(text: str, extract: Extract) -> Path | None:
     return None
 
 
-def _on_duckdb() -> Any:
-    return in_utc(ibis.duckdb.connect(memory_limit=MEMORY, preserve_insertion_order=False))
-
-
 def _read_through(single: Extract) -> None:
-    table = part_on_duckdb(_on_duckdb(), single.parts[0], "one")
+    table = part_on_duckdb(for_one_file(), single.parts[0], "one")
     table.aggregate(**{column: table[column].cast("string").max() for column in table.columns}).to_pyarrow()
 
 
 def _about(file: Path, text: str, extract: Extract) -> DataError:
-    line = re.search(r"CSV Error on Line: (\d+)", text)
+    numbered = re.search(r"CSV Error on Line: (\d+)", text)
     cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     whole = "Copy or export the file anew."
-    row = int(line[1]) if line else None
+    row = int(numbered[1]) if numbered else None
     if cells:
         many, few = int(cells[2]), int(cells[1])
         original = re.search(r"Original Line: ?(.*?)\nExpected Number", text, re.DOTALL)
-        # A row is of a patient, and is not shown; a single cell is most often a remark of the program that wrote the file.
-        words = original[1].strip()[:80] if original and many == 1 else ""
+        words = f", {line(original[1].strip())}" if original and many == 1 and original[1].strip() else ""
         return DataError(
-            file, f"{many} cells" + (f", {words!r}" if words else ""), f"{few} cells in every row, as in the header",
+            file, f"{many} cells{words}", f"{few} cells in every row, as in the header",
             "Correct the row; remove lines that are no rows.", row=row,
         )  # fmt: skip
     if "unterminated quote" in text:
@@ -149,11 +161,4 @@ def _about(file: Path, text: str, extract: Extract) -> DataError:
             file, "ends of lines of two kinds", "the same end for every line", "Write the file with one kind of line end.",
             row=None if packed else line_with_another_end(file),
         )  # fmt: skip
-    return DataError(file, f"content that cannot be read ({_first_line(text)})", "a whole file", whole, row=row)
-
-
-def _first_line(text: str) -> str:
-    """What an engine gives as the reason: its first line, or of Java the last cause."""
-    lines = text.strip().splitlines() or ["no reason is given"]
-    causes = [line.partition(": ")[2] for line in lines if line.startswith("Caused by: ")]
-    return causes[-1] if causes else lines[0]
+    return DataError(file, "content that cannot be read", "a whole file", whole, row=row)

@@ -63,6 +63,7 @@ NO_PERSON = "|".join(
 
 # White space of ASCII, no-break and other blanks of no width or a fixed one, NUL and the end-of-file mark of DOS.
 BLANK = "[\\t\\n\\v\\f\\r \\x00\\x1a\u00a0\u2007\u200b\u202f\ufeff]"
+BLANKS = "\t\n\v\f\r \x00\x1a\u00a0\u2007\u200b\u202f\ufeff"  # the same characters
 
 _DAYS = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
 _LEAP = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
@@ -116,6 +117,11 @@ def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[s
         )
         found |= {column: (text, asked[column][1]) for column, text in examples.items() if text is not None}
     return found
+
+
+def as_read(value: ir.Value, markers: Collection[str]) -> ir.StringValue:
+    """A value of a date or a number as the examples of ``unreadable`` have it."""
+    return _tidied(value, markers) if value.type().is_string() else value.cast("string")
 
 
 def text_or_instants(part: ir.Table, markers: Collection[str]) -> dict[str, ir.StringValue | ir.TimestampValue]:

@@ -15,8 +15,9 @@ from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
+from analysis.records.addresses import shown as address
+from analysis.records.cells import cell
 from analysis.records.counts import USED, Counts, ledger_of_rows, rows_where
-from analysis.records.databases import shown as address
 from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
 from analysis.records.delimited import open_quote
 from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
@@ -25,13 +26,13 @@ from analysis.records.episodes import OF_ROWS
 from analysis.records.extract import Extract, find_extract
 from analysis.records.instants import midnights_elsewhere
 from analysis.records.networks import practices_of, read_networks
+from analysis.records.origin import is_made_up
 from analysis.records.releases import FORGOTTEN, Releases
 from analysis.records.scan import scan
 from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
-from analysis.records.synthesise import TRUTH
 from analysis.records.tables import BY_COMMISSIONER, LABELS, records_tables, to_remember
-from analysis.records.trouble import engine_errors, place_of
+from analysis.records.trouble import engine_errors, place_of, refused_cell
 from analysis.records.typed import read_episodes, tidy_columns, unreadable
 from analysis.rules import Records
 from analysis.stages.data import Say, as_json
@@ -169,14 +170,14 @@ def _counted(
         say(sentence)
     # Codes of every year: an extract has those that were in force when the patient was in hospital.
     unit_of = study_geography(work, protocol).unit_of
-    with engine_errors(source, address(place)):
+    with engine_errors(source, address(place), work.private):
         raw = engine.read(source)
         check_content(raw, source, protocol)
+        made_up = is_made_up(raw, source)
         source = replace(source, tidy=tidy_columns(raw, source))
         counts = checked_counts(
             engine, read_episodes(raw, source), source, address(place), rules, protocol.months, unit_of, network_of
         )
-    made_up = not source.url and (Path(place) / TRUTH).is_file()
     return counts, {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
 
 
@@ -203,9 +204,9 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     """
     _check_quotes(source)
     for column, (text, expected) in unreadable(raw, source).items():
-        file, row = place_of(source, column, text)
+        file, row, refused = refused_cell(source, column, text)
         raise DataError(
-            file, repr(text), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
+            file, cell(column, refused), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
             row=row, column=source.column(column),
         )  # fmt: skip
     first, last = protocol.months[0], protocol.months[-1] + pd.offsets.MonthEnd()
@@ -213,7 +214,7 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     for at, part in enumerate(raw):
         for column, times in midnights_elsewhere(part, days, source.missing, protocol.records.smallest_count).items():
             raise DataError(
-                place_of(replace(source, parts=source.parts[at : at + 1]))[0], f"fixed times of day: {times}",
+                place_of(replace(source, parts=source.parts[at : at + 1])), f"fixed times of day: {times}",
                 "dates, or instants with the time zone in which they are midnights",
                 "They seem to be midnights of another zone, such as 23:00 in UTC of British Summer Time, so that the day would be the one before. "
                 "Write the column as dates of that zone, or with the zone.", column=source.column(column),
@@ -224,7 +225,7 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     absent = protocol.months.difference(pd.DatetimeIndex(months.to_pyarrow()["month"].to_pylist()))
     if len(absent):
         raise DataError(
-            place_of(source)[0], f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
+            place_of(source), f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
             "Add the files that are missing, or shorten the window of the protocol.", column=source.column("ADMIDATE"),
         )  # fmt: skip
 

@@ -81,7 +81,7 @@ def a_build(folder: Path) -> Path:
     return folder
 
 
-LEFT = {".lock", "downloads/April.xls", "notes.txt"}
+LEFT = {".lock", ".gitignore", "downloads/April.xls", "notes.txt"}
 
 
 @pytest.mark.fault(
@@ -293,3 +293,14 @@ def test_packages_are_installed_without_a_home_folder(home: str, repository: Pat
     command = [tmp_path / ".ci/uv-pip", "install", "--dry-run", "--offline", "six"]
     done = subprocess.run(command, env=usual | ({"HOME": home} if home else {}), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.fault(
+    "a password in EXTRACT, on a machine with other users", "no program that make starts has it among its arguments"
+)
+def test_an_address_is_not_among_the_arguments(checkout: Path) -> None:
+    run = make(checkout, "-n", "records", "EXTRACT=postgres://ann:s3cret@host/db#episodes")
+    recipe = next(line for line in run.out.splitlines() if "analysis records" in line)
+    assert "EXTRACT" not in recipe and "s3cret" not in run.out + run.err
+    run = make(checkout, "records", "EXTRACT=postgres://ann:s3cret@host/db", "DATA=nonsense")
+    assert run.code != 0 and "s3cret" not in run.out + run.err

@@ -97,7 +97,7 @@ def test_what_is_no_extract(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "column", "found"),
-    [({"ADMIDATE": "10/06/2014"}, "ADMIDATE", "10/06/2014"), ({"EPIORDER": "first"}, "EPIORDER", "first")],
+    [({"ADMIDATE": "10/06/2014"}, "ADMIDATE", "99/99/9999"), ({"EPIORDER": "first"}, "EPIORDER", "AAAAA")],
 )
 def test_mixed_forms_are_named(
     change: dict[str, str], column: str, found: str, tmp_path: Path, protocol: Protocol

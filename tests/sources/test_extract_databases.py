@@ -13,7 +13,7 @@ from reading import EVERY_MONTH, refusal, typed
 
 from analysis.errors import DataError, MachineError, UsageError
 from analysis.protocol import Protocol
-from analysis.records.databases import shown
+from analysis.records.addresses import shown
 
 
 @pytest.fixture

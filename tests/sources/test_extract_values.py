@@ -19,6 +19,7 @@ from reading import EVERY_MONTH, as_csv, refusal, typed
 
 from analysis.errors import DataError
 from analysis.protocol import Protocol
+from analysis.records.cells import cell as refused
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.records.typed import tidy_columns
@@ -174,7 +175,7 @@ NO_DATES = [
 @pytest.mark.parametrize("cell", NO_DATES)
 @pytest.mark.fault(
     "a date that does not exist, as 30 February",
-    "the run stops before it counts, and names file, line, column and value",
+    "the run stops before it counts, and names file, line, column and the cell, or its form where it may be a patient's",
 )
 def test_dates_that_do_not_exist_are_refused(cell: str, tmp_path: Path, protocol: Protocol) -> None:
     folder = tmp_path / "in"
@@ -183,7 +184,7 @@ def test_dates_that_do_not_exist_are_refused(cell: str, tmp_path: Path, protocol
     rows = [EVERY_MONTH[0], {**EVERY_MONTH[1], "DISDATE": cell}]
     (folder / "2014.csv").write_text(as_csv(rows), encoding="utf-8")
     problem = refusal(folder, tmp_path / "private", protocol)
-    assert isinstance(problem, DataError) and cell in problem.found
+    assert isinstance(problem, DataError) and problem.found == refused("DISDATE", cell)
     assert (Path(problem.file).name, problem.row, problem.column) == ("2014.csv", 3, "DISDATE")
 
 
@@ -199,13 +200,13 @@ def test_known_forms_of_a_number(cell: str, number: int, tmp_path: Path) -> None
 @pytest.mark.parametrize("cell", ["99999999999", "1e3", "1.5", "first", "1 2", "0x1", "١"])
 @pytest.mark.fault(
     "a number out of range, or with a fraction",
-    "the run stops before it counts, and names file, line, column and value",
+    "the run stops before it counts, and names file, line, column and the cell, or its form where it may be a patient's",
 )
 def test_numbers_out_of_range_are_refused(cell: str, tmp_path: Path, protocol: Protocol) -> None:
     rows = [*EVERY_MONTH, {**EVERY_MONTH[1], "EPIORDER": cell}]
     (tmp_path / "part.csv").write_text(as_csv(rows), encoding="utf-8")
     problem = refusal(tmp_path / "part.csv", tmp_path / "private", protocol)
-    assert isinstance(problem, DataError) and cell in problem.found
+    assert isinstance(problem, DataError) and problem.found == refused("EPIORDER", cell)
     assert (Path(problem.file).name, problem.row, problem.column) == ("part.csv", 62, "EPIORDER")
 
 

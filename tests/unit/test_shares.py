@@ -238,7 +238,7 @@ def test_codes_that_a_spreadsheet_took_for_numbers(tmp_path: Path) -> None:
     """03E00 is 3.00E+00 to it; 8 rows of some thousand."""
     rows = [row | ({"CCG_RESPONSIBILITY": "3.00E+00"} if at % 150 == 1 else {}) for at, row in enumerate(of_providers(lambda year, at: {}))]
     problem = refusal(rows, tmp_path)
-    assert problem.column == "CCG_RESPONSIBILITY" and "'3.00E+00'" in problem.found and "03E00" in problem.action
+    assert problem.column == "CCG_RESPONSIBILITY" and "'9.99A+99'" in problem.found and "03E00" in problem.action
 
 
 def test_a_commissioner_under_a_misspelt_code(tmp_path: Path) -> None:
