@@ -1,0 +1,163 @@
+"""The tables that leave the private folder, column by column, and the standard that their counts are judged by.
+
+The standard is fixed, as disclosure control of Hospital Episode Statistics has it; no setting of a protocol changes what the scanner calls safe.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from analysis.cleaning.panel import PANEL
+from analysis.records.definitions import ADMISSIONS, BED_DAYS, LENGTH_OF_STAY, MADE_UP, OUTCOMES, PATIENTS
+from analysis.records.identifiers import normal, plain_name
+
+SMALLEST, BASE = 8, 5  # no count of 1 to 7 is shown, and every other one is a multiple of 5
+
+
+@dataclass(frozen=True)
+class Columns:
+    """``counts`` of persons' events; ``others`` are labels, notes and measures made from counts that are shown. There is no further column."""
+
+    counts: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+
+def _columns(counts: Collection[str], others: Collection[str]) -> Columns:
+    return Columns(frozenset(counts), frozenset(others))
+
+
+_PANEL_COUNTS = {"value_published", "value"}
+_PLACES = ["source", "unit", "unit_name", "age_band", "network", "month", LENGTH_OF_STAY]
+# The files of BUILD/records, which hold nothing else.
+RELEASED: Mapping[str, Columns] = {
+    "records/panel.parquet": _columns(_PANEL_COUNTS, set(PANEL.columns) - _PANEL_COUNTS),
+    "records/by_commissioner.csv": _columns(OUTCOMES, _PLACES),
+    "records/by_age.csv": _columns(OUTCOMES, _PLACES),
+    "records/by_network.csv": _columns(OUTCOMES, _PLACES),
+    "records/ledger.csv": _columns(["rows"], ["reason", "note", "what"]),
+    "records/shifts.csv": _columns([], ["outcome", "unit", "unit_name", "month", "ratio"]),
+    "records/provenance.json": _columns([], ["engine", "made_up", "files"]),
+}
+# Columns of tables of estimates, by which whole numbers are of places, months, draws and ranks, or are a model's: they count no persons.
+NO_COUNTS = frozenset(
+    """
+    estimateid design outcome cohort specification specifications term scale estimate stderror cilow cihigh conflevel pvalue inference nunits ntreated nobs
+    window dataset notes percent change varianceshare share rank id label choice departures crossed reason method methods reject disagree
+    baseline unit units unitname unitnames site sites model month months year quarter eventtime period row draw draws lag seed number population populationpublished
+    days daysinmonth coveredshare maskedmonths breakdown samesign significantshare holmp preperiodp preperioddifference controlp detectablefall detectablerise
+    weight statistic placebos preperiodrmse effectivedonors ratiop ratio published publishedlow publishedhigh publishedvalue expectedvalue magnitude ageband
+    phi dispersion influence influenceerrors bound acf pacf observed fitted counterfactual counterfactuallow counterfactualhigh synthetic
+    syntheticlow synthetichigh shrunken before after moved movedinse pbefore pafter stderrorbefore pvaluebefore low high smooth rate level slope
+    """.split()
+)
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.0*)?")
+TABLES = (".csv", ".tsv", ".psv", ".parquet", ".xlsx")
+SOURCES = frozenset(("records", PATIENTS, MADE_UP))
+_NAMES = {name.lower() for id, (label, _) in OUTCOMES.items() for name in (id, id.replace("_", " "), label)}
+_UNIT = r"(?:emergency admissions?|emergency bed[ -]days?|patients?|spells?)"
+_SMALL = re.compile(rf"(?<![\w.,%±+/(–-])(?<![\d–] )([1-7]) {_UNIT}\b", re.IGNORECASE)
+_AFTER = re.compile(rf"\b({'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})[\"']?\s*[:=]\s*[\"']?([1-7])(?![\d.,%])", re.IGNORECASE)
+
+
+def small_counts(text: str) -> Iterator[tuple[str, str]]:
+    """Counts of 1 to 7 that a sentence or a line of a log tells."""
+    for match in (*_SMALL.finditer(text), *_AFTER.finditer(text)):
+        yield "a count of 1 to 7", re.sub(r"\d", "…", match[0])
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Judges counts: ``made``, the files that the steps of the build made; ``names`` of outcomes that are counted from records."""
+
+    made: frozenset[str]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, made: Collection[str], outcomes: Collection[str]) -> Standard:
+        return cls(frozenset(made), frozenset(_NAMES | {name.strip().lower() for name in outcomes}))
+
+    def unsafe(self, name: str, rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+        """What is not safe in a table of the file ``name``."""
+        known = RELEASED.get(name)
+        if known:
+            yield from _by_columns(rows, known)
+            yield from _lengths(rows)
+            return
+        of_records = self._of_records(rows)
+        strict = name not in self.made and PurePosixPath(name).suffix.lower() in TABLES
+        for at, column in enumerate(rows):
+            if plain_name(str(column)) in NO_COUNTS:
+                continue
+            judged = rows.iloc[:, at] if strict or self._is_outcome(column) else rows.iloc[:, at][of_records]
+            numbers = _numbers(judged)
+            yield from _wrong(column, numbers[numbers % 1 == 0])
+
+    def _of_records(self, rows: pd.DataFrame) -> pd.Series:
+        """Which rows are of outcomes that are counted from records; all, where a column is one."""
+        found = pd.Series(any(map(self._is_outcome, rows)), rows.index)
+        for at in range(rows.shape[1]):
+            cells = rows.iloc[:, at]
+            if not pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_datetime64_any_dtype(cells):
+                ours = {cell for cell in cells.dropna().unique() if str(cell).strip().lower() in self.names | SOURCES}
+                found |= cells.isin(ours)
+        return found
+
+    def _is_outcome(self, column: object) -> bool:
+        return str(column).strip().lower() in self.names
+
+
+def _by_columns(rows: pd.DataFrame, known: Columns) -> Iterator[tuple[str, str]]:
+    for at, column in enumerate(map(str, rows)):
+        cells = rows.iloc[:, at]
+        if column in known.counts:
+            texts = cells.map(lambda cell: str(cell).strip(), na_action="ignore").replace("", None).dropna()
+            numbers = _numbers(texts)
+            for row in texts.index.difference(numbers.index):
+                yield "neither a count nor an empty cell", f"column {column}, row {row}"
+            yield from _wrong(column, numbers)
+        elif column not in known.others:
+            yield "a column that the released table does not have", column or f"column {at + 1}"
+
+
+def _lengths(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Mean lengths of stay that are not those of the counts in their row: one beside a suppressed count would tell of it."""
+    if not {LENGTH_OF_STAY, ADMISSIONS, BED_DAYS} <= set(rows):
+        return
+    shown, days, stays = (_numbers(rows[name]).reindex(rows.index) for name in (LENGTH_OF_STAY, BED_DAYS, ADMISSIONS))
+    wrong = shown.notna() & ~((shown - days / stays.where(stays > 0)).abs() < 0.006)
+    for row in rows.index[wrong]:
+        yield "a measure that the counts in its row do not give", f"column {LENGTH_OF_STAY}, row {row}"
+
+
+def _wrong(column: object, numbers: pd.Series) -> Iterator[tuple[str, str]]:
+    """Counts that the standard does not let out."""
+    small = (numbers > 0) & (numbers < SMALLEST)
+    for row in numbers.index[small]:
+        yield f"a count of 1 to {SMALLEST - 1}", f"column {column}, row {row}"
+    for row in numbers.index[~small & ((numbers % BASE != 0) | (numbers < 0))]:
+        yield f"a count that is not rounded to {BASE}", f"column {column}, row {row}"
+
+
+def _numbers(cells: pd.Series) -> pd.Series:
+    """The numbers among cells, also those that are written as texts, with commas or a guard of spreadsheets."""
+    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+        return pd.Series(dtype=float)
+    if not pd.api.types.is_numeric_dtype(cells):
+        each = {cell: _number(str(cell)) for cell in cells.dropna().unique()}
+        cells = cells.map(each, na_action="ignore")
+    return cells.dropna().astype(float)
+
+
+def _number(text: str) -> float | None:
+    text = normal(text).strip(" '\"\t")
+    try:
+        value = float(text.replace(",", "") if THOUSANDS.fullmatch(text) else text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
