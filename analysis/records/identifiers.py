@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 # Columns of Hospital Episode Statistics and of other patient-level data, as ``plain_name`` gives their names. A released table has none of them.
-PATIENT_COLUMNS = frozenset(
-    """
+_COLUMNS = """
     epikey tokenpersonid personid personkey encryptedhesid pseudohesid hesid extracthesid newnhsno nhsno nhsnum nhsnumber pseudonhs pseudonhsnumber
     pseudonhsno nhsnoind localpatid localpatientid patientid patid patientkey pseudoid pseudonym hospitalnumber hospitalno casenote casenotenumber mrn chi
     chinumber dob mydob dateofbirth birthdate birthday dayofbirth monthofbirth yearofbirth birthmonth birthyear dobcfl homeadd homeaddress address
@@ -19,8 +18,8 @@ PATIENT_COLUMNS = frozenset(
     forename surname firstname lastname givenname familyname patientname admimeth admisorc admincat classpat epiorder epistat epidur epitype speldur spelbgn
     disdest dismeth procode procode3 procode5 procodet sitetret ccgresponsibility ccgresponsibilityorigin ccgresidence gpprac gppracticecode purcode ethnos sex
     intmanag mainspef tretspef provspno provspnops consult susrecid susspellid
-    """.split()
-)
+"""
+PATIENT_COLUMNS = frozenset(_COLUMNS.split())
 NUMBERED_COLUMN = re.compile(r"(diag|opertn|opdate)(3|4)?\d\d")
 # Names that no sentence of a report has; a log or a page that has one of them as a word shows rows or a query of rows.
 NAMES_IN_TEXT = re.compile(
@@ -44,18 +43,28 @@ NHS_NUMBER = re.compile(
     rf"){_END}(?!\.\d)",
     re.IGNORECASE,
 )
-TOKEN = re.compile(rf"{_START}(?:[0-9a-f]{{32}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}){_END}", re.IGNORECASE)
+TOKEN = re.compile(
+    rf"{_START}(?:[0-9a-f]{{32}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}){_END}", re.IGNORECASE
+)
 BASE64 = re.compile(r"(?<![0-9A-Za-z+/=_-])[0-9A-Za-z+/]{22,48}={0,2}(?![0-9A-Za-z+/=_-])")
 _AREAS = (
     "AB AL B BA BB BD BH BL BN BR BS BT CA CB CF CH CM CO CR CT CV CW DA DD DE DG DH DL DN DT DY E EC EH EN EX FK FY G GL GU GY HA HD HG HP HR HS HU HX IG IM "
     "IP IV JE KA KT KW KY L LA LD LE LL LN LS LU M ME MK ML N NE NG NN NP NR NW OL OX PA PE PH PL PO PR RG RH RM S SA SE SG SK SL SM SN SO SP SR SS ST SW SY TA "
     "TD TF TN TQ TR TS TW UB W WA WC WD WF WN WR WS WV YO ZE"
 ).replace(" ", "|")
-POSTCODE = re.compile(rf"(?<![0-9A-Za-z#+/=_.-])(?:{_AREAS})\d[0-9A-Z]?[ -]{{0,3}}\d[ABD-HJLNP-UW-Z]{{2}}(?![0-9A-Za-z+/=_])")
-_LOWER = re.compile(rf"(?<![0-9a-z#+/=_.-])(?:{_AREAS.lower()})\d[0-9a-z]? \d(?!st|nd|rd|th)[abd-hjlnp-uw-z]{{2}}(?![0-9a-z+/=_])", re.IGNORECASE)
+POSTCODE = re.compile(
+    rf"(?<![0-9A-Za-z#+/=_.-])(?:{_AREAS})\d[0-9A-Z]?[ -]{{0,3}}\d[ABD-HJLNP-UW-Z]{{2}}(?![0-9A-Za-z+/=_])"
+)
+_LOWER = re.compile(
+    rf"(?<![0-9a-z#+/=_.-])(?:{_AREAS.lower()})\d[0-9a-z]? \d(?!st|nd|rd|th)[abd-hjlnp-uw-z]{{2}}(?![0-9a-z+/=_])",
+    re.IGNORECASE,
+)
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE = rf"(?:\d{{1,4}}[-/. ]\d{{1,2}}[-/. ]\d{{2,4}}|\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH},?[ -]\d{{2,4}}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{8}})"
-BIRTH = re.compile(rf"{_START}(?:d\.?o\.?b\.?|date[ _]of[ _]birth|birth[ _]?da(?:te|y)|born(?: on)?)(?![a-z])[^0-9a-z]{{0,12}}{_DATE}(?!\d)", re.IGNORECASE)
+BIRTH = re.compile(
+    rf"{_START}(?:d\.?o\.?b\.?|date[ _]of[ _]birth|birth[ _]?da(?:te|y)|born(?: on)?)(?![a-z])[^0-9a-z]{{0,12}}{_DATE}(?!\d)",
+    re.IGNORECASE,
+)
 
 FORMS = (("a postcode", POSTCODE), ("a postcode", _LOWER), ("a date of birth", BIRTH))
 
@@ -132,5 +141,9 @@ def begins(text: str) -> str:
 
 def _is_random(word: re.Match[str]) -> bool:
     """Whether the characters of a word change between lower case, upper case and digits as those of a hash in base 64 do."""
-    kinds = [any("a" <= c <= "z" for c in word[0]), any("A" <= c <= "Z" for c in word[0]), any(c.isdigit() for c in word[0])]
+    kinds = [
+        any("a" <= c <= "z" for c in word[0]),
+        any("A" <= c <= "Z" for c in word[0]),
+        any(c.isdigit() for c in word[0]),
+    ]
     return all(kinds) and len(RUN.findall(word[0])) >= BROKEN * len(word[0])

@@ -44,25 +44,29 @@ RELEASED: Mapping[str, Columns] = {
     "records/shifts.csv": _columns([], ["outcome", "unit", "unit_name", "month", "ratio"]),
     "records/provenance.json": _columns([], ["engine", "made_up", "files"]),
 }
-# Columns of tables of estimates, by which whole numbers are of places, months, draws and ranks, or are a model's: they count no persons.
-NO_COUNTS = frozenset(
-    """
+# Columns whose whole numbers are of places, months, draws and ranks, or are a model's: they count no persons in any table ...
+_LABELS = """
     estimateid design outcome cohort specification specifications term scale estimate stderror cilow cihigh conflevel pvalue inference nunits ntreated nobs
-    window dataset notes percent change varianceshare share rank id label choice departures crossed reason method methods reject disagree
-    baseline unit units unitname unitnames site sites model month months year quarter eventtime period row draw draws lag seed number population populationpublished
-    days daysinmonth coveredshare maskedmonths breakdown samesign significantshare holmp preperiodp preperioddifference controlp detectablefall detectablerise
-    weight statistic placebos preperiodrmse effectivedonors ratiop ratio published publishedlow publishedhigh publishedvalue expectedvalue magnitude ageband
-    phi dispersion influence influenceerrors bound acf pacf observed fitted counterfactual counterfactuallow counterfactualhigh synthetic
-    syntheticlow synthetichigh shrunken before after moved movedinse pbefore pafter stderrorbefore pvaluebefore low high smooth rate level slope
-    """.split()
-)
+    window dataset percent change varianceshare share rank choice departures crossed reason method methods reject disagree unit units unitname unitnames
+    site sites model month months year quarter eventtime draw draws lag population populationpublished days coveredshare maskedmonths breakdown
+    samesign significantshare holmp preperiodp preperioddifference controlp detectablefall detectablerise weight statistic placebos preperiodrmse
+    effectivedonors ratiop ratio magnitude ageband phi dispersion influence influenceerrors bound acf pacf observed fitted counterfactual counterfactuallow
+    counterfactualhigh synthetic syntheticlow synthetichigh shrunken moved movedinse pbefore pafter
+"""
+# ... and those that do so in a table that a step of the build made: figures of other publications, and numbers of an edition before.
+_OF_STEPS = "published publishedlow publishedhigh baseline before after stderrorbefore low high smooth rate level slope seed number id"
+LABELS = frozenset(_LABELS.split())
+LABELS_OF_STEPS = LABELS | frozenset(_OF_STEPS.split())
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.0*)?")
 TABLES = (".csv", ".tsv", ".psv", ".parquet", ".xlsx")
 SOURCES = frozenset(("records", PATIENTS, MADE_UP))
 _NAMES = {name.lower() for id, (label, _) in OUTCOMES.items() for name in (id, id.replace("_", " "), label)}
 _UNIT = r"(?:emergency admissions?|emergency bed[ -]days?|patients?|spells?)"
 _SMALL = re.compile(rf"(?<![\w.,%±+/(–-])(?<![\d–] )([1-7]) {_UNIT}\b", re.IGNORECASE)
-_AFTER = re.compile(rf"\b({'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})[\"']?\s*[:=]\s*[\"']?([1-7])(?![\d.,%])", re.IGNORECASE)
+_AFTER = re.compile(
+    rf"\b({'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})[\"']?\s*[:=]\s*[\"']?([1-7])(?![\d.,%])",
+    re.IGNORECASE,
+)
 
 
 def small_counts(text: str) -> Iterator[tuple[str, str]]:
@@ -92,7 +96,7 @@ class Standard:
         of_records = self._of_records(rows)
         strict = name not in self.made and PurePosixPath(name).suffix.lower() in TABLES
         for at, column in enumerate(rows):
-            if plain_name(str(column)) in NO_COUNTS:
+            if plain_name(str(column)) in (LABELS if strict else LABELS_OF_STEPS):
                 continue
             judged = rows.iloc[:, at] if strict or self._is_outcome(column) else rows.iloc[:, at][of_records]
             numbers = _numbers(judged)

@@ -18,6 +18,9 @@ import pandas as pd
 
 PERSONS = "persons.parquet"  # its file in the private folder
 SAMPLED_ROWS = 5_000
+LOOKED_AT = (
+    1_000_000  # rows of each part that the sample is drawn from, so that its time does not grow with the extract
+)
 IDENTIFIERS = ("TOKEN_PERSON_ID", "EPIKEY")
 # Shorter ones stand in a report by chance: places and months have codes of six characters, and populations numbers of eight digits.
 SHORTEST, SHORTEST_NUMBER = 7, 9
@@ -49,12 +52,12 @@ def sample_of(parts: Sequence[ir.Table], rows: int, missing: Collection[str] = (
 
     ``missing``: further markers of a missing value.
     """
-    share = SAMPLED_ROWS / max(rows, 1)
+    share = SAMPLED_ROWS / max(min(rows, LOOKED_AT * len(parts)), 1)
     words: set[str] = set()
     for part in parts:
         chosen = part.select(**{name: part[name].cast("string") for name in IDENTIFIERS})
         if share < 1:
-            chosen = chosen.filter(ibis.random() < share)
+            chosen = chosen.limit(LOOKED_AT).filter(ibis.random() < share)
         for column in chosen.limit(2 * SAMPLED_ROWS).to_pyarrow().columns:
             words |= {str(value).strip().lower() for value in column.unique().to_pylist() if value is not None}
     words = {word for word in words - {marker.lower() for marker in missing} if _tells(word)}

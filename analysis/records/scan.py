@@ -81,12 +81,18 @@ def scan(build: Path, outcomes: Collection[str] = ()) -> list[str]:
         The folder is not there, or holds neither a build nor records.
     """
     if not build.is_dir():
-        raise UsageError(f"BUILD={build}: there is no such folder, so that nothing was looked at. Name the folder of a build.")
+        raise UsageError(
+            f"BUILD={build}: there is no such folder, so that nothing was looked at. Name the folder of a build."
+        )
     if not is_build(build) and not any((build / RECORDS).glob("*")):
-        raise UsageError(f"BUILD={build}: this folder holds no records, and is no build of this project. Name the folder of a build.")
+        raise UsageError(
+            f"BUILD={build}: this folder holds no records, and is no build of this project. Name the folder of a build."
+        )
     made = frozenset(Manifest.read(build).outputs)
     scanner = Scanner(read_sample(build / PRIVATE / PERSONS), Standard.of(made, outcomes))
-    return [sentence for name, path in sorted(files_that_may_leave(build)) for sentence in _sentences(scanner, name, path)]
+    return [
+        sentence for name, path in sorted(files_that_may_leave(build)) for sentence in _sentences(scanner, name, path)
+    ]
 
 
 def files_that_may_leave(build: Path) -> Iterator[tuple[str, Path]]:

@@ -11,7 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pypdf import PdfReader
-from pypdf.generic import ArrayObject, ByteStringObject, DictionaryObject, IndirectObject, NameObject, StreamObject, TextStringObject
+from pypdf.generic import (
+    ArrayObject,
+    ByteStringObject,
+    DictionaryObject,
+    IndirectObject,
+    StreamObject,
+    TextStringObject,
+)
 
 from analysis.records.scan_pieces import Closed, Packed, Pieces, Table, Text, Unreadable
 
@@ -58,7 +65,12 @@ def parquet_pieces(content: bytes) -> Pieces:
     file = pq.ParquetFile(pa.BufferReader(content))
     schema, footer = file.schema_arrow, file.metadata
     yield Table("", _plain(file.read()))
-    yield Text("metadata", "\n".join([str(footer.created_by), *_notes(schema.metadata), *(note for field in schema for note in _of_field(field))]))
+    yield Text(
+        "metadata",
+        "\n".join(
+            [str(footer.created_by), *_notes(schema.metadata), *(note for field in schema for note in _of_field(field))]
+        ),
+    )
     for key, value in (schema.metadata or {}).items():
         if key == b"pandas":
             yield Packed("metadata of pandas", json.dumps(json.loads(value).get("attributes") or {}).encode())
@@ -80,9 +92,19 @@ def _plain(table: pa.Table) -> pd.DataFrame:
     for at, field in enumerate(table.schema):
         values = table.column(at)
         if pa.types.is_nested(field.type):
-            columns[at] = pd.Series([None if value is None else json.dumps(value, default=str) for value in values.to_pylist()], dtype=object)
-        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
-            columns[at] = pd.Series([None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()], dtype=object)
+            columns[at] = pd.Series(
+                [None if value is None else json.dumps(value, default=str) for value in values.to_pylist()],
+                dtype=object,
+            )
+        elif (
+            pa.types.is_binary(field.type)
+            or pa.types.is_large_binary(field.type)
+            or pa.types.is_fixed_size_binary(field.type)
+        ):
+            columns[at] = pd.Series(
+                [None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()],
+                dtype=object,
+            )
         else:
             columns[at] = values.to_pandas()
     frame = pd.DataFrame(columns)
@@ -104,7 +126,9 @@ def _notes(metadata: dict[bytes, bytes] | None) -> Iterator[str]:
 
 def workbook_pieces(content: bytes) -> Pieces:
     """The sheets of a workbook, hidden ones too; the first row of each has the names of its columns."""
-    for name, sheet in pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=object, engine="calamine").items():
+    for name, sheet in pd.read_excel(
+        io.BytesIO(content), sheet_name=None, header=None, dtype=object, engine="calamine"
+    ).items():
         if len(sheet):
             names = ["" if pd.isna(value) else str(value) for value in sheet.iloc[0]]
             rows = sheet.iloc[1:].set_axis(names, axis="columns")

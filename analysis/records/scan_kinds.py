@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -19,9 +21,20 @@ from analysis.records.scan_texts import json_pieces, plain_pieces
 
 LARGEST = 2_000_000_000  # bytes of a file, unpacked
 DEEPEST = 6  # files within files
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
+COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 MARKUP = re.compile(r"\s*<[!?\w]")
 PAGE = re.compile(r"<!doctype html|<html|<(body|table|div|p|span|td|h\d)\b", re.IGNORECASE)
 
@@ -41,7 +54,9 @@ def pieces(name: str, content: bytes, place: str = "", depth: int = 0) -> Iterat
                 yield replace(piece, place=_joined(place, piece.place))
     except Unreadable as problem:
         yield Closed(place, str(problem))
-    except Exception as problem:  # whatever a reader raises of a broken file: it was not looked into, which its owner has to know
+    except (
+        Exception
+    ) as problem:  # whatever a reader raises of a broken file: it was not looked into, which its owner has to know
         yield Closed(place, f"it cannot be read ({type(problem).__name__})")
 
 
@@ -59,11 +74,9 @@ def _reader(name: str, content: bytes) -> Callable[[bytes], Pieces]:
         return pdf_pieces
     if zipfile.is_zipfile(io.BytesIO(content)):
         return zip_pieces
-    if begin.startswith(b"\xfd7zXZ"):
-        return lambda content: _unpacked(name, _xz(content))
     for magic, codec in COMPRESSED.items():
         if begin.startswith(magic):
-            return lambda content, codec=codec: _unpacked(name, _decompressed(content, codec), content[:512])
+            return partial(_decompressed, name, codec)
     if content[257:262] == b"ustar":
         return tar_pieces
     if begin.startswith(PICTURES) or (begin[:4] == b"RIFF" and begin[8:12] == b"WEBP"):
@@ -76,7 +89,9 @@ def _reader_of_text(name: str, text: str) -> Callable[[bytes], Pieces]:
     if suffix in (".html", ".htm", ".xhtml"):
         return lambda content: html_pieces(text)
     if suffix in (".svg", ".xml") or MARKUP.match(text[:2000]):
-        return lambda content: (html_pieces if PAGE.search(text[:5000]) and "<svg" not in text[:500] else xml_pieces)(text)
+        return lambda content: (html_pieces if PAGE.search(text[:5000]) and "<svg" not in text[:500] else xml_pieces)(
+            text
+        )
     if suffix in (".json", ".ipynb", ".geojson", ".jsonl", ".ndjson") or text.lstrip()[:1] in ("{", "["):
         return lambda content: json_pieces(text)
     return lambda content: plain_pieces(text, suffix)
@@ -121,26 +136,21 @@ def zip_pieces(content: bytes) -> Pieces:
 def tar_pieces(content: bytes) -> Pieces:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for member in archive:
-            yield Text(member.name, "\n".join([member.uname, member.gname, member.linkname, *map(str, member.pax_headers.values())]))
+            yield Text(
+                member.name,
+                "\n".join([member.uname, member.gname, member.linkname, *map(str, member.pax_headers.values())]),
+            )
             if (packed := archive.extractfile(member) if member.isfile() else None) is not None:
                 yield Packed(member.name, packed.read())
 
 
-def _unpacked(name: str, content: bytes, header: bytes = b"") -> Pieces:
+def _decompressed(name: str, codec: str, content: bytes) -> Pieces:
     """The one file in a compressed one; the header of gzip may have a name and a comment."""
-    if header[3:4] and header.startswith(b"\x1f\x8b") and header[3] & 0x18:
-        yield Text("header", header[10:].split(b"\x00\x00")[0].decode("latin-1").replace("\x00", "\n"))
-    yield Packed(PurePosixPath(name).stem, content)
-
-
-def _decompressed(content: bytes, codec: str) -> bytes:
-    return _bounded(pa.CompressedInputStream(pa.py_buffer(content), codec).read)
-
-
-def _xz(content: bytes) -> bytes:
-    import lzma
-
-    return _bounded(lzma.open(io.BytesIO(content)).read)
+    if codec == "gzip" and content[3] & 0x18:
+        yield Text("header", content[10:512].split(b"\x00\x00")[0].decode("latin-1").replace("\x00", "\n"))
+    packed = io.BytesIO(content)
+    with lzma.LZMAFile(packed) if codec == "xz" else pa.CompressedInputStream(packed, codec) as stream:
+        yield Packed(PurePosixPath(name).stem, _bounded(stream.read))
 
 
 def _bounded(read: Callable[[int], bytes]) -> bytes:

@@ -13,13 +13,19 @@ import pandas as pd
 from analysis.records.scan_pieces import Packed, Pieces, Table, Text
 
 # Elements that stand within a line; all others end it. Those of office documents have a prefix.
-INLINE = frozenset(
-    "a abbr b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small span strong sub sup time tspan tt u var wbr "
-    "r t rpr w:r w:t w:rpr a:r a:t a:rpr text:span".split()
-)
+_INLINE = """
+    a abbr b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small span strong sub sup time tspan tt u var wbr
+    r t rpr w:r w:t w:rpr a:r a:t a:rpr text:span
+"""
+INLINE = frozenset(_INLINE.split())
 # Attributes of drawings that hold coordinates and sizes, not texts.
-GEOMETRY = frozenset("d points transform gradienttransform patterntransform viewbox x y x1 x2 y1 y2 cx cy dx dy r rx ry width height".split())
-COORDINATES = re.compile(r"[\s\d.,eE+\-MmLlHhVvCcSsQqTtAaZz]*|(\s*(matrix|translate|scale|rotate|skew[XY])\([\s\d.,eE+\-]*\)\s*)*")
+_GEOMETRY = (
+    "d points transform gradienttransform patterntransform viewbox x y x1 x2 y1 y2 cx cy dx dy r rx ry width height"
+)
+GEOMETRY = frozenset(_GEOMETRY.split())
+COORDINATES = re.compile(
+    r"[\s\d.,eE+\-MmLlHhVvCcSsQqTtAaZz]*|(\s*(matrix|translate|scale|rotate|skew[XY])\([\s\d.,eE+\-]*\)\s*)*"
+)
 DATA_ADDRESS = re.compile(r"data:([\w/+.\-]*)((?:;[\w=.\-]+)*),([^\"')<>\s]*)")
 # Numbers of documents that are made anew each time, in the metadata of a PDF; they are of no person.
 OF_DOCUMENTS = frozenset(("xmpmm:documentid", "xmpmm:instanceid", "xmpmm:originaldocumentid"))
@@ -79,6 +85,7 @@ class _Parser(HTMLParser):
         if tag == "table":
             self._open.append([])
         elif tag == "tr" and self._open:
+            self._end_cell()
             self._open[-1].append([])
         elif tag in ("td", "th") and self._open:
             self._end_cell()

@@ -40,7 +40,9 @@ def json_pieces(text: str) -> Pieces:
         yield Table(place, pd.DataFrame(rows, columns=list(names), index=range(1, len(rows) + 1)))
 
 
-def _collect(value: Any, names: tuple[str, ...], strings: list[str], objects: dict[tuple[str, ...], list[dict[str, Any]]]) -> None:
+def _collect(
+    value: Any, names: tuple[str, ...], strings: list[str], objects: dict[tuple[str, ...], list[dict[str, Any]]]
+) -> None:
     """``names``: those under which the value is; a number is an object with each of them too."""
     if isinstance(value, dict):
         strings.extend(map(str, value))
@@ -50,7 +52,12 @@ def _collect(value: Any, names: tuple[str, ...], strings: list[str], objects: di
         for name, inner in value.items():
             _collect(inner, (*names, name), strings, objects)
     elif isinstance(value, list):
-        if value and all(isinstance(row, list) for row in value) and value[0] and all(isinstance(cell, str) for cell in value[0]):
+        if (
+            value
+            and all(isinstance(row, list) for row in value)
+            and value[0]
+            and all(isinstance(cell, str) for cell in value[0])
+        ):
             for row in value[1:]:  # a table as rows of cells under a row of names
                 objects.setdefault(tuple(value[0]), []).append(dict(zip(value[0], row, strict=False)))
         for inner in value:
@@ -76,7 +83,9 @@ def _table(text: str, suffix: str) -> pd.DataFrame | None:
     named = suffix in DELIMITED
     beginning = "\n".join(text.split("\n", TRIED)[:TRIED]) if named else text
     delimiters = [delimiter for delimiter in DELIMITERS if delimiter in beginning]
-    lines_of = {delimiter: list(_delimited(beginning, delimiter)) for delimiter in delimiters} | {ALIGNED: list(_aligned(beginning))}
+    lines_of = {delimiter: list(_delimited(beginning, delimiter)) for delimiter in delimiters} | {
+        ALIGNED: list(_aligned(beginning))
+    }
     best = max(lines_of, key=lambda delimiter: _evenness(lines_of[delimiter]))
     even, _ = _evenness(lines_of[best])
     if not named and (len(lines_of[best]) < 2 or even < ALIKE):
