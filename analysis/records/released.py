@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from analysis.cleaning.panel import PANEL
@@ -58,6 +59,7 @@ _OF_STEPS = "published publishedlow publishedhigh baseline before after stderror
 LABELS = frozenset(_LABELS.split())
 LABELS_OF_STEPS = LABELS | frozenset(_OF_STEPS.split())
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.0*)?")
+ROUNDING = 0.006  # of a measure with two decimals
 TABLES = (".csv", ".tsv", ".psv", ".parquet", ".xlsx")
 SOURCES = frozenset(("records", PATIENTS, MADE_UP))
 _NAMES = {name.lower() for id, (label, _) in OUTCOMES.items() for name in (id, id.replace("_", " "), label)}
@@ -93,75 +95,76 @@ class Standard:
             yield from _by_columns(rows, known)
             yield from _lengths(rows)
             return
-        of_records = self._of_records(rows)
         strict = name not in self.made and PurePosixPath(name).suffix.lower() in TABLES
-        for at, column in enumerate(rows):
-            if plain_name(str(column)) in (LABELS if strict else LABELS_OF_STEPS):
-                continue
-            judged = rows.iloc[:, at] if strict or self._is_outcome(column) else rows.iloc[:, at][of_records]
-            numbers = _numbers(judged)
-            yield from _wrong(column, numbers[numbers % 1 == 0])
+        of_records = np.full(len(rows), True) if strict else self._of_records(rows)
+        for at, column in enumerate(map(str, rows)):
+            if plain_name(column) not in (LABELS if strict else LABELS_OF_STEPS) and of_records.any():
+                numbers = np.where(of_records, _numbers(rows.iloc[:, at]), math.nan)
+                yield from _wrong(column, rows.index, np.where(numbers % 1 == 0, numbers, math.nan))
 
-    def _of_records(self, rows: pd.DataFrame) -> pd.Series:
+    def _of_records(self, rows: pd.DataFrame) -> np.ndarray:
         """Which rows are of outcomes that are counted from records; all, where a column is one."""
-        found = pd.Series(any(map(self._is_outcome, rows)), rows.index)
+        found = np.full(len(rows), any(column.strip().lower() in self.names for column in map(str, rows)))
         for at in range(rows.shape[1]):
             cells = rows.iloc[:, at]
-            if not pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_datetime64_any_dtype(cells):
+            if (
+                not found.all()
+                and not pd.api.types.is_numeric_dtype(cells)
+                and not pd.api.types.is_datetime64_any_dtype(cells)
+            ):
                 ours = {cell for cell in cells.dropna().unique() if str(cell).strip().lower() in self.names | SOURCES}
-                found |= cells.isin(ours)
+                found |= cells.isin(ours).to_numpy(bool)
         return found
-
-    def _is_outcome(self, column: object) -> bool:
-        return str(column).strip().lower() in self.names
 
 
 def _by_columns(rows: pd.DataFrame, known: Columns) -> Iterator[tuple[str, str]]:
     for at, column in enumerate(map(str, rows)):
-        cells = rows.iloc[:, at]
         if column in known.counts:
-            texts = cells.map(lambda cell: str(cell).strip(), na_action="ignore").replace("", None).dropna()
-            numbers = _numbers(texts)
-            for row in texts.index.difference(numbers.index):
+            cells = rows.iloc[:, at]
+            numbers = _numbers(cells)
+            filled = cells.notna().to_numpy(bool) & np.array([str(cell).strip() != "" for cell in cells], dtype=bool)
+            for row in rows.index[filled & np.isnan(numbers)]:
                 yield "neither a count nor an empty cell", f"column {column}, row {row}"
-            yield from _wrong(column, numbers)
+            yield from _wrong(column, rows.index, numbers)
         elif column not in known.others:
             yield "a column that the released table does not have", column or f"column {at + 1}"
 
 
 def _lengths(rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Mean lengths of stay that are not those of the counts in their row: one beside a suppressed count would tell of it."""
-    if not {LENGTH_OF_STAY, ADMISSIONS, BED_DAYS} <= set(rows):
-        return
-    shown, days, stays = (_numbers(rows[name]).reindex(rows.index) for name in (LENGTH_OF_STAY, BED_DAYS, ADMISSIONS))
-    wrong = shown.notna() & ~((shown - days / stays.where(stays > 0)).abs() < 0.006)
-    for row in rows.index[wrong]:
-        yield "a measure that the counts in its row do not give", f"column {LENGTH_OF_STAY}, row {row}"
+    columns = list(map(str, rows))
+    if {LENGTH_OF_STAY, ADMISSIONS, BED_DAYS} <= set(columns):
+        shown, days, stays = (
+            _numbers(rows.iloc[:, columns.index(name)]) for name in (LENGTH_OF_STAY, BED_DAYS, ADMISSIONS)
+        )
+        given = np.abs(shown - days / np.where(stays > 0, stays, math.nan)) < ROUNDING
+        for row in rows.index[~np.isnan(shown) & ~given]:
+            yield "a measure that the counts in its row do not give", f"column {LENGTH_OF_STAY}, row {row}"
 
 
-def _wrong(column: object, numbers: pd.Series) -> Iterator[tuple[str, str]]:
-    """Counts that the standard does not let out."""
+def _wrong(column: str, index: pd.Index, numbers: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Counts that the standard does not let out; NaN is none."""
     small = (numbers > 0) & (numbers < SMALLEST)
-    for row in numbers.index[small]:
+    for row in index[small]:
         yield f"a count of 1 to {SMALLEST - 1}", f"column {column}, row {row}"
-    for row in numbers.index[~small & ((numbers % BASE != 0) | (numbers < 0))]:
+    for row in index[~small & ~np.isnan(numbers) & ((numbers % BASE != 0) | (numbers < 0))]:
         yield f"a count that is not rounded to {BASE}", f"column {column}, row {row}"
 
 
-def _numbers(cells: pd.Series) -> pd.Series:
-    """The numbers among cells, also those that are written as texts, with commas or a guard of spreadsheets."""
+def _numbers(cells: pd.Series) -> np.ndarray:
+    """The numbers in cells, also those that are written as texts, with commas or a guard of spreadsheets; NaN where there is none."""
     if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
-        return pd.Series(dtype=float)
-    if not pd.api.types.is_numeric_dtype(cells):
-        each = {cell: _number(str(cell)) for cell in cells.dropna().unique()}
-        cells = cells.map(each, na_action="ignore")
-    return cells.dropna().astype(float)
+        return np.full(len(cells), math.nan)
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.to_numpy(float, na_value=math.nan)
+    each = {cell: _number(str(cell)) for cell in cells.dropna().unique()}
+    return np.array([each.get(cell, math.nan) for cell in cells], dtype=float)
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float:
     text = normal(text).strip(" '\"\t")
     try:
         value = float(text.replace(",", "") if THOUSANDS.fullmatch(text) else text)
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return math.nan
+    return value if math.isfinite(value) else math.nan

@@ -134,7 +134,10 @@ def _findings(scanner: Scanner, name: str, path: Path) -> Iterator[Finding]:
     except OSError as problem:
         yield "", f"cannot be looked into: it cannot be read ({problem.strerror})", ""
         return
-    yield from scanner.findings(name, content)
+    try:
+        yield from scanner.findings(name, content)
+    except Exception as problem:  # a file stranger than its readers expect is named, and the others are looked into
+        yield "", f"cannot be looked into: {type(problem).__name__}", ""
 
 
 def _texts(table: Table) -> Iterator[Text]:

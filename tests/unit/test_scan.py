@@ -368,6 +368,7 @@ def test_every_finding_of_a_file_is_named(build: Path, tmp_path: Path) -> None:
 
 
 def test_links_lead_nowhere_unseen(build: Path) -> None:
+    (build / "reports").mkdir()
     (build / "reports/panel.parquet").symlink_to(build / "private/panel.parquet")
     (build / "reports/all").symlink_to(build / "private")
     (build / "reports/gone").symlink_to(build / "nowhere")
