@@ -21,6 +21,9 @@ _COLUMNS = """
 """
 PATIENT_COLUMNS = frozenset(_COLUMNS.split())
 NUMBERED_COLUMN = re.compile(r"(diag|opertn|opdate)(3|4)?\d\d")
+PART_OF_NAME = re.compile(
+    r"nhsno|nhsnum|hesid|dateofbirth|birthdate|postcode|personid|patientid|epikey|localpat|surname|forename|dob$"
+)
 # Names that no sentence of a report has; a log or a page that has one of them as a word shows rows or a query of rows.
 NAMES_IN_TEXT = re.compile(
     r"(?<![0-9A-Za-z_])(EPIKEY|TOKEN_PERSON_ID|(?:ENCRYPTED_|PSEUDO_|EXTRACT_)?HESID|NEWNHSNO|NHSNO|PSEUDO_NHS\w*|LOCALPATID|MYDOB|HOMEADD)(?![0-9A-Za-z_])",
@@ -95,7 +98,7 @@ def identifiers(text: str) -> Iterator[tuple[str, str]]:
 def is_patient_column(name: str) -> bool:
     """Whether a column of this name is of patients or of their episodes."""
     plain = plain_name(name)
-    return plain in PATIENT_COLUMNS or bool(NUMBERED_COLUMN.fullmatch(plain))
+    return plain in PATIENT_COLUMNS or bool(NUMBERED_COLUMN.fullmatch(plain) or PART_OF_NAME.search(plain))
 
 
 def plain_name(name: str) -> str:

@@ -59,11 +59,15 @@ _OF_STEPS = "published publishedlow publishedhigh baseline before after stderror
 LABELS = frozenset(_LABELS.split())
 LABELS_OF_STEPS = LABELS | frozenset(_OF_STEPS.split())
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.0*)?")
+LONGEST_NAME = 60
 ROUNDING = 0.006  # of a measure with two decimals
 TABLES = (".csv", ".tsv", ".psv", ".parquet", ".xlsx")
 SOURCES = frozenset(("records", PATIENTS, MADE_UP))
 _NAMES = {name.lower() for id, (label, _) in OUTCOMES.items() for name in (id, id.replace("_", " "), label)}
-_UNIT = r"(?:emergency admissions?|emergency bed[ -]days?|patients?|spells?)"
+_UNIT = r"(?:(?:emergency )?(?:admissions?|bed[ -]days?)|patients?|persons?|people|spells?|episodes?|stays?|nights)"
+# Headers that say of what a count is, in a page or a JSON that no step of the build made.
+_COUNTED = "admissions beddays patients persons people spells stays nights episodes discharges deaths count counts n"
+COUNTED = frozenset(_COUNTED.split())
 _SMALL = re.compile(rf"(?<![\w.,%±+/(–-])(?<![\d–] )([1-7]) {_UNIT}\b", re.IGNORECASE)
 _AFTER = re.compile(
     rf"\b({'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})[\"']?\s*[:=]\s*[\"']?([1-7])(?![\d.,%])",
@@ -82,11 +86,14 @@ class Standard:
     """Judges counts: ``made``, the files that the steps of the build made; ``names`` of outcomes that are counted from records."""
 
     made: frozenset[str]
-    names: frozenset[str]
+    names: re.Pattern[str]
 
     @classmethod
     def of(cls, made: Collection[str], outcomes: Collection[str]) -> Standard:
-        return cls(frozenset(made), frozenset(_NAMES | {name.strip().lower() for name in outcomes}))
+        names = sorted({*_NAMES, *(name.strip().lower() for name in outcomes)}, key=len, reverse=True)
+        return cls(
+            frozenset(made), re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, names))})(?![a-z])", re.IGNORECASE)
+        )
 
     def unsafe(self, name: str, rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
         """What is not safe in a table of the file ``name``."""
@@ -95,16 +102,19 @@ class Standard:
             yield from _by_columns(rows, known)
             yield from _lengths(rows)
             return
-        strict = name not in self.made and PurePosixPath(name).suffix.lower() in TABLES
+        unknown = name not in self.made
+        strict = unknown and PurePosixPath(name).suffix.lower() in TABLES
         of_records = np.full(len(rows), True) if strict else self._of_records(rows)
         for at, column in enumerate(map(str, rows)):
-            if plain_name(column) not in (LABELS if strict else LABELS_OF_STEPS) and of_records.any():
-                numbers = np.where(of_records, _numbers(rows.iloc[:, at]), math.nan)
+            plain = plain_name(column)
+            judged = of_records | (unknown and plain in COUNTED)
+            if judged.any() and plain not in (LABELS if strict else LABELS_OF_STEPS):
+                numbers = np.where(judged, _numbers(rows.iloc[:, at]), math.nan)
                 yield from _wrong(column, rows.index, np.where(numbers % 1 == 0, numbers, math.nan))
 
     def _of_records(self, rows: pd.DataFrame) -> np.ndarray:
         """Which rows are of outcomes that are counted from records; all, where a column is one."""
-        found = np.full(len(rows), any(column.strip().lower() in self.names for column in map(str, rows)))
+        found = np.full(len(rows), any(self.names.search(column) for column in map(str, rows)))
         for at in range(rows.shape[1]):
             cells = rows.iloc[:, at]
             if (
@@ -112,9 +122,13 @@ class Standard:
                 and not pd.api.types.is_numeric_dtype(cells)
                 and not pd.api.types.is_datetime64_any_dtype(cells)
             ):
-                ours = {cell for cell in cells.dropna().unique() if str(cell).strip().lower() in self.names | SOURCES}
+                ours = {cell for cell in cells.dropna().unique() if self._is_of_records(str(cell).strip())}
                 found |= cells.isin(ours).to_numpy(bool)
         return found
+
+    def _is_of_records(self, cell: str) -> bool:
+        """Whether a cell names such an outcome; a long one is a sentence that mentions it."""
+        return cell in SOURCES or (len(cell) <= LONGEST_NAME and bool(self.names.search(cell)))
 
 
 def _by_columns(rows: pd.DataFrame, known: Columns) -> Iterator[tuple[str, str]]:

@@ -43,6 +43,7 @@ def pdf_pieces(content: bytes) -> Pieces:
         elif value.get("/Type") in ("/EmbeddedFile", "/Metadata"):
             yield Packed(f"attachment {number}" if value["/Type"] == "/EmbeddedFile" else "metadata", value.get_data())
     yield Text("objects", "\n".join(strings))
+    yield Packed("what stands after the document", content.rpartition(b"%%EOF")[2])
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -116,6 +116,9 @@ def _decoded(content: bytes) -> str:
 
 def zip_pieces(content: bytes) -> Pieces:
     """The members of an archive; of a workbook its sheets too, and of any office document its parts."""
+    begin = content.find(b"PK")
+    if begin > 0:
+        yield Packed("what stands before the archive", content[:begin])
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if archive.comment:
             yield Text("comment", archive.comment.decode("utf-8", "replace"))

@@ -208,6 +208,10 @@ LEAKS: dict[str, tuple[str, Content, str]] = {
     "a count in rows of JSON": ("reports/x.json", b'[{"outcome": "emergency_bed_days", "n": 12}]', "column n, row 1"),
     "a count in a log": ("refresh/run.log", b"read 6 files\ncounted emergency_admissions: 3 of 00A\n", "a count of 1 to 7"),
     "a count in a sentence": ("reports/headline.txt", b"There were 4 emergency admissions in May.", "a count of 1 to 7"),
+    "a count below a longer header": ("reports/page.html", page("<table><tr><th>Place<th>Emergency admissions (n)<tr><td>A<td>3</table>"), "Emergency admissions (n), row 2"),
+    "a count of a longer label": ("results/estimates.csv", csv_of(ESTIMATES.assign(outcome="Emergency bed days: MCP", zz=4)), "column zz, row 2"),
+    "a count of stays in JSON that no step made": ("reports/x.json", b'{"00A": {"stays": 3}}', "column stays"),
+    "a count of people in a drawing": ("reports/figures/growth.svg", drawing("<title>2 people in May</title>"), "a count of 1 to 7"),
     # NHS numbers
     "an NHS number in a page": ("reports/page.html", page(f"<td>{NHS}</td>"), "text: an NHS number (943…)"),
     "one without blanks": ("reports/page.html", page(f"<td>{DIGITS}</td>"), "text: an NHS number"),
@@ -259,6 +263,7 @@ LEAKS: dict[str, tuple[str, Content, str]] = {
     "a column of dates of birth": ("results/x.csv", b"Date of Birth,estimate\n,0.5\n", "a column of patients (Date of Birth)"),
     "a column of patients": ("results/x.csv", b"token_person_id\nx\n", "a column of patients (token_person_id)"),
     "a column of patients, in another case": ("results/x.parquet", parquet_of(pd.DataFrame({"Nhs Number": ["x"]})), "a column of patients (Nhs Number)"),
+    "a column of patients, in a longer name": ("results/x.csv", b"patient_dob,estimate\n,0.5\n", "a column of patients (patient_dob)"),
     "a column of a page": ("reports/page.html", page("<table><tr><th>AdmiDate<th>p<tr><td>x<td>0.5</table>"), "a column of patients (AdmiDate)"),
     "a key of JSON": ("reports/x.json", b'[{"LocalPatID": "x"}]', "a column of patients (LocalPatID)"),
     "the name of a column in a log": ("refresh/run.log", b"column EPIKEY has 12 values", "the name of a column of patients (EPIKEY)"),
@@ -273,6 +278,8 @@ LEAKS: dict[str, tuple[str, Content, str]] = {
     "in xz": ("reports/x.txt.xz", lzma.compress(NHS.encode()), "x.txt, text: an NHS number"),
     "in a hidden sheet": ("reports/x.xlsx", workbook_of(("A1", "a"), ("A2", NHS), hidden=True), "an NHS number"),
     "in a document of Word": ("reports/x.docx", zip_of(("word/document.xml", b"<?xml version='1.0'?><w:p><w:r><w:t>943</w:t></w:r><w:r><w:t>4765919</w:t></w:r></w:p>")), "an NHS number"),
+    "before an archive": ("reports/x.zip", NHS.encode() + zip_of(("a.txt", b"a")), "before the archive, text: an NHS number"),
+    "after a PDF": ("reports/page.pdf", lambda folder: pdf_of()(folder) + NHS.encode(), "after the document, text: an NHS number"),
     # Files that cannot be looked into
     "a broken PDF": ("reports/page.pdf", b"%PDF-1.7\nnothing", "cannot be looked into"),
     "a broken Parquet file": ("results/estimates.parquet", parquet_of(ESTIMATES)[:-20], "cannot be looked into"),
@@ -356,6 +363,16 @@ HARMLESS: dict[str, tuple[str, Content]] = {
 def test_the_scanner_passes(thing: str, build: Path, tmp_path: Path) -> None:
     put(build, *HARMLESS[thing], tmp_path)
     assert scan(build) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "safe"),
+    [(0, True), (1, False), (5, False), (7, False), (8, False), (10, True), (12, False), (15, True), (1_000, True)],
+)
+def test_the_standard_is_fixed(count: int, safe: bool, build: Path, tmp_path: Path) -> None:
+    """No setting of a protocol comes into it."""
+    put(build, "records/panel.parquet", parquet_of(panel(value_published=float(count))), tmp_path)
+    assert (scan(build) == []) is safe
 
 
 def test_every_finding_of_a_file_is_named(build: Path, tmp_path: Path) -> None:
