@@ -61,6 +61,7 @@ LABELS_OF_STEPS = LABELS | frozenset(_OF_STEPS.split())
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.0*)?")
 LONGEST_NAME = 60
 ROUNDING = 0.006  # of a measure with two decimals
+EDITIONS = "editions/"  # copies of what steps made
 TABLES = (".csv", ".tsv", ".psv", ".parquet", ".xlsx")
 SOURCES = frozenset(("records", PATIENTS, MADE_UP))
 _NAMES = {name.lower() for id, (label, _) in OUTCOMES.items() for name in (id, id.replace("_", " "), label)}
@@ -92,7 +93,7 @@ class Standard:
     def of(cls, made: Collection[str], outcomes: Collection[str]) -> Standard:
         names = sorted({*_NAMES, *(name.strip().lower() for name in outcomes)}, key=len, reverse=True)
         return cls(
-            frozenset(made), re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, names))})(?![a-z])", re.IGNORECASE)
+            frozenset(made), re.compile(rf"(?<![a-z_])({'|'.join(map(re.escape, names))})(?![a-z])", re.IGNORECASE)
         )
 
     def unsafe(self, name: str, rows: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -102,7 +103,7 @@ class Standard:
             yield from _by_columns(rows, known)
             yield from _lengths(rows)
             return
-        unknown = name not in self.made
+        unknown = name not in self.made and not name.startswith(EDITIONS)
         strict = unknown and PurePosixPath(name).suffix.lower() in TABLES
         of_records = np.full(len(rows), True) if strict else self._of_records(rows)
         for at, column in enumerate(map(str, rows)):

@@ -152,7 +152,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "records/shifts.csv": b"outcome,unit,unit_name,month,ratio\nemergency_admissions,00A,NHS A CCG,2016-01-01,1.37\n",
         "records/provenance.json": b'{"engine": "duckdb", "made_up": false, "files": 6}',
         "results/estimates.parquet": parquet_of(ESTIMATES), "results/estimates.csv": csv_of(ESTIMATES),
-        "data/national.csv": b"outcome,month,value,missing\ngp_referrals,2015-04-01,123457,3\n",
+        "editions/last/quality_ledger.csv": b"outcome,unit,month,published_value\ngp_referrals,00A,2015-04-01,3\n",
+        "data/national.csv": b"outcome,month,value,missing\ngp_referrals,2015-04-01,123457,3\nae_emergency_admissions,2015-04-01,3,1\n",
         "reports/page.html": page("<h1>A report</h1><p>SHA-256 " + "0f" * 32 + ", 30 of 207 places.</p><table><tr><th>Outcome<th>p<tr><td>GP referrals<td>1</table>"),
         "reports/figures/growth.svg": drawing(f'<path d="M 943 476 5919 L {DIGITS} 2"/><text>2015</text>'),
         "reports/page.pdf": pdf_of("= A report\n#image(\"figure.svg\")")(_with_figure(tmp_path_factory.mktemp("pdf"))),
@@ -164,7 +165,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outputs = {
         name: {"sha256": "0f" * 32, "step": name.split("/")[0]}
         for name in files
-        if name.split("/")[0] not in ("private", "downloads", ".lock")
+        if name.split("/")[0] not in ("private", "downloads", "editions", ".lock")
     }
     (build / MANIFEST).write_text(json.dumps({"steps": {"data": {"SOURCE_DATE_EPOCH": "0"}}, "outputs": outputs}))
     return build
