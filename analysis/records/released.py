@@ -128,8 +128,8 @@ class Standard:
         return found
 
     def _is_of_records(self, cell: str) -> bool:
-        """Whether a cell names such an outcome; a long one is a sentence that mentions it."""
-        return cell in SOURCES or (len(cell) <= LONGEST_NAME and bool(self.names.search(cell)))
+        """Whether a cell begins with such an outcome; a long one is a sentence."""
+        return cell in SOURCES or (len(cell) <= LONGEST_NAME and bool(self.names.match(cell)))
 
 
 def _by_columns(rows: pd.DataFrame, known: Columns) -> Iterator[tuple[str, str]]:

@@ -153,6 +153,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "records/provenance.json": b'{"engine": "duckdb", "made_up": false, "files": 6}',
         "results/estimates.parquet": parquet_of(ESTIMATES), "results/estimates.csv": csv_of(ESTIMATES),
         "editions/last/quality_ledger.csv": b"outcome,unit,month,published_value\ngp_referrals,00A,2015-04-01,3\n",
+        "editions/last/manifest.csv": b"file,title,bytes\nae.xls,A&E attendances and emergency admissions,123457\n",
         "data/national.csv": b"outcome,month,value,missing\ngp_referrals,2015-04-01,123457,3\nae_emergency_admissions,2015-04-01,3,1\n",
         "reports/page.html": page("<h1>A report</h1><p>SHA-256 " + "0f" * 32 + ", 30 of 207 places.</p><table><tr><th>Outcome<th>p<tr><td>GP referrals<td>1</table>"),
         "reports/figures/growth.svg": drawing(f'<path d="M 943 476 5919 L {DIGITS} 2"/><text>2015</text>'),
