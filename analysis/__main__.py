@@ -113,7 +113,7 @@ def _run(choice: argparse.Namespace, work: Workspace) -> int:
     if choice.stage == "records" and choice.action == "scan":
         from analysis.stages.records import check_safe
 
-        faults = check_safe(work)
+        faults = check_safe(work, _say)
         print("\n".join(faults) or "Nothing that must not leave was found.")
         return 1 if faults else 0
     check_build_folder(work.build, work.root)

@@ -1,80 +1,157 @@
-"""Looks for what must not leave the private folder: identifiers, and counts that are not safe."""
+"""Looks for what must not leave the private folder: identifiers of persons, and counts that are not safe, in every file of a build that may leave.
+
+It is a safety net. What it knows of are forms of identifiers, a sample of the extract's own, and the columns of the tables that a build releases.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pypdf import PdfReader
 
-from analysis.records.definitions import OUTCOMES
+from analysis.build_folder import DOWNLOADS, is_build
+from analysis.errors import UsageError
+from analysis.files import LOCK
+from analysis.lineage import Manifest
+from analysis.records.identifiers import begins, forms_of, identifiers, is_patient_column
+from analysis.records.released import RELEASED, Standard, small_counts
+from analysis.records.sampled import PERSONS, Sample, read_sample
+from analysis.records.scan_kinds import pieces
+from analysis.records.scan_pieces import Closed, Table, Text
+from analysis.records.synthesise import PARTITION, TRUTH
 
-# Names of columns that hold a person, and the forms of a pseudonym and of an NHS number.
-OF_PERSONS = (
-    "EPIKEY", "TOKEN_PERSON_ID", "ENCRYPTED_HESID", "HESID", "EXTRACT_HESID", "NEWNHSNO", "NHSNO", "PSEUDO_NHS", "LOCALPATID", "DOB", "MYDOB",
-    "HOMEADD", "LSOA11", "STARTAGE", "ADMIDATE", "DISDATE", "EPISTART", "EPIEND",
-)  # fmt: skip
-NAME = re.compile(r"\b(?:" + "|".join(OF_PERSONS[:11]) + r")\b")
-TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{32}(?![0-9A-Za-z])|(?<![0-9A-Za-z])[0-9A-F]{32}(?![0-9A-Za-z])")
-NHS_NUMBER = re.compile(r"(?<![\d.])\d{3}[ -]?\d{3}[ -]?\d{4}(?![\d.])")
-COUNTS = ("value", "value_published", "count", "rows", *OUTCOMES)  # columns that hold counts of persons' events
-TEXTS = (".html", ".csv", ".json", ".txt", ".svg", ".md")
-
-
-def scan(build: Path, smallest: int, base: int) -> list[str]:
-    """What is not safe in the files that leave a build, one sentence each: file, place and what was found."""
-    folders = [build / name for name in ("records", "results", "reports")]
-    files = sorted(file for folder in folders if folder.is_dir() for file in folder.rglob("*") if file.is_file())
-    return [f"{file.relative_to(build)}: {fault}" for file in files for fault in _faults(file, smallest, base)]
+PRIVATE, RECORDS = "private", "records"
+STAYS = (PRIVATE, DOWNLOADS)  # folders of a build that nobody hands on
+DECIMAL = re.compile(r"[-+]?\d{0,8}(\.\d+)?(e[-+]?\d+)?")  # a number that no identifier looks like
+Finding = tuple[str, str, str]  # the place in a file, what is there, and what tells it from others
 
 
-def _faults(file: Path, smallest: int, base: int) -> Iterator[str]:
-    if file.suffix in TEXTS:
-        yield from _in_text(file.read_text(encoding="utf-8", errors="replace"))
-    if file.suffix == ".pdf":
-        yield from _in_text("\n".join(page.extract_text() for page in PdfReader(file).pages))
-    if file.suffix in (".csv", ".parquet"):
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, keep_default_na=True)
-        for column in table:
-            if str(column).upper() in OF_PERSONS:
-                yield f"a column {column}, which is of persons"
-        if file.suffix == ".parquet":
-            for column in table.select_dtypes(include=["object", "string"]):
-                yield from _in_text("\n".join(map(str, table[column].dropna().unique())))
-        yield from _unsafe(table, smallest, base)
+@dataclass(frozen=True)
+class Scanner:
+    """What is looked for: identifiers of a ``sample`` beside those of known forms, and counts by a ``standard``."""
+
+    sample: Sample
+    standard: Standard
+
+    def findings(self, name: str, content: bytes) -> Iterator[Finding]:
+        """Of a file, by its name in the build."""
+        yield from self._in_text(Text("name", name))
+        if name.startswith(f"{RECORDS}/") and name not in RELEASED:
+            yield "", "a file that no released table is called", ""
+        for piece in pieces(name, content):
+            if isinstance(piece, Closed):
+                yield piece.place, f"cannot be looked into: {piece.why}", ""
+            elif isinstance(piece, Text):
+                yield from self._in_text(piece)
+            else:
+                yield from self._in_table(name, piece)
+
+    def _in_text(self, text: Text) -> Iterator[Finding]:
+        found: set[tuple[str, str]] = set()
+        for form in forms_of(text.text):
+            found |= {*identifiers(form), *small_counts(form)}
+            found |= {("an identifier of the extract", begins(word)) for word in self.sample.found_in(form)}
+        for what, detail in sorted(found):
+            yield text.place, what, detail
+
+    def _in_table(self, name: str, table: Table) -> Iterator[Finding]:
+        for column in table.rows:
+            if is_patient_column(str(column)):
+                yield table.place, "a column of patients", str(column)
+        for text in _texts(table):
+            yield from self._in_text(text)
+        for what, detail in self.standard.unsafe(name, table.rows):
+            yield table.place, what, detail
 
 
-def _in_text(text: str) -> Iterator[str]:
-    for what, found in (
-        ("a column of persons", NAME.search(text)),
-        ("what looks like a person's token", TOKEN.search(text)),
-    ):
-        if found:
-            yield f"{what}, {found[0][:8]}…"
-    for match in NHS_NUMBER.finditer(text):
-        digits = re.sub(r"\D", "", match[0])
-        if re.fullmatch(r"\d{3}[ -]\d{3}[ -]\d{4}", match[0]) and _checks(digits):
-            yield "what looks like an NHS number"
+def scan(build: Path, outcomes: Collection[str] = ()) -> list[str]:
+    """What must not leave, of the files of a build that may: one sentence each, with file, place and what is there, never an identifier in full.
+
+    ``outcomes``: what a study calls outcomes that are counted from records, besides their usual names.
+
+    Raises
+    ------
+    UsageError
+        The folder is not there, or holds neither a build nor records.
+    """
+    if not build.is_dir():
+        raise UsageError(
+            f"BUILD={build}: there is no such folder, so that nothing was looked at. Name the folder of a build."
+        )
+    if not is_build(build) and not any((build / RECORDS).glob("*")):
+        raise UsageError(
+            f"BUILD={build}: this folder holds no records, and is no build of this project. Name the folder of a build."
+        )
+    made = frozenset(Manifest.read(build).outputs)
+    scanner = Scanner(read_sample(build / PRIVATE / PERSONS), Standard.of(made, outcomes))
+    return [
+        sentence for name, path in sorted(files_that_may_leave(build)) for sentence in _sentences(scanner, name, path)
+    ]
+
+
+def files_that_may_leave(build: Path) -> Iterator[tuple[str, Path]]:
+    """Every file of a build by its name there, hidden ones too, but for the private folder, downloads and a made-up extract."""
+    for folder, names, files in os.walk(build):
+        here = Path(folder)
+        if here == build:
+            names[:] = [name for name in names if name not in STAYS and not _is_made_up(here / name)]
+        linked = [name for name in names if (here / name).is_symlink()]  # to folders, which are not followed
+        for name in (*files, *linked):
+            if (here / name) != build / LOCK:
+                yield str((here / name).relative_to(build)), here / name
+
+
+def _is_made_up(folder: Path) -> bool:
+    """Whether a folder is an extract that ``records synthesise`` made up."""
+    names = [path.name for path in folder.iterdir()]
+    return TRUTH in names and all(name == TRUTH or name.startswith(PARTITION) for name in names)
+
+
+def _sentences(scanner: Scanner, name: str, path: Path) -> Iterator[str]:
+    """One for each place and kind of what is found in a file."""
+    first: dict[tuple[str, str], str] = {}
+    times: Counter[tuple[str, str]] = Counter()
+    for place, what, detail in _findings(scanner, name, path):
+        first.setdefault((place, what), detail)
+        times[place, what] += 1
+    for (place, what), detail in first.items():
+        more = f", and {times[place, what] - 1} more" if times[place, what] > 1 else ""
+        yield f"{name}: {f'{place}: ' if place else ''}{what}{f' ({detail})' if detail else ''}{more}"
+
+
+def _findings(scanner: Scanner, name: str, path: Path) -> Iterator[Finding]:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            yield "", "cannot be looked into: it is a link to a folder, or no file", ""
             return
+        content = path.read_bytes()
+    except OSError as problem:
+        yield "", f"cannot be looked into: it cannot be read ({problem.strerror})", ""
+        return
+    try:
+        yield from scanner.findings(name, content)
+    except Exception as problem:  # a file stranger than its readers expect is named, and the others are looked into
+        yield "", f"cannot be looked into: {type(problem).__name__}", ""
 
 
-def _checks(digits: str) -> bool:
-    """The check digit of an NHS number (NHS Data Dictionary: modulus 11)."""
-    return (11 - sum(int(d) * (10 - i) for i, d in enumerate(digits[:9])) % 11) % 11 == int(digits[9])
-
-
-def _unsafe(table: pd.DataFrame, smallest: int, base: int) -> Iterator[str]:
-    """Counts of records that are small, or not rounded."""
-    if "dataset" in table:
-        rows = table[table.dataset.astype(str) == "records"]
-    elif "outcome" in table:
-        rows = table[table.outcome.astype(str).isin([*OUTCOMES, *(label for label, _ in OUTCOMES.values())])]
-    else:
-        rows = table if set(table) & set(OUTCOMES) else table.iloc[:0]
-    for column in [name for name in COUNTS if name in rows]:
-        values = pd.to_numeric(rows[column], errors="coerce").dropna()
-        wrong = values[((values > 0) & (values < smallest)) | (values % base != 0)]
-        if len(wrong):
-            yield f"column {column}, row {int(wrong.index[0]) + 2}: {wrong.iloc[0]:g}, and {len(wrong) - 1} more, neither suppressed nor rounded to {base}"
+def _texts(table: Table) -> Iterator[Text]:
+    """The texts in the columns of a table, each once, and the whole numbers that are long enough for an identifier."""
+    yield Text(table.place, "\n".join(map(str, table.rows.columns)))
+    for at, column in enumerate(table.rows):
+        cells = table.rows.iloc[:, at].dropna()
+        if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+            continue
+        if pd.api.types.is_numeric_dtype(cells):
+            long = cells[(cells.abs() >= 1e8) & (cells % 1 == 0)].unique()
+            texts = [str(int(value)) for value in long]
+        else:
+            texts = [text for text in dict.fromkeys(map(str, cells.unique())) if not DECIMAL.fullmatch(text)]
+        place = ", ".join(filter(None, [table.place, f"column {column}" if str(column) else f"column {at + 1}"]))
+        if texts:
+            yield Text(place, "\n".join(texts))

@@ -28,6 +28,7 @@ from analysis.records.instants import midnights_elsewhere
 from analysis.records.networks import practices_of, read_networks
 from analysis.records.origin import is_made_up
 from analysis.records.releases import FORGOTTEN, Releases
+from analysis.records.sampled import PERSONS, sample_of
 from analysis.records.scan import scan
 from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
@@ -64,7 +65,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         )
     rules = protocol.records
     network_of = read_networks(work.named(rules.networks)) if rules.networks else {}
-    counts, provenance = _counted(work, protocol, place, engine_name, master, network_of, say)
+    counts, provenance, sample = _counted(work, protocol, place, engine_name, master, network_of, say)
     releases = _releases(work, protocol, network_of, provenance["made_up"])
     releases.check()
     if not releases.any:
@@ -80,6 +81,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         {
             **{work.private / name: table.exact.reset_index() for name, table in tables.items()},
             work.private / "ledger.csv": pd.DataFrame({"reason": list(ledger), "rows": list(ledger.values())}),
+            work.private / PERSONS: sample,
         }
     )
     # The memory is written before the tables: a run that ends between the two has suppressed too much, not too little.
@@ -159,8 +161,8 @@ def of_unknown_codes(ledger: pd.DataFrame) -> list[str]:
 
 def _counted(
     work: Workspace, protocol: Protocol, place: str, engine_name: str, master: str, network_of: dict[str, str], say: Say
-) -> tuple[Counts, dict[str, Any]]:
-    """Exact counts of an extract, and what they were made from."""
+) -> tuple[Counts, dict[str, Any], pd.DataFrame]:
+    """Exact counts of an extract, what they were made from, and a sample of its identifiers for the scanner."""
     rules = protocol.records
     asked = (["STARTAGE"] if rules.by_age else []) + (["GPPRAC"] if network_of else [])
     source = find_extract(place, rules.columns, asked, rules.missing)
@@ -178,7 +180,8 @@ def _counted(
         counts = checked_counts(
             engine, read_episodes(raw, source), source, address(place), rules, protocol.months, unit_of, network_of
         )
-    return counts, {"engine": engine.name, "made_up": made_up, "files": len(source.files)}
+        sample = sample_of(raw, counts.total, rules.missing)
+    return counts, {"engine": engine.name, "made_up": made_up, "files": len(source.files)}, sample
 
 
 def remarks(source: Extract) -> list[str]:
@@ -241,7 +244,12 @@ def _check_quotes(source: Extract) -> None:
             )  # fmt: skip
 
 
-def check_safe(work: Workspace) -> list[str]:
-    """What is not safe in the files that leave the build."""
-    rules = load_protocol(work.protocol_file).records
-    return scan(work.build, rules.smallest_count, rules.round_to)
+def check_safe(work: Workspace, say: Say) -> list[str]:
+    """What must not leave, of the files of the build that may; say what could not be looked for."""
+    outcomes = outcomes_from(RECORDS, load_protocol(work.protocol_file))
+    found = scan(work.build, [name for outcome in outcomes for name in (outcome.id, outcome.label)])
+    if not work.has_records:
+        say("this build holds no records")
+    elif not (work.private / PERSONS).is_file():
+        say(f"identifiers of the extract itself were not looked for, as {work.private / PERSONS} is not there")
+    return found
