@@ -15,7 +15,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.cleaning.panel import PANEL
-from analysis.records.definitions import ADMISSIONS, BASE, BED_DAYS, LENGTH_OF_STAY, MADE_UP, OUTCOMES, PATIENTS, SMALLEST
+from analysis.records.definitions import (
+    ADMISSIONS,
+    BASE,
+    BED_DAYS,
+    LENGTH_OF_STAY,
+    MADE_UP,
+    OUTCOMES,
+    PATIENTS,
+    SMALLEST,
+)
 from analysis.records.identifiers import normal, plain_name
 
 
