@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.errors import DataError
 from analysis.records.by_place import unknown_at_one_place
+from analysis.records.completeness import check_rows
 from analysis.records.counts import USED, Counts, ledger_by_year, linked_counts, placed
 from analysis.records.engines import Engine
 from analysis.records.episodes import APRIL, BLAMED, NO_YEAR, OF_ROWS, classified
@@ -49,12 +50,14 @@ def checked_counts(
     DataError
         More rows than ``rules.unexpected_share``, in all or in a year of the study, have a value that the dictionaries do not have, or fall out for
         a reason that is rare; or the share of a value or a reason differs between a year and the others by more than ``rules.share_change``;
-        or the values of one commissioner or provider are not known; or a value of the person stands for several; or no row at all is counted.
+        or the values of one commissioner or provider are not known; or a value of the person stands for several; or no row at all is counted; or the
+        files hold other rows than the engine reads.
     """
     episodes = classified(typed, rules, network_of)
     years = sorted({month.year - (month.month < APRIL) for month in months})
     extract = Extracted(typed, source, place, rules, bool(network_of), years)
     # Before long work begins:
+    check_rows(engine, source, place, int(episodes.tally.rows.sum()))
     _check(_value_shares(episodes.tally), extract, episodes.tally, None)
     at = unknown_at_one_place(episodes, unit_of, rules, years)
     if at is not None:
