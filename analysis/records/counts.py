@@ -165,9 +165,7 @@ def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], mont
     moves = moves[moves.month < len(months)]
     moves["nights"] = moves.beds * (np.take(ends, moves.month) - moves.day)
     sums = moves.groupby([*by, "month"])[["beds", "nights"]].sum()
-    beds, nights = (
-        sums[name].unstack(fill_value=0).reindex(columns=range(len(months)), fill_value=0) for name in sums
-    )
+    beds, nights = (sums[name].unstack(fill_value=0).reindex(columns=range(len(months)), fill_value=0) for name in sums)
     occupied = beds.cumsum(axis=1).shift(axis=1, fill_value=0) * months.days_in_month + nights
     return occupied.set_axis(months.rename("month"), axis=1).stack()
 

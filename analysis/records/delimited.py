@@ -19,7 +19,7 @@ from analysis.errors import DataError, MachineError
 DELIMITERS = (",", "|", "\t", ";")
 FEWEST_CELLS = 8  # of a first line that is not a sentence
 HEAD = 1 << 16
-BLOCK = 1 << 24
+BLOCK = 1 << 22  # bytes, more than a line that DuckDB reads may have
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN, GZIP = "none", "gzip"
 
@@ -123,11 +123,13 @@ def _count_whole_lines(text: bytes) -> int | None:
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     after_return = data[ends - 1] == ord("\r")
-    if text.count(b"\r") != after_return.sum():
+    if np.count_nonzero(data == ord("\r")) != np.count_nonzero(after_return):
         return None
-    if b'"' in text and (np.searchsorted(np.flatnonzero(data == ord('"')), ends) % 2).any():
-        return None
-    return int((np.diff(ends, prepend=-1) - 1 - after_return > 0).sum())
+    if b'"' in text:
+        quotes = (data == ord('"')).view(np.uint8)
+        if (np.add.reduceat(quotes, np.append(0, ends[:-1] + 1), dtype=np.uint8) % 2).any():
+            return None
+    return int(np.count_nonzero(np.diff(ends, prepend=-1) - 1 > after_return))
 
 
 def _count_by_cells(file: Path, layout: Layout) -> int:
@@ -145,8 +147,8 @@ def _count_by_cells(file: Path, layout: Layout) -> int:
                     raise _quote(file, "a quoted cell that takes in the rows after it", before + 1)
                 before = reader.line_num
         except csv.Error as problem:
-            ends = "unexpected end" not in str(problem)
-            found = f"a cell that cannot be read ({problem})" if ends else "a quoted cell that does not end"
+            goes_on = "expected after" in str(problem)  # else the file or all room for a cell comes to its end
+            found = "a quoted cell that goes on after its quote" if goes_on else "a quoted cell that does not end"
             raise _quote(file, found, before + 1) from problem
     return lines
 
@@ -157,7 +159,11 @@ def _takes_in_a_row(cell: str, layout: Layout) -> bool:
 
 def _quote(file: Path, found: str, row: int) -> DataError:
     return DataError(
-        file, found, "a quote at both ends of a cell, or at neither", "Correct the row, or write the file anew.", row=row
+        file,
+        found,
+        "a quote at both ends of a cell, or at neither",
+        "Correct the row, or write the file anew.",
+        row=row,
     )
 
 

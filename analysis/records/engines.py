@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from analysis.errors import DataError, MachineError, UsageError
 from analysis.records.databases import open_database, open_table
-from analysis.records.delimited import Layout
+from analysis.records.delimited import GZIP, Layout
 from analysis.records.extract import Extract, Part, check_types, column_names
 
 DUCKDB, SPARK = "duckdb", "spark"
@@ -154,10 +154,12 @@ def _exactly(file: Path) -> str:
     DataError
         There is no such pattern.
     """
-    path = str(file.absolute())
+    path = str(file)
     pattern = re.sub(r"([\[*?])", r"[\1]", path)
     if pattern != path and "\\" in path:
-        raise DataError(path, "a name with a backslash and one of * ? [", "a name with either", "Rename the file or folder.")
+        raise DataError(
+            path, "a name with a backslash and one of * ? [", "a name with either", "Rename the file or folder."
+        )
     return pattern
 
 
@@ -182,7 +184,7 @@ def _clock_in_sql(name: str, zone: str | None) -> str:
 
 
 def _of_folder_in_sql(key: str) -> str:
-    value = f"url_decode(regexp_extract(\"{FILE}\", {_text(_key_pattern(key))}, 1))"
+    value = f'url_decode(regexp_extract("{FILE}", {_text(_key_pattern(key))}, 1))'
     return f"nullif({value}, '{NO_VALUE}')"
 
 
@@ -205,9 +207,15 @@ def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
     from pyspark.sql import functions, types
 
     # Spark takes these characters for patterns:
-    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file.absolute())) for file in part.files]
+    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]
     reader = connection._session.read
     if part.layout:
+        packed = part.layout.compression == GZIP
+        for file in part.files:
+            if packed != file.name.lower().endswith(".gz"):  # by which Spark knows
+                raise DataError(
+                    file, "gzip under another name" if packed else "a name in .gz, and plain text", "packed files alone in .gz", "Rename the file."
+                )  # fmt: skip
         stored = {name: f"c{at}" for at, name in enumerate(part.layout.columns)}
         schema = types.StructType([types.StructField(name, types.StringType()) for name in stored.values()])
         rows = reader.csv(

@@ -115,7 +115,7 @@ def find_extract(
         if not (url and table):
             raise UsageError("EXTRACT: name the table after a #, as in duckdb:///folder/file.db#episodes.")
         return replace(settings, url=url, table=table)
-    listing = list_files(Path(place))
+    listing = list_files(Path(place).absolute())  # some libraries take ~ at the beginning for a home folder
     parts: dict[tuple[object, ...], Part] = {}
     for file in listing.files:
         part = _parquet_part(file, settings) if listing.kind == PARQUET else _text_part(file, settings)
@@ -167,7 +167,7 @@ def _by_name(names: Sequence[str]) -> dict[str, list[str]]:
 
 def _folder_keys(file: Path) -> list[str]:
     """Keys that Hive, Spark and others write into the names of folders, as in ADMIMETH=21."""
-    return [folder.partition("=")[0] for folder in file.absolute().parent.parts if folder.partition("=")[0] != folder]
+    return [folder.partition("=")[0] for folder in file.parent.parts if folder.partition("=")[0] != folder]
 
 
 def type_of(kind: pa.DataType) -> str:
