@@ -98,7 +98,8 @@ def _below(folder: Path) -> tuple[list[Path], list[Path]]:
         seen.add(real)
         for file in own:
             files.setdefault(file.resolve() if file.is_file() else file, file)
-    return list(files.values()), skipped
+    # A link may lead to one that is hidden.
+    return list(files.values()), [entry for entry in skipped if entry.resolve() not in seen | files.keys()]
 
 
 def _check_log(folder: Path, names: Iterable[str]) -> None:

@@ -188,6 +188,13 @@ def link_to_a_folder(folder: Path, first: Path) -> Read:
     return Read([first, other])
 
 
+def link_to_a_hidden_folder(folder: Path, first: Path) -> Read:
+    other = elsewhere(folder, "b.parquet")
+    shutil.move(other.parent, folder / ".b")
+    (folder / "b").symlink_to(".b")
+    return Read([first, folder / ".b/b.parquet"])
+
+
 def relative_link(folder: Path, first: Path) -> Read:
     other = elsewhere(folder, "b.parquet")
     (folder / "2016").symlink_to(Path("..") / "elsewhere")
@@ -284,7 +291,7 @@ def is_named(first: Path, other: Path) -> Read:
 Case = Callable[[Path, Path], Read | str]
 LISTINGS: dict[str, Case] = {
     **{write.__name__: write for write in (
-        link_to_a_file, link_to_a_link_to_a_hidden_file, link_to_a_folder, relative_link, link_to_a_file_of_the_extract, two_links_to_a_file,
+        link_to_a_file, link_to_a_link_to_a_hidden_file, link_to_a_hidden_folder, link_to_a_folder, relative_link, link_to_a_file_of_the_extract, two_links_to_a_file,
         links_to_a_folder_and_one_of_its_folders, link_round, link_above, link_to_nowhere, link_to_itself, link_of_another_kind,
         csv_beside_parquet, not_utf8,
     )},
