@@ -159,14 +159,27 @@ def monthly(counts: Counts, months: pd.DatetimeIndex, by: Mapping[str, Sequence[
 
 
 def _nights_by_month(came: pd.DataFrame, left: pd.DataFrame, by: list[str], months: pd.DatetimeIndex) -> pd.Series:
-    """Beds that are occupied at the end of each day – those who came so far less those who left – summed by month."""
-    change = (
-        came.groupby([*by, "day"]).admissions.sum().sub(left.groupby([*by, "day"]).departures.sum(), fill_value=0)
-    ).unstack(by, fill_value=0)
-    days = range(int(change.index.min()), int(change.index.max()) + 1)
-    occupied = change.reindex(days, fill_value=0).cumsum()
-    by_month = occupied.groupby(_month(pd.Series(occupied.index, index=occupied.index))).sum()
-    return by_month.reindex(months, fill_value=0).rename_axis("month").unstack()
+    """Beds that are occupied at the end of each day – those who came so far less those who left – summed by month.
+
+    A stay that began before the first month is counted from its first day. Someone who comes adds a bed for each day that is left of the month, and for
+    every day of the months after it; someone who leaves takes them away. So no table has a row for every day.
+    """
+    arrived = came.groupby([*by, "day"]).admissions.sum()
+    departed = left.groupby([*by, "day"]).departures.sum()
+    moves = pd.concat([arrived, -departed]).rename("beds").reset_index()
+    moves["day"] = moves.day.clip(lower=day_of(months[0]))
+    ends = [day_of(month + pd.offsets.MonthBegin()) for month in months]
+    moves["month"] = np.searchsorted(ends, moves.day, side="right")
+    moves = moves[moves.month < len(months)]
+    moves["nights"] = moves.beds * (np.take(ends, moves.month) - moves.day)
+    sums = moves.groupby([*by, "month"])[["beds", "nights"]].sum()
+    beds, nights = (sums[name].unstack(fill_value=0).reindex(columns=range(len(months)), fill_value=0) for name in sums)
+    occupied = beds.cumsum(axis=1).shift(axis=1, fill_value=0) * months.days_in_month + nights
+    return occupied.set_axis(months.rename("month"), axis=1).stack()
+
+
+def day_of(date: pd.Timestamp) -> int:
+    return int((date.to_datetime64().astype("datetime64[D]") - DAYS_TO_1970).astype(int))
 
 
 def _of_rows(tally: pd.DataFrame) -> pd.DataFrame:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
 
 from analysis.errors import DataError, MachineError
 from analysis.records.cells import form_of
@@ -15,7 +20,7 @@ from analysis.records.cells import form_of
 DELIMITERS = (",", "|", "\t", ";")
 FEWEST_CELLS = 8  # of a first line that is not a sentence
 HEAD = 1 << 16
-BLOCK = 1 << 24
+BLOCK = 1 << 22  # bytes, more than a line that DuckDB reads may have
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN, GZIP = "none", "gzip"
 
@@ -51,7 +56,7 @@ def layout_of(file: Path) -> Layout:
         ) from problem  # fmt: skip
     lines = text.splitlines()
     if len(lines) < 2:
-        raise DataError(file, "no rows", "a header and rows", "Complete the extract, or remove the file.")
+        raise _without_rows(file)
     delimiter = _delimiter(lines[0])
     names = _cells(lines[0], delimiter)
     if len(names) == 1:
@@ -81,29 +86,90 @@ def rows_of(file: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
             yield reader.line_num, dict(zip(layout.columns, cells, strict=False))
 
 
-def open_quote(file: Path, layout: Layout) -> int | None:
-    """The row of a quoted cell that never ends, which would take in every row after it; None where there is none.
+def count_rows(file: Path, layout: Layout) -> int:
+    """Rows below the header, blank lines aside, counted without an engine.
 
-    An engine that reads several files at once may drop such a cell without a word. Only a file with an odd number of quotes can have one, so
-    that most are looked through quickly.
+    An engine may drop rows after a quoted cell that never ends, and a quote that is not meant to begin a cell takes in the rows up to the next one.
+    The file is read cell by cell only where a line ends within quotes or without a line feed, so that most are counted quickly.
+
+    Raises
+    ------
+    DataError
+        A quoted cell never ends or takes in whole rows, or a gzip file is damaged.
     """
-    opened = gzip.open if layout.compression == GZIP else open
-    try:
-        with opened(file, "rb") as handle:
-            quotes = sum(block.count(b'"') for block in iter(lambda: handle.read(BLOCK), b""))
-    except (EOFError, zlib.error, gzip.BadGzipFile):  # for which the engine itself stops
+    with _opened(file, layout.compression) as handle:
+        lines = _count_lines(handle)
+    rows = (_count_by_cells(file, layout) if lines is None else lines) - 1
+    if rows < 1:
+        raise _without_rows(file)
+    return rows
+
+
+def _count_lines(handle: IO[bytes]) -> int | None:
+    """Lines that are not blank; None where one ends within quotes, or without a line feed."""
+    lines = 0
+    rest = b""
+    while block := handle.read(BLOCK):
+        cut = block.rfind(b"\n") + 1
+        counted = _count_whole_lines(rest + block[:cut]) if cut else None
+        if counted is None:
+            return None
+        lines, rest = lines + counted, block[cut:]
+    counted = _count_whole_lines(rest + b"\n")
+    return None if counted is None else lines + counted
+
+
+def _count_whole_lines(text: bytes) -> int | None:
+    """The same of text that begins and ends with a line."""
+    data = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    after_return = data[ends - 1] == ord("\r")
+    if np.count_nonzero(data == ord("\r")) != np.count_nonzero(after_return):
         return None
-    if quotes % 2 == 0:
-        return None
-    row = 1
-    with opened(file, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+    if b'"' in text:
+        quotes = (data == ord('"')).view(np.uint8)
+        if (np.add.reduceat(quotes, np.append(0, ends[:-1] + 1), dtype=np.uint8) % 2).any():
+            return None
+    return int(np.count_nonzero(np.diff(ends, prepend=-1) - 1 > after_return))
+
+
+def _count_by_cells(file: Path, layout: Layout) -> int:
+    lines = before = 0
+    with (
+        _opened(file, layout.compression) as handle,
+        io.TextIOWrapper(handle, "utf-8-sig", errors="replace", newline="") as text,
+    ):
         reader = csv.reader(text, delimiter=layout.delimiter, strict=True)
         try:
-            for _ in reader:
-                row = reader.line_num + 1
-        except csv.Error as problem:  # of another kind, for which the engine itself stops too
-            return row if "unexpected end" in str(problem) else None
-    return None
+            for cells in reader:
+                lines += bool(cells)
+                several = reader.line_num > before + 1
+                if several and any(_takes_in_a_row(cell, layout) for cell in cells):
+                    raise _quote(file, "a quoted cell that takes in the rows after it", before + 1)
+                before = reader.line_num
+        except csv.Error as problem:
+            goes_on = "expected after" in str(problem)  # else the file or all room for a cell comes to its end
+            found = "a quoted cell that goes on after its quote" if goes_on else "a quoted cell that does not end"
+            raise _quote(file, found, before + 1) from problem
+    return lines
+
+
+def _takes_in_a_row(cell: str, layout: Layout) -> bool:
+    return ("\n" in cell or "\r" in cell) and cell.count(layout.delimiter) >= len(layout.columns) - 1
+
+
+def _quote(file: Path, found: str, row: int) -> DataError:
+    return DataError(
+        file,
+        found,
+        "a quote at both ends of a cell, or at neither",
+        "Correct the row, or write the file anew.",
+        row=row,
+    )
+
+
+def _without_rows(file: Path) -> DataError:
+    return DataError(file, "no rows", "a header and rows", "Complete the extract, or remove the file.")
 
 
 def line_with_another_end(file: Path) -> int | None:
@@ -119,14 +185,17 @@ def line_with_another_end(file: Path) -> int | None:
 
 
 def _head(file: Path) -> tuple[bytes, str]:
+    with _opened(file, PLAIN) as handle:
+        compression = GZIP if handle.read(2) == GZIP_MAGIC else PLAIN
+    with _opened(file, compression) as handle:
+        return handle.read(HEAD), compression
+
+
+@contextmanager
+def _opened(file: Path, compression: str) -> Iterator[IO[bytes]]:
     try:
-        with open(file, "rb") as handle:
-            packed = handle.read(2) == GZIP_MAGIC
-        if not packed:
-            with open(file, "rb") as handle:
-                return handle.read(HEAD), PLAIN
-        with gzip.open(file, "rb") as unpacked:
-            return unpacked.read(HEAD), GZIP
+        with gzip.open(file, "rb") if compression == GZIP else open(file, "rb") as handle:
+            yield cast(IO[bytes], handle)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise DataError(
             file, "a gzip file that is cut short or damaged", "a whole file", "Copy the extract anew."

@@ -14,9 +14,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from analysis.errors import MachineError, UsageError
+from analysis.errors import DataError, MachineError, UsageError
 from analysis.records.databases import open_database, open_table
-from analysis.records.delimited import Layout
+from analysis.records.delimited import GZIP, Layout
 from analysis.records.extract import Extract, Part, check_types, column_names
 from analysis.records.private import private_folder
 
@@ -24,6 +24,8 @@ DUCKDB, SPARK = "duckdb", "spark"
 BUCKET_ROWS = 4_000_000  # that a window over persons may hold at once on one machine
 MEMORY = "2GB"
 SPILL = "spill"  # the folder in the private one for what does not fit into memory
+FILE = "the file of the row"  # a name that no column of a file has
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # in the name of a folder
 
 
 @ibis.udf.scalar.builtin(name="hash", signature=(("string",), "uint64"))
@@ -138,13 +140,15 @@ def _clock(value: ir.Value) -> ir.Value:
 
 def part_on_duckdb(connection: Any, part: Part, view: str) -> ir.Table:
     columns = ", ".join(
-        f"{_clock_in_sql(name, part.zones.get(column))} as {column}" for column, name in part.names.items()
+        f"{_of_folder_in_sql(name) if column in part.in_folders else _clock_in_sql(name, part.zones.get(column))} as {column}"
+        for column, name in part.names.items()
     )
     files = ", ".join(_text(_exactly(file)) for file in part.files)
+    options = "hive_partitioning=false" + (f", filename={_text(FILE)}" if part.in_folders else "")
     reader = (
-        f"read_csv([{files}], {_options(part.layout)})"
+        f"read_csv([{files}], {_options(part.layout)}, {options})"
         if part.layout
-        else f"read_parquet([{files}], hive_partitioning=false)"
+        else f"read_parquet([{files}], {options})"
     )
     connection.raw_sql(f"create or replace temp view {view} as select {columns} from {reader}")
     return connection.table(view)
@@ -161,8 +165,20 @@ def numbered_on_duckdb(connection: Any, part: Part, column: str) -> str:
 
 
 def _exactly(file: Path) -> str:
-    """A path as DuckDB's pattern of this file alone."""
-    return re.sub(r"([\[*?])", r"[\1]", str(file))
+    """A path as DuckDB's pattern of this file alone.
+
+    Raises
+    ------
+    DataError
+        There is no such pattern.
+    """
+    path = str(file)
+    pattern = re.sub(r"([\[*?])", r"[\1]", path)
+    if pattern != path and "\\" in path:
+        raise DataError(
+            path, "a name with a backslash and one of * ? [", "a name with either", "Rename the file or folder."
+        )
+    return pattern
 
 
 def _options(layout: Layout) -> str:
@@ -170,7 +186,7 @@ def _options(layout: Layout) -> str:
     columns = ", ".join(f"{_text(column)}: 'varchar'" for column in layout.columns)
     return (
         f"auto_detect=false, header=true, delim={_text(layout.delimiter)}, quote='\"', escape='\"', compression='{layout.compression}', "
-        f"columns={{{columns}}}, hive_partitioning=false"
+        f"columns={{{columns}}}"
     )
 
 
@@ -183,6 +199,16 @@ def _clock_in_sql(name: str, zone: str | None) -> str:
             f"cast(timezone('UTC', cast({column} as timestamptz)) as timestamp) + interval '{_minutes(zone)} minutes'"
         )
     return f"cast(timezone({_text(zone)}, cast({column} as timestamptz)) as timestamp)"
+
+
+def _of_folder_in_sql(key: str) -> str:
+    value = f'url_decode(regexp_extract("{FILE}", {_text(_key_pattern(key))}, 1))'
+    return f"nullif({value}, '{NO_VALUE}')"
+
+
+def _key_pattern(key: str) -> str:
+    """Of the value of a key in a path, to RE2 and Java."""
+    return f"/{re.escape(key)}=([^/]*)/"
 
 
 def _minutes(zone: str) -> int:
@@ -198,12 +224,18 @@ def _text(text: str) -> str:
 def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
     from pyspark.sql import functions, types
 
-    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]  # Spark takes these for patterns
+    # Spark takes these characters for patterns:
+    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]
     reader = connection._session.read
     if part.layout:
-        schema = types.StructType(
-            [types.StructField(f"c{at}", types.StringType()) for at, _ in enumerate(part.layout.columns)]
-        )
+        packed = part.layout.compression == GZIP
+        for file in part.files:
+            if packed != file.name.lower().endswith(".gz"):  # by which Spark knows
+                raise DataError(
+                    file, "gzip under another name" if packed else "a name in .gz, and plain text", "packed files alone in .gz", "Rename the file."
+                )  # fmt: skip
+        stored = {name: f"c{at}" for at, name in enumerate(part.layout.columns)}
+        schema = types.StructType([types.StructField(name, types.StringType()) for name in stored.values()])
         rows = reader.csv(
             files,
             schema=schema,
@@ -215,16 +247,30 @@ def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
             mode="FAILFAST",
             multiLine=True,
         )
-        rows = rows.toDF(*part.layout.columns)
     else:
+        stored = {name: name for name in part.names.values()}
         rows = reader.parquet(*files)
     columns = []
     for column, name in part.names.items():
-        value = rows["`" + name.replace("`", "``") + "`"]
+        if column in part.in_folders:
+            columns.append(_of_folder_on_spark(name).alias(column))
+            continue
+        value = rows["`" + stored[name].replace("`", "``") + "`"]
         zone = part.zones.get(column)
         columns.append((functions.from_utc_timestamp(value, zone) if zone else value).alias(column))
     rows.select(*columns).createOrReplaceTempView(view)
     return connection.table(view)
+
+
+def _of_folder_on_spark(key: str) -> Any:
+    from pyspark.sql import functions
+
+    def decoded(text: Any) -> Any:
+        return functions.url_decode(functions.replace(text, functions.lit("+"), functions.lit("%2B")))
+
+    path = decoded(functions.col("_metadata.file_path"))  # as an address, in which the name itself may be encoded
+    value = decoded(functions.regexp_extract(path, _key_pattern(key), 1))
+    return functions.nullif(value, functions.lit(NO_VALUE))
 
 
 def _spark_session(private: Path, master: str) -> Any:

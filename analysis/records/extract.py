@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from analysis.errors import DataError, UsageError
 from analysis.records.addresses import is_address, shown
-from analysis.records.delimited import Layout, layout_of
+from analysis.records.delimited import Layout, count_rows, layout_of
 from analysis.records.listing import PARQUET, list_files
 
 DATE, WHOLE, TEXT, EMPTY, FRACTION = "a date", "a whole number", "text", "nothing", "a number with a fraction"
@@ -37,11 +37,14 @@ UTC = "UTC"
 
 @dataclass(frozen=True)
 class Part:
-    """Files that are read alike: ``names``: HES column → theirs; ``zones``: HES column of instants → the time zone of its dates;
-    ``types`` of the columns, of Parquet alone; ``layout``, of text alone."""
+    """Files that are read alike, with the ``rows`` of each: ``names``: HES column → theirs, or the key in the names of their folders
+    (ADMIMETH=21) for the columns ``in_folders``; ``zones``: HES column of instants → the time zone of its dates; ``types`` of the columns, of
+    Parquet alone; ``layout``, of text alone."""
 
     files: tuple[Path, ...]
+    rows: Mapping[Path, int]
     names: Mapping[str, str]
+    in_folders: frozenset[str]
     zones: Mapping[str, str]
     types: tuple[str, ...] = ()
     layout: Layout | None = None
@@ -52,7 +55,7 @@ class Extract:
     """``parts`` of files, or a ``table`` of the database at ``url`` whose columns are found once it is open.
 
     ``missing``: further markers of a missing value; ``tidy``: columns of which every value is known to need no trimming; ``not_read``:
-    documents among the files.
+    documents among the files; ``skipped``: hidden and temporary ones that hold rows.
     """
 
     parts: tuple[Part, ...] = ()
@@ -63,10 +66,16 @@ class Extract:
     missing: tuple[str, ...] = ()
     tidy: frozenset[str] = frozenset()
     not_read: tuple[Path, ...] = ()
+    skipped: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         return tuple(sorted(file for part in self.parts for file in part.files))
+
+    @property
+    def rows(self) -> int:
+        """Rows of the files, as footers and lines tell them."""
+        return sum(part.rows[file] for part in self.parts for file in part.files)
 
     def by_file(self) -> Iterator[Extract]:
         """One extract for each file, in order."""
@@ -91,7 +100,7 @@ def find_extract(
 ) -> Extract:
     """The files of an extract and their columns, or a database's table (``URL#table``).
 
-    Every file's header or footer is read, and nothing more. ``asked``: which of ``IF_ASKED`` must be there; ``missing``: further markers of
+    Every file's header or footer is read, and the rows of text are counted. ``asked``: which of ``IF_ASKED`` must be there; ``missing``: further markers of
     a missing value.
 
     Raises
@@ -112,32 +121,34 @@ def find_extract(
             "EXTRACT: there is no such file or folder, and the value is not shown, since it seems to hold a password. "
             "An address of a database is URL#table, as in postgres://user@host/database#episodes."
         )
-    listing = list_files(Path(place))
+    listing = list_files(Path(place).absolute())  # some libraries take ~ at the beginning for a home folder
     parts: dict[tuple[object, ...], Part] = {}
     for file in listing.files:
         part = _parquet_part(file, settings) if listing.kind == PARQUET else _text_part(file, settings)
-        key = (part.layout, part.types, *part.names.items(), *part.zones.items())
-        parts[key] = replace(part, files=(*parts[key].files, file)) if key in parts else part
-    return replace(settings, parts=tuple(parts.values()), not_read=listing.documents)
+        key = (part.layout, part.types, part.in_folders, *part.names.items(), *part.zones.items())
+        if key in parts:
+            part = replace(part, files=(*parts[key].files, file), rows={**parts[key].rows, **part.rows})
+        parts[key] = part
+    return replace(settings, parts=tuple(parts.values()), not_read=listing.documents, skipped=listing.skipped)
 
 
 def column_names(
-    file: Path | str, held: Sequence[str], column_map: Mapping[str, str], asked: Collection[str] = ()
-) -> dict[str, str]:
+    file: Path | str, held: Sequence[str], column_map: Mapping[str, str], asked: Collection[str] = (), keys: Sequence[str] = ()
+) -> dict[str, str]:  # fmt: skip
     """HES column → its name in the extract: as the protocol's map says, else the name itself or another that HES has for it, in any case.
+
+    ``keys`` of the folders are looked at for columns that are not ``held`` under any name.
 
     Raises
     ------
     DataError
         A column is not there, and the message names the nearest; or it is there twice.
     """
-    upper: dict[str, list[str]] = {}
-    for name in held:
-        upper.setdefault(name.strip().partition("#")[0].upper(), []).append(name)
+    upper, in_folders = _by_name(held), _by_name(keys)
     found = {}
     for column in [name for name in COLUMNS if name in asked or name not in IF_ASKED]:
         wanted = [column_map[column]] if column in column_map else [column, *OTHER_NAMES.get(column, ())]
-        there = [upper[name.upper()] for name in wanted if name.upper() in upper]
+        there = [names[name.upper()] for names in (upper, in_folders) for name in wanted if name.upper() in names]
         if not there:
             near = difflib.get_close_matches(wanted[0].upper(), set(upper) - {*OTHER_THINGS}, 1, 0.6)
             meant = f" Is {upper[near[0]][0]} it?" if near else ""
@@ -151,6 +162,18 @@ def column_names(
             )  # fmt: skip
         found[column] = there[0][0]
     return found
+
+
+def _by_name(names: Sequence[str]) -> dict[str, list[str]]:
+    upper: dict[str, list[str]] = {}
+    for name in names:
+        upper.setdefault(name.strip().partition("#")[0].upper(), []).append(name)
+    return upper
+
+
+def _folder_keys(file: Path) -> list[str]:
+    """Keys that Hive, Spark and others write into the names of folders, as in ADMIMETH=21."""
+    return [folder.partition("=")[0] for folder in file.parent.parts if folder.partition("=")[0] != folder]
 
 
 def type_of(kind: pa.DataType) -> str:
@@ -196,13 +219,15 @@ def _parquet_part(file: Path, settings: Extract) -> Part:
         ) from problem
     if footer.num_rows == 0:
         raise DataError(file, "no rows", "a partition with rows", "Complete the extract, or remove the file.")
-    names = column_names(file, schema.names, settings.column_map, settings.asked)
-    check_types(file, schema, names)
+    names = column_names(file, schema.names, settings.column_map, settings.asked, _folder_keys(file))
+    own = {column: name for column, name in names.items() if name in schema.names}
+    check_types(file, schema, own)
     stored = {footer.schema.column(at).path: footer.schema.column(at).physical_type for at in range(len(footer.schema))}
-    zones = {column: _zone(file, name, schema.field(name).type, stored.get(name)) for column, name in names.items()}
-    types = [schema.field(name).type for name in names.values()]
+    zones = {column: _zone(file, name, schema.field(name).type, stored.get(name)) for column, name in own.items()}
+    types = [schema.field(name).type for name in own.values()]
     plain = tuple(str(kind.value_type if pa.types.is_dictionary(kind) else kind) for kind in types)
-    return Part((file,), names, {column: zone for column, zone in zones.items() if zone}, plain)
+    in_folders = frozenset(names.keys() - own.keys())
+    return Part((file,), {file: footer.num_rows}, names, in_folders, {column: zone for column, zone in zones.items() if zone}, plain)
 
 
 def _zone(file: Path, name: str, kind: pa.DataType, stored: str | None) -> str:
@@ -222,4 +247,6 @@ def _zone(file: Path, name: str, kind: pa.DataType, stored: str | None) -> str:
 
 def _text_part(file: Path, settings: Extract) -> Part:
     layout = layout_of(file)
-    return Part((file,), column_names(file, layout.columns, settings.column_map, settings.asked), {}, layout=layout)
+    names = column_names(file, layout.columns, settings.column_map, settings.asked, _folder_keys(file))
+    in_folders = frozenset(column for column, name in names.items() if name not in layout.columns)
+    return Part((file,), {file: count_rows(file, layout)}, names, in_folders, {}, layout=layout)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from analysis.errors import DataError
 from analysis.records.by_place import lost_at_one_place, rows_by_place, unknown_at_one_place
-from analysis.records.counts import DAYS_TO_1970, USED, Counts, ledger_by_year, linked_counts, placed
+from analysis.records.completeness import check_rows
+from analysis.records.counts import DAYS_TO_1970, USED, Counts, day_of, ledger_by_year, linked_counts, placed
 from analysis.records.definitions import COMMISSIONER_FORM, OUTSIDE_ENGLAND
 from analysis.records.engines import Engine
 from analysis.records.episodes import APRIL, BLAMED, NO_YEAR, OF_ROWS, classified
@@ -28,7 +28,6 @@ from analysis.records.falling_out import (
     change,
     many,
     no_first_episode,
-    one_day,
     sentence,
     unknown_commissioner,
 )
@@ -56,12 +55,14 @@ def checked_counts(
     DataError
         More rows than ``rules.unexpected_share``, in all or in a year of the study, have a value that the dictionaries do not have, or fall out for
         a reason that is rare; or the share of a value or a reason differs between a year and the others by more than ``rules.share_change``;
-        or the values of one commissioner or provider are not known; or a value of the person stands for several; or no row at all is counted.
+        or the values of one commissioner or provider are not known; or a value of the person stands for several; or no row at all is counted; or the
+        files hold other rows than the engine reads.
     """
     episodes = classified(typed, rules, network_of)
     years = sorted({month.year - (month.month < APRIL) for month in months})
     extract = Extracted(typed, source, place, rules, bool(network_of), years, tuple(sorted(set(unit_of.values()))))
     # Before long work begins:
+    check_rows(engine, source, place, int(episodes.tally.rows.sum()))
     _check(_value_shares(episodes.tally), extract, episodes.tally, None)
     by_place = rows_by_place(episodes, unit_of, years)
     at = unknown_at_one_place(by_place, episodes, rules)
@@ -94,7 +95,7 @@ def checked_counts(
 
 def _check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
     """Refuse a code of a commissioner that is no code, or that may be of a commissioner who has none."""
-    inside = came[(came.day >= _day(months[0])) & (came.day < _day(months[-1] + pd.offsets.MonthBegin()))]
+    inside = came[(came.day >= day_of(months[0])) & (came.day < day_of(months[-1] + pd.offsets.MonthBegin()))]
     strangers = inside[inside.unit.isna() & (inside.code != "") & ~inside.code.str.startswith(OUTSIDE_ENGLAND)]
     rows = strangers.groupby("code").rows.sum().sort_values(ascending=False)
     rows = rows[rows >= extract.rules.smallest_count]
@@ -111,15 +112,11 @@ def _check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracte
 def _check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> None:
     """Refuse a day, of the window or later, on which many times more stays begin or end than on others."""
     for column, table, name in (("DISDATE", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
-        by_day = table[table.day >= _day(months[0])].groupby("day")[name].sum()
+        by_day = table[table.day >= day_of(months[0])].groupby("day")[name].sum()
         most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
         if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):
             day = DAYS_TO_1970 + int(by_day.idxmax())
-            raise one_day(column, str(day), most / by_day.sum(), extract)
-
-
-def _day(when: pd.Timestamp) -> int:
-    return int((np.datetime64(when, "D") - DAYS_TO_1970) / np.timedelta64(1, "D"))
+            raise oneday_of(column, str(day), most / by_day.sum(), extract)
 
 
 def _check(shares: pd.DataFrame, extract: Extracted, tally: pd.DataFrame, strangers: pd.DataFrame | None) -> None:

@@ -19,7 +19,6 @@ from analysis.records.addresses import shown as address
 from analysis.records.cells import cell
 from analysis.records.counts import USED, Counts, ledger_of_rows, rows_where
 from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
-from analysis.records.delimited import open_quote
 from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
 from analysis.records.engines import open_engine
 from analysis.records.episodes import OF_ROWS
@@ -187,6 +186,7 @@ def _counted(
 def remarks(source: Extract) -> list[str]:
     """What the user should know of the files before they are counted: documents that are not read, and persons under several names."""
     said = [f"not read, since it is a document: {file}" for file in source.not_read]
+    said += [f"not read, since it is hidden or temporary, though it holds rows: {file}" for file in source.skipped]
     persons = source.persons() if source.files else {}
     if len(persons) > 1:
         columns = ", ".join(f"{column} in {files} files" for column, files in persons.items())
@@ -202,10 +202,9 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     Raises
     ------
     DataError
-        A quoted cell does not end; a value is no date, number or code of a known form; dates seem to be a day early; or the window has a
+        A value is no date, number or code of a known form; dates seem to be a day early; or the window has a
         month without admissions.
     """
-    _check_quotes(source)
     for column, (text, expected) in unreadable(raw, source).items():
         file, row, refused = refused_cell(source, column, text)
         raise DataError(
@@ -231,17 +230,6 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
             place_of(source), f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
             "Add the files that are missing, or shorten the window of the protocol.", column=source.column("ADMIDATE"),
         )  # fmt: skip
-
-
-def _check_quotes(source: Extract) -> None:
-    texts = [(text, part.layout) for part in source.parts if part.layout for text in part.files]
-    for text, layout in texts:
-        row = open_quote(text, layout)
-        if row is not None:
-            raise DataError(
-                text, "a quoted cell that does not end", "a quote at both ends of a cell, or at neither",
-                "Correct the row, or write the file anew.", row=row,
-            )  # fmt: skip
 
 
 def check_safe(work: Workspace, say: Say) -> list[str]:
