@@ -116,7 +116,7 @@ def _check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) ->
         most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
         if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):
             day = DAYS_TO_1970 + int(by_day.idxmax())
-            raise oneday_of(column, str(day), most / by_day.sum(), extract)
+            raise one_day(column, str(day), most / by_day.sum(), extract)
 
 
 def _check(shares: pd.DataFrame, extract: Extracted, tally: pd.DataFrame, strangers: pd.DataFrame | None) -> None:
