@@ -28,6 +28,7 @@ from analysis.records.falling_out import (
     change,
     many,
     no_first_episode,
+    one_day,
     sentence,
     unknown_commissioner,
 )
