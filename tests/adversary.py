@@ -89,6 +89,9 @@ def add_release(
             for outcome in MEASURES:
                 system.bounds[edition, name, label, outcome] = of_shown(shown.loc[label, outcome], smallest, base)
             _add_outcomes(system, edition, name, label)
+            if shown.loc[label, BED_DAYS] > 0:  # by the rules, enough people stayed
+                longer = (edition, name, label, PARTS[1])
+                system.bounds[longer] = (max(float(smallest), system.bounds[longer][0]), system.bounds[longer][1])
     if BY_AGE in tables:
         for unit in units:
             for outcome in MEASURES:

@@ -116,7 +116,7 @@ def median_polish(counts: pd.DataFrame, rounds: int = 10) -> tuple[FloatArray, F
     """Log counts less unit and month medians, and those medians' sum: (units × months, units × months)."""
     logs = np.log(np.maximum(counts.to_numpy(float), 0.5))
     centred = logs
-    for _ in range(rounds):
+    for _ in range(rounds if len(counts) else 0):  # no month has a median where no unit is shown throughout
         centred = centred - np.median(centred, axis=1, keepdims=True)
         centred = centred - np.median(centred, axis=0, keepdims=True)
     return centred, logs - centred

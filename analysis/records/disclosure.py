@@ -39,12 +39,13 @@ def suppressed_places(counts: pd.DataFrame, smallest: int, earlier: pd.DataFrame
     parts = counts[[ZERO_DAY, LONGER]].stack()
     both = _with_second(parts, hidden[[ZERO_DAY, LONGER]].stack() | _small(parts, smallest), smallest).unstack()
     hidden[[ZERO_DAY, LONGER]] = both
-    # Nights tell of those who stayed: none is shown where their number is not.
-    hidden[BED_DAYS] = _with_second(counts[BED_DAYS], hidden[BED_DAYS] | both[LONGER], smallest)
+    # Nights tell that enough people stayed. Where few did not stay, whose number is suppressed, it is left open from 1 to 7 by enough admissions.
+    few = _small(counts[LONGER], smallest) | (both[LONGER] & (admissions > 0) & (admissions < 2 * smallest))
+    hidden[BED_DAYS] = _with_second(counts[BED_DAYS], hidden[BED_DAYS] | few, smallest)
     sensitive = counts[SENSITIVE]
     hidden[SENSITIVE] = _with_second(sensitive, hidden[SENSITIVE] | _few_sensitive(counts, smallest), smallest)
     if BY_DAY in counts:
-        hidden[BY_DAY] |= _series(counts, hidden[LONGER], smallest)
+        hidden[BY_DAY] |= _series(counts, hidden[BED_DAYS], smallest)
     return hidden
 
 
@@ -82,7 +83,7 @@ def suppressed_parts(
     hidden[of_stays] = np.column_stack([stays] * len(of_stays))
     hidden[SENSITIVE] |= of_line(small[SENSITIVE])
     if BY_DAY in counts:
-        hidden[BY_DAY] |= _series(counts, hidden[LONGER], smallest).groupby(level=group).transform("any")
+        hidden[BY_DAY] |= _series(counts, hidden[BED_DAYS], smallest).groupby(level=group).transform("any")
     # A part that has nobody in any month is no secret: it would be suppressed beside the others for nothing.
     nobody = (counts == 0).all(axis=1).groupby(level=[group, part]).transform("all")
     return hidden.mask(nobody, before)
@@ -125,14 +126,14 @@ def _of_earlier(earlier: pd.DataFrame | None, counts: pd.DataFrame) -> pd.DataFr
     return earlier.reindex(index=counts.index, columns=counts.columns, fill_value=False).astype(bool)
 
 
-def _series(counts: pd.DataFrame, stays_hidden: pd.Series, smallest: int) -> pd.Series:
+def _series(counts: pd.DataFrame, nights_hidden: pd.Series, smallest: int) -> pd.Series:
     """In each cell, whether nights by day are suppressed in all months of its place.
 
     One person may have nights in months in which nobody else is admitted, and what nights by day exceed the nights of admissions by, month
     after month, tells of those who stay. So a place has the whole series or none: each month needs enough stays of its own, or no night.
     """
     places = [level for level in counts.index.names if level != "month"]
-    open_month = ~stays_hidden & ((counts[LONGER] >= smallest) | (counts[BY_DAY] == 0))
+    open_month = ~nights_hidden & ((counts[LONGER] >= smallest) | (counts[BY_DAY] == 0))
     return (~open_month).groupby(level=places).transform("any")
 
 

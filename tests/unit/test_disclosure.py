@@ -150,6 +150,14 @@ def test_nights_of_few_people_are_not_shown(tmp_path: Path) -> None:
     assert table[BED_DAYS].loc["00B"].iloc[1:].eq(0).all()
 
 
+@pytest.mark.parametrize("longer", [7, 8, 12, 13, 20])
+def test_nights_leave_open_how_many_did_not_stay(longer: int, tmp_path: Path) -> None:
+    tables = released(stays_of(("P4", 0, 3, longer, 0), unit="01C"), tmp_path)
+    nights = tables[BY_COMMISSIONER].shown.loc[("01C", MONTHS[0]), BED_DAYS]
+    assert pd.isna(nights) == (longer + 3 < 2 * SMALLEST)
+    assert recovered([tables], GROUPS) == []
+
+
 def test_a_band_that_nobody_is_in_is_shown_as_none(tmp_path: Path) -> None:
     by_age = released(stays_of(("P4", 0, 12, 12, 0), ("P4", 65, 1, 1, 0), unit="01C"), tmp_path)[BY_AGE].shown
     assert by_age.sort_index().loc[("01C", -1)].eq(0).all(axis=None)
