@@ -15,7 +15,7 @@ from analysis.lineage import MANIFEST, REASONS, Manifest, is_manifest
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
 RELEASED = (
-    "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/releases.py)
+    "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/memory.py)
 )
 SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", IGNORE)  # names in an otherwise empty folder
 SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders that nobody but a run writes into

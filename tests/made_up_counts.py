@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.files import write_together
 from analysis.records.counts import Counts
+from analysis.records.memory import Memory
 from analysis.records.networks import practices_of
-from analysis.records.releases import Releases
 from analysis.records.tables import Table, records_tables, to_remember
 from analysis.rules import Records
 
@@ -69,8 +69,8 @@ def released(
     """All tables that can be asked for, of a build with this memory, which takes in what they suppress."""
 
     rules = rules or Records(by_age=True, age_bands=[0, 65], networks="networks.csv")
-    releases = Releases(memory, {"age_bands": sorted(rules.age_bands), "networks": practices_of(network_of)})
-    releases.check()
-    tables = records_tables(stays.counts(), rules, MONTHS, UNITS, network_of, releases)
-    write_together(releases.contents(to_remember(tables, network_of)))
+    memory = Memory(memory, {"age_bands": sorted(rules.age_bands), "networks": practices_of(network_of)})
+    memory.check()
+    tables = records_tables(stays.counts(), rules, MONTHS, UNITS, network_of, memory)
+    write_together(memory.contents(to_remember(tables, network_of)))
     return tables

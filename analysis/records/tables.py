@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.records.counts import Counts, monthly
 from analysis.records.disclosure import shown, suppressed_parts, suppressed_places
 from analysis.records.episodes import NO_AGE
+from analysis.records.memory import Memory
 from analysis.records.networks import GROUP, NETWORK, REMAINDER, keys_of, linked_places, with_remainder
-from analysis.records.releases import Releases
 from analysis.rules import Records
 
 BY_COMMISSIONER, BY_AGE, BY_NETWORK = "by_commissioner.csv", "by_age.csv", "by_network.csv"
@@ -31,7 +31,7 @@ class Table:
 
 def records_tables(
     counts: Counts, rules: Records, months: pd.DatetimeIndex, units: Sequence[str], network_of: Mapping[str, str],
-    releases: Releases,
+    memory: Memory,
 ) -> dict[str, Table]:  # fmt: skip
     """The tables that are asked for, by file name; ``counts`` as ``placed`` gives them.
 
@@ -46,15 +46,15 @@ def records_tables(
         return Table(exact, suppressed, shown(exact, suppressed, base))
 
     exact = monthly(counts, months, {"unit": units})
-    totals = suppressed_places(exact, smallest, releases.suppressed(BY_COMMISSIONER, LABELS[BY_COMMISSIONER]))
+    totals = suppressed_places(exact, smallest, memory.suppressed(BY_COMMISSIONER, LABELS[BY_COMMISSIONER]))
     tables = {BY_COMMISSIONER: table(exact, totals)}
     if rules.by_age:
         by_age = monthly(counts, months, {"unit": units, "age_band": [*sorted(rules.age_bands), NO_AGE]})
-        earlier = releases.suppressed(BY_AGE, LABELS[BY_AGE])
+        earlier = memory.suppressed(BY_AGE, LABELS[BY_AGE])
         tables[BY_AGE] = table(by_age, suppressed_parts(by_age, totals, smallest, earlier))
     if rules.networks:
         by_network = monthly(counts, months, {NETWORK: sorted(set(network_of.values()))})
-        earlier = releases.suppressed(BY_NETWORK, LABELS[BY_NETWORK])
+        earlier = memory.suppressed(BY_NETWORK, LABELS[BY_NETWORK])
         if earlier is not None:
             earlier = earlier.rename(index={key: name for name, key in keys_of(network_of).items()}, level=NETWORK)
         known = counts.arrivals[counts.arrivals.unit.isin(units)]

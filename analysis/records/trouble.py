@@ -67,7 +67,10 @@ def refused_cell(extract: Extract, column: str, text: str) -> tuple[Path | str, 
 
 
 def _row_of(connection: Any, part: Part, column: str, text: str, markers: Collection[str]) -> int | None:
-    """The row as a spreadsheet shows it: of delimited text the line, of Parquet the row after that of the names."""
+    """The row as a spreadsheet shows it: of delimited text the line, of Parquet the row after that of the names; none where a folder's
+    name has the value for all rows."""
+    if column in part.in_folders:
+        return None
     if part.layout:
         cells = ((at, row.get(part.names[column], "")) for at, row in rows_of(part.files[0], part.layout))
         return next((at for at, cell in cells if cell.strip(BLANKS) == text), None)

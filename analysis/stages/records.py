@@ -24,9 +24,9 @@ from analysis.records.engines import open_engine
 from analysis.records.episodes import OF_ROWS
 from analysis.records.extract import Extract, find_extract
 from analysis.records.instants import midnights_elsewhere
+from analysis.records.memory import FORGOTTEN, Memory
 from analysis.records.networks import practices_of, read_networks
 from analysis.records.origin import is_made_up
-from analysis.records.releases import FORGOTTEN, Releases
 from analysis.records.sampled import PERSONS, sample_of
 from analysis.records.scan import scan
 from analysis.records.shares import checked_counts
@@ -65,16 +65,16 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     rules = protocol.records
     network_of = read_networks(work.named(rules.networks)) if rules.networks else {}
     counts, provenance, sample = _counted(work, protocol, place, engine_name, master, network_of, say)
-    releases = _releases(work, protocol, network_of, provenance["made_up"])
-    releases.check()
-    if not releases.any:
-        say(FORGOTTEN.format(folder=releases.folder))
+    memory = _memory(work, protocol, network_of, provenance["made_up"])
+    memory.check()
+    if not memory.any:
+        say(FORGOTTEN.format(folder=memory.folder))
     tables = records_tables(
-        counts, rules, protocol.months, sorted(units.unit.unique()), network_of, releases
+        counts, rules, protocol.months, sorted(units.unit.unique()), network_of, memory
     )
     ledger = ledger_of_rows(counts, protocol.months)
     in_shown = {USED: rows_where(counts, ~tables[BY_COMMISSIONER].suppressed[ADMISSIONS])}
-    shown_ledger, hidden_reasons = safe_ledger(ledger | in_shown, rules, releases)
+    shown_ledger, hidden_reasons = safe_ledger(ledger | in_shown, rules, memory)
     cleaned = _panel(tables[BY_COMMISSIONER].shown, units, protocol)
     write_together(
         {
@@ -84,7 +84,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         }
     )
     # The memory is written before the tables: a run that ends between the two has suppressed too much, not too little.
-    write_together(releases.contents(to_remember(tables, network_of) | {LEDGER: hidden_reasons}))
+    write_together(memory.contents(to_remember(tables, network_of) | {LEDGER: hidden_reasons}))
     made: dict[Path, pd.DataFrame | str] = {
         work.records("panel.parquet"): cleaned.panel,
         work.records(LEDGER): shown_ledger,
@@ -107,7 +107,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     return list(made)
 
 
-def _releases(work: Workspace, protocol: Protocol, network_of: dict[str, str], made_up: bool) -> Releases:
+def _memory(work: Workspace, protocol: Protocol, network_of: dict[str, str], made_up: bool) -> Memory:
     """What earlier runs of this build suppressed; of records that are made up and of patients' apart."""
     rules = protocol.records
     settings = {
@@ -115,7 +115,7 @@ def _releases(work: Workspace, protocol: Protocol, network_of: dict[str, str], m
         "age_bands": sorted(rules.age_bands) if rules.by_age else None,
         "networks": practices_of(network_of) if network_of else None,
     }
-    return Releases(work.released / ("made-up" if made_up else "patients"), settings)
+    return Memory(work.released / ("made-up" if made_up else "patients"), settings)
 
 
 def _panel(shown: pd.DataFrame, units: pd.DataFrame, protocol: Protocol) -> Cleaned:
@@ -130,12 +130,12 @@ def _panel(shown: pd.DataFrame, units: pd.DataFrame, protocol: Protocol) -> Clea
 
 
 def safe_ledger(
-    ledger: dict[str, int], rules: Records, releases: Releases | None = None
+    ledger: dict[str, int], rules: Records, memory: Memory | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """[reason, rows, note, what] as they may be shown – where ``rows`` is empty, ``note`` says that it is suppressed – and which rows are suppressed."""
     what = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted, where the month's admissions of the commissioner are shown"}
     exact = pd.Series(ledger).rename_axis("reason")
-    earlier = releases.suppressed(LEDGER, ["reason"]) if releases else None
+    earlier = memory.suppressed(LEDGER, ["reason"]) if memory else None
     hidden = suppressed_list(exact, rules.smallest_count, None if earlier is None else earlier.rows)
     table = pd.DataFrame({"reason": [*ledger], "rows": shown(exact, hidden, rules.round_to).astype("Int64").array})
     note = ["suppressed" if suppressed else "" for suppressed in hidden]

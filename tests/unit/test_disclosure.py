@@ -12,12 +12,12 @@ from made_up_counts import GROUPS, MONTHS, NETWORK_OF, Stays, released
 from pydantic import ValidationError
 from scipy.optimize import linprog
 
-from analysis.errors import StudyError, UsageError
+from analysis.errors import MachineError, StudyError, UsageError
 from analysis.files import write_together
 from analysis.records.definitions import ADMISSIONS, BASE, BED_DAYS, BY_DAY, PARTS, SENSITIVE, SMALLEST
 from analysis.records.disclosure import shown, suppressed_list, suppressed_places, with_length_of_stay
+from analysis.records.memory import Memory
 from analysis.records.networks import REMAINDER, with_remainder
-from analysis.records.releases import Releases
 from analysis.records.tables import BY_AGE, BY_COMMISSIONER, BY_NETWORK, Table
 from analysis.rules import Records
 from analysis.stages.records import safe_ledger
@@ -81,31 +81,40 @@ def test_other_bands_or_networks_than_before(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other networks"):
         released(stays, tmp_path, network_of=NETWORK_OF | {"P5": "North"})
     with pytest.raises(UsageError, match="other boundaries"):
-        other = Releases(tmp_path, {"boundaries": "2018-04-01"})
-        write_together(Releases(tmp_path, {"boundaries": "2017-04-01"}).contents({}))
+        other = Memory(tmp_path, {"boundaries": "2018-04-01"})
+        write_together(Memory(tmp_path, {"boundaries": "2017-04-01"}).contents({}))
         other.check()
 
 
 def test_memory_outlasts_a_run_that_asks_for_less(tmp_path: Path) -> None:
     """A run of fewer months, and one without ages, leave what is remembered of the others."""
-    releases = Releases(tmp_path, {})
+    memory = Memory(tmp_path, {})
     cells = pd.MultiIndex.from_product([["00A"], MONTHS], names=["unit", "month"])
     hidden = pd.DataFrame({ADMISSIONS: [True, False, True, False]}, cells)
-    write_together(releases.contents({BY_COMMISSIONER: hidden}))
-    write_together(releases.contents({BY_COMMISSIONER: ~hidden.iloc[1:2]}))
-    write_together(releases.contents({BY_AGE: hidden.iloc[:0]}))
-    remembered = releases.suppressed(BY_COMMISSIONER, ["unit", "month"])
+    write_together(memory.contents({BY_COMMISSIONER: hidden}))
+    write_together(memory.contents({BY_COMMISSIONER: ~hidden.iloc[1:2]}))
+    write_together(memory.contents({BY_AGE: hidden.iloc[:0]}))
+    remembered = memory.suppressed(BY_COMMISSIONER, ["unit", "month"])
     assert remembered is not None
     assert remembered[ADMISSIONS].reindex(cells, fill_value=False).to_list() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("file", ["settings.json", "by_commissioner.parquet"])
+def test_a_damaged_memory_stops_the_run(file: str, tmp_path: Path) -> None:
+    stays = stays_of(("P4", 0, 0, 7, 0), unit="01C")
+    released(stays, tmp_path)
+    (tmp_path / file).write_bytes(b"[half")
+    with pytest.raises(MachineError, match=f"{file}: what earlier runs suppressed cannot be read"):
+        released(stays, tmp_path)
+
+
 def test_the_ledger_remembers_too(tmp_path: Path) -> None:
-    releases = Releases(tmp_path, {})
+    memory = Memory(tmp_path, {})
     ledger = {"no_date": 7, "runs_backwards": 40, "used": 60_000}
-    table, hidden = safe_ledger(ledger, Records(), releases)
+    table, hidden = safe_ledger(ledger, Records(), memory)
     assert table.rows.isna().to_list() == [True, True, False]
-    write_together(releases.contents({"ledger.csv": hidden}))
-    table, _ = safe_ledger(ledger | {"no_date": 8}, Records(), releases)
+    write_together(memory.contents({"ledger.csv": hidden}))
+    table, _ = safe_ledger(ledger | {"no_date": 8}, Records(), memory)
     assert table.rows.isna().to_list() == [True, True, False]
 
 

@@ -13,17 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import UsageError
+from analysis.errors import MachineError, UsageError
 
 SETTINGS = "settings.json"
-FORGOTTEN = (
-    "No earlier run of this build is on record. If tables of this extract were released before, put back the folder {folder} of the build that "
-    "they came from: what they suppressed may be shown now, and both together would tell it."
-)
+FORGOTTEN = "No earlier run is on record in {folder}: if tables of this extract were released before, this run may show what they suppressed."
 
 
 @dataclass(frozen=True)
-class Releases:
+class Memory:
     """The memory in a ``folder``, of records that have these ``settings``: what cuts counts into places and parts, null where it is not asked for."""
 
     folder: Path
@@ -51,9 +48,20 @@ class Releases:
                 )
 
     def suppressed(self, table: str, labels: list[str]) -> pd.DataFrame | None:
-        """Which cells of a table earlier runs suppressed: an index of ``labels``, a column an outcome; None where none did."""
+        """Which cells of a table earlier runs suppressed: an index of ``labels``, a column an outcome; None where none did.
+
+        Raises
+        ------
+        MachineError
+            The file is damaged.
+        """
         file = self._file(table)
-        return pd.read_parquet(file).set_index(labels) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return pd.read_parquet(file).set_index(labels)
+        except (OSError, ValueError, KeyError) as problem:
+            raise _unreadable(file) from problem
 
     def contents(self, suppressed: Mapping[str, pd.DataFrame]) -> dict[Path, pd.DataFrame | str]:
         """The files that add the cells that are ``suppressed`` now, by table, to those of earlier runs."""
@@ -68,7 +76,19 @@ class Releases:
         return files | {self.folder / SETTINGS: json.dumps(settings, indent=1, ensure_ascii=False) + "\n"}
 
     def _recorded(self) -> dict[str, object]:
-        return json.loads((self.folder / SETTINGS).read_text(encoding="utf-8")) if self.any else {}
+        if not self.any:
+            return {}
+        try:
+            return dict(json.loads((self.folder / SETTINGS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as problem:
+            raise _unreadable(self.folder / SETTINGS) from problem
 
     def _file(self, table: str) -> Path:
         return (self.folder / table).with_suffix(".parquet")
+
+
+def _unreadable(file: Path) -> MachineError:
+    return MachineError(
+        f"{file}: what earlier runs suppressed cannot be read. Put the file back from a copy; or, if no table of the earlier runs has been "
+        f"released, remove the folder {file.parent}."
+    )
