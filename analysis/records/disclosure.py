@@ -7,7 +7,7 @@ sources, and why no released table tells a suppressed count). Two arguments carr
   and the remainder of theirs – are shown in a month all together, or not at all. Of parts that are not shown, only the total is known.
 * Where two outcomes add up to a third, neither is shown if one of them is small.
 
-Zeros are shown. Every later table, flag and model is made from what this module gives.
+A zero is shown of a total, and then of everything in it. Of parts it counts as small: what has none today may have one in the next edition. Every later table, flag and model is made from what this module gives.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ def suppressed_places(counts: pd.DataFrame, smallest: int, earlier: pd.DataFrame
     hidden = _of_earlier(earlier, counts)
     admissions = counts[ADMISSIONS]
     hidden[ADMISSIONS] = _with_second(admissions, hidden[ADMISSIONS] | _small(admissions, smallest), smallest)
+    nobody = (admissions == 0) & ~hidden[ADMISSIONS]
     hidden = hidden.mask(hidden[ADMISSIONS], True)  # everything else is counted from admissions
-    parts = counts[[ZERO_DAY, LONGER]].stack()
-    both = _with_second(parts, hidden[[ZERO_DAY, LONGER]].stack() | _small(parts, smallest), smallest).unstack()
-    hidden[[ZERO_DAY, LONGER]] = both
-    # Nights tell that enough people stayed. Where few did not stay, whose number is suppressed, it is left open from 1 to 7 by enough admissions.
-    few = _small(counts[LONGER], smallest) | (both[LONGER] & (admissions > 0) & (admissions < 2 * smallest))
-    hidden[BED_DAYS] = _with_second(counts[BED_DAYS], hidden[BED_DAYS] | few, smallest)
-    sensitive = counts[SENSITIVE]
-    hidden[SENSITIVE] = _with_second(sensitive, hidden[SENSITIVE] | _few_sensitive(counts, smallest), smallest)
+    one_sided = _one_sided(counts, ZERO_DAY, smallest)
+    split = one_sided | hidden[[ZERO_DAY, LONGER]].any(axis=1)
+    hidden[ZERO_DAY] = hidden[LONGER] = _with_second(counts[LONGER], split, smallest, nobody)
+    # Nights tell that enough people stayed, and that no more stayed than there were nights. Where few did not stay, both are to leave it open how many.
+    tight = (admissions < 2 * smallest) | (counts[BED_DAYS] < admissions)
+    few = (counts[LONGER] < smallest) | (one_sided & tight)
+    hidden[BED_DAYS] = _with_second(counts[BED_DAYS], hidden[BED_DAYS] | few, smallest, nobody)
+    sensitive = hidden[SENSITIVE] | _one_sided(counts, SENSITIVE, smallest)
+    hidden[SENSITIVE] = _with_second(counts[SENSITIVE], sensitive, smallest, nobody)
     if BY_DAY in counts:
         hidden[BY_DAY] |= _series(counts, hidden[BED_DAYS], smallest)
     return hidden
@@ -64,7 +66,7 @@ def suppressed_parts(
     smallest, earlier
         As of ``suppressed_places``.
     """
-    group, part, month = counts.index.names
+    group, _, month = counts.index.names
     before = _of_earlier(earlier, counts)
     of_month = [counts.index.get_level_values(level) for level in (group, month)]
 
@@ -72,21 +74,18 @@ def suppressed_parts(
         """In each cell, whether any cell of its group and month is."""
         return cells.groupby(of_month).transform("any")
 
-    small = pd.DataFrame({name: _small(counts[name], smallest) for name in (ADMISSIONS, ZERO_DAY, LONGER)})
-    small[SENSITIVE] = _few_sensitive(counts, smallest)
     at = pd.MultiIndex.from_arrays(of_month)
     hidden = of_line(before) | totals.reindex(index=at, columns=counts.columns, fill_value=False).set_axis(counts.index)
-    hidden[ADMISSIONS] |= of_line(small[ADMISSIONS])
+    nobody = (counts[ADMISSIONS] == 0).groupby(of_month).transform("all") & ~hidden[ADMISSIONS]
+    hidden[ADMISSIONS] |= of_line((counts[ADMISSIONS] < smallest) & ~nobody)
     hidden = hidden.mask(hidden[ADMISSIONS], True)
     of_stays = [ZERO_DAY, LONGER, BED_DAYS]
-    stays = of_line(small[ZERO_DAY] | small[LONGER]) | hidden[of_stays].any(axis=1)
-    hidden[of_stays] = np.column_stack([stays] * len(of_stays))
-    hidden[SENSITIVE] |= of_line(small[SENSITIVE])
+    stays = of_line(_one_sided(counts, ZERO_DAY, smallest)) | hidden[of_stays].any(axis=1)
+    hidden[of_stays] = np.column_stack([stays & ~nobody] * len(of_stays))
+    hidden[SENSITIVE] = (hidden[SENSITIVE] | of_line(_one_sided(counts, SENSITIVE, smallest))) & ~nobody
     if BY_DAY in counts:
         hidden[BY_DAY] |= _series(counts, hidden[BED_DAYS], smallest).groupby(level=group).transform("any")
-    # A part that has nobody in any month is no secret: it would be suppressed beside the others for nothing.
-    nobody = (counts == 0).all(axis=1).groupby(level=[group, part]).transform("all")
-    return hidden.mask(nobody, before)
+    return hidden
 
 
 def shown(
@@ -114,10 +113,13 @@ def _small(counts: pd.Series, smallest: int) -> pd.Series:
     return (counts > 0) & (counts < smallest)
 
 
-def _few_sensitive(counts: pd.DataFrame, smallest: int) -> pd.Series:
-    """Where few admissions are sensitive to ambulatory care, or few are not: the two add up to admissions, though the second is not released."""
-    sensitive = counts[SENSITIVE]
-    return _small(sensitive, smallest) | _small(counts[ADMISSIONS] - sensitive, smallest)
+def _one_sided(counts: pd.DataFrame, part: str, smallest: int) -> pd.Series:
+    """Where an outcome, or what is left of admissions without it, is of fewer than ``smallest``, though there are admissions.
+
+    None at all is fewer: were it shown, a later edition that suppresses the first few would tell them by how little the total grew.
+    """
+    left = counts[ADMISSIONS] - counts[part]
+    return (counts[ADMISSIONS] > 0) & ((counts[part] < smallest) | (left < smallest))
 
 
 def _of_earlier(earlier: pd.DataFrame | None, counts: pd.DataFrame) -> pd.DataFrame:
@@ -137,11 +139,14 @@ def _series(counts: pd.DataFrame, nights_hidden: pd.Series, smallest: int) -> pd
     return (~open_month).groupby(level=places).transform("any")
 
 
-def _with_second(counts: pd.Series, hidden: pd.Series, smallest: int) -> pd.Series:
+def _with_second(counts: pd.Series, hidden: pd.Series, smallest: int, known: pd.Series | None = None) -> pd.Series:
     """Suppress further cells, until none is alone among those over whose labels somebody else may know a total.
 
-    Published totals of England by month, of a commissioner by year or of a file's rows are not ours to round.
+    Published totals of England by month, of a commissioner by year or of a file's rows are not ours to round. To suppress a cell whose count is
+    ``known`` otherwise would hide nothing.
     """
+    if known is not None:
+        counts, hidden = counts.where(~known), hidden & ~known
     every = pd.MultiIndex.from_product(counts.index.levels) if isinstance(counts.index, pd.MultiIndex) else counts.index
     shape = [len(level) for level in every.levels] if isinstance(every, pd.MultiIndex) else [len(every)]
     values = counts.reindex(every).to_numpy(float).reshape(shape)

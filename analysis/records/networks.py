@@ -81,13 +81,13 @@ def with_remainder(by_network: pd.DataFrame, by_unit: pd.DataFrame, group: pd.Se
     Raises
     ------
     StudyError
-        The networks of a group leave out so few of its admissions, of all months together, that both would tell them.
+        The networks of a group leave out so few of its admissions, of all months together, that none of its months could be shown.
     """
     networks = by_network.set_axis(_grouped(by_network, group))
     units = by_unit.set_axis(_grouped(by_unit, group)).groupby(level=[GROUP, "month"]).sum()
     rest = units.sub(networks.groupby(level=[GROUP, "month"]).sum()).dropna(how="all")
-    left = rest[ADMISSIONS].groupby(level=GROUP).sum()
-    few = left[(left > 0) & (left < SMALLEST)]
+    left, within = (table[ADMISSIONS].groupby(level=GROUP).sum() for table in (rest, networks))
+    few = left[(left < SMALLEST) & (within.reindex(left.index) > 0)]
     if len(few):
         names = [str(name) for name in networks.sort_index().loc[[few.index[0]]].index.unique(NETWORK)]
         units_of = ", ".join(
@@ -95,8 +95,8 @@ def with_remainder(by_network: pd.DataFrame, by_unit: pd.DataFrame, group: pd.Se
         )
         raise StudyError(
             file, f"{NETWORK} {', '.join(names)}, all of commissioner {units_of} but for fewer than {SMALLEST} admissions",
-            "networks that are the whole of their commissioner, or leave out more of it",
-            "The difference would tell the few: add the practices that are left out, or take a practice out.", column=NETWORK,
+            "networks that leave out more of it",
+            "The difference would tell the few, or the first few of a later edition: take a practice out of the networks.", column=NETWORK,
         )  # fmt: skip
     rest = pd.concat({REMAINDER: rest}, names=[NETWORK]).reorder_levels([GROUP, NETWORK, "month"])
     return pd.concat([networks, rest]).sort_index()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.records.counts import Counts, monthly
+from analysis.records.definitions import ADMISSIONS
 from analysis.records.disclosure import shown, suppressed_parts, suppressed_places
 from analysis.records.episodes import NO_AGE
 from analysis.records.memory import Memory
@@ -49,7 +50,7 @@ def records_tables(
     totals = suppressed_places(exact, smallest, memory.suppressed(BY_COMMISSIONER, LABELS[BY_COMMISSIONER]))
     tables = {BY_COMMISSIONER: table(exact, totals)}
     if rules.by_age:
-        by_age = monthly(counts, months, {"unit": units, "age_band": [*sorted(rules.age_bands), NO_AGE]})
+        by_age = _known_ages(monthly(counts, months, {"unit": units, "age_band": [*sorted(rules.age_bands), NO_AGE]}))
         earlier = memory.suppressed(BY_AGE, LABELS[BY_AGE])
         tables[BY_AGE] = table(by_age, suppressed_parts(by_age, totals, smallest, earlier))
     if rules.networks:
@@ -61,6 +62,18 @@ def records_tables(
         suppressed = _of_networks(by_network, exact, totals, linked_places(known), smallest, earlier, rules.networks)
         tables[BY_NETWORK] = table(by_network, suppressed)
     return tables
+
+
+def _known_ages(by_age: pd.DataFrame) -> pd.DataFrame:
+    """Counts by age with the few patients of no known age in the largest band of their commissioner.
+
+    As a band of their own they would be too few to show in any month, and every other band of the month would be suppressed with them.
+    """
+    unknown, known = by_age.xs(NO_AGE, level="age_band"), by_age.drop(NO_AGE, level="age_band")
+    largest = known[ADMISSIONS].groupby(level=["unit", "age_band"]).sum().unstack().idxmax(axis=1)
+    unit, month = (unknown.index.get_level_values(level) for level in ("unit", "month"))
+    at = pd.MultiIndex.from_arrays([unit, largest[unit], month], names=known.index.names)
+    return known.add(unknown.set_axis(at), fill_value=0).reindex(known.index).astype(int)
 
 
 def to_remember(tables: Mapping[str, Table], network_of: Mapping[str, str]) -> dict[str, pd.DataFrame]:
