@@ -22,7 +22,6 @@ from analysis.checkout import set_source_date
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
 from analysis.lineage import Manifest, Step, digest
-from analysis.records.addresses import shown, without_addresses
 from analysis.workspace import Workspace
 
 
@@ -30,6 +29,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with a call without the password of an address in it."""
 
     def error(self, message: str) -> NoReturn:
+        from analysis.records.addresses import without_addresses
+
         super().error(without_addresses(message))
 
 
@@ -237,6 +238,7 @@ def _records(work: Workspace, choice: argparse.Namespace) -> None:
         with _timed("Records: making up an extract, which is not data"):
             make_up(work, choice.rows, choice.to, choice.effect, choice.seed, _say)
         return
+    from analysis.records.addresses import shown
     from analysis.records.private import kept_private
     from analysis.stages.records import build_records
 

@@ -16,9 +16,9 @@ from analysis.tabular import read_table
 
 PRACTICE, NETWORK = "practice_code", "network"
 GROUP, REMAINDER = "group", ""  # no network of a table is without a name
-# A commissioner has part in a network from this share of its admissions on. The few patients who moved, or are recorded under another commissioner
+# A commissioner has part in a network from this share of the admissions of either on. The few patients who moved, or are recorded under another commissioner
 # than their practice's, would make all of England one group; nobody outside knows them, so that they blur what could be told.
-OF_NETWORK = 0.05
+PART = 0.05
 
 
 def read_networks(path: Path) -> dict[str, str]:
@@ -67,8 +67,9 @@ def linked_places(arrivals: pd.DataFrame) -> pd.Series:
     all their networks are one group. ``arrivals`` is [unit, network, admissions], null where a row is of none.
     """
     by_pair = arrivals.groupby(["network", "unit"]).admissions.sum()
-    share = by_pair / by_pair.groupby(level="network").transform("sum")
-    pairs = share[share >= OF_NETWORK].index.to_frame(index=False)
+    of_unit = arrivals.groupby("unit").admissions.sum().reindex(by_pair.index.get_level_values("unit")).to_numpy()
+    of_network = by_pair.groupby(level="network").transform("sum")
+    pairs = by_pair[(by_pair >= PART * of_network) | (by_pair >= PART * of_unit)].index.to_frame(index=False)
     places = pd.Index([*arrivals.unit.dropna().unique(), *arrivals.network.dropna().unique()]).unique()
     of, to = places.get_indexer(pairs.network), places.get_indexer(pairs.unit)
     links = coo_array((np.ones(len(pairs)), (of, to)), shape=(len(places), len(places)))

@@ -248,8 +248,8 @@ class Warm:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Path → SHA-256 of every file below ``folder``, left-over temporary files included, the lock left out."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", ".why.json")]
+    """Path → SHA-256 of every file below ``folder``, left-over temporary files included, the lock and what git is told left out."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", ".gitignore", ".why.json")]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -17,7 +17,7 @@ from analysis.files import write_together
 from analysis.records.definitions import ADMISSIONS, BASE, BED_DAYS, BY_DAY, PARTS, SENSITIVE, SMALLEST
 from analysis.records.disclosure import shown, suppressed_list, suppressed_places, with_length_of_stay
 from analysis.records.memory import Memory
-from analysis.records.networks import REMAINDER, with_remainder
+from analysis.records.networks import REMAINDER, linked_places, with_remainder
 from analysis.records.tables import BY_AGE, BY_COMMISSIONER, BY_NETWORK, Table
 from analysis.rules import Records
 from analysis.stages.records import safe_ledger
@@ -66,6 +66,14 @@ def test_memory_of_a_network_with_a_difficult_name(label: str, tmp_path: Path) -
     for name in (label, "renamed"):
         renamed = Stays(second.table.assign(network=second.table.practice.map({"P4": name})))
         assert released(renamed, tmp_path, network_of={"P4": name})[BY_NETWORK].suppressed.loc[name, MONTHS[0]].all()
+
+
+def test_a_network_of_many_commissioners_is_part_of_each() -> None:
+    """Each has less than a twentieth of it, and all but a few of its patients are in it; a stray patient links nobody."""
+    units = [f"{number:02d}A" for number in range(40)]
+    pairs = [(unit, network, stays) for unit in units for network, stays in (("North", 90), (None, 10))] + [("99Z", "North", 3), ("99Z", None, 500)]
+    group = linked_places(pd.DataFrame(pairs, columns=["unit", "network", "admissions"]))
+    assert set(group[units]) == {group["North"]} and group["99Z"] != group["North"]
 
 
 @pytest.mark.fault(
