@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 import pytest
 from extracts import write_extract
 from reading import EVERY_MONTH
 
+import analysis
 from analysis.records.engines import for_one_file, open_engine
 
 ROWS = 400_000
@@ -94,12 +96,27 @@ def test_a_file_that_is_looked_at_by_itself_is_not_spilled(elsewhere: Path, tmp_
     assert [path.name for path in elsewhere.rglob("*")] == ["tmp"]
 
 
+SHUFFLE = """
+import sys
+from pathlib import Path
+import pandas as pd
+from analysis.records.engines import open_engine
+
+session = open_engine("spark", Path(sys.argv[1]), "local[1]").connection._session
+assert session.createDataFrame(pd.read_parquet(sys.argv[2])[["EPIKEY"]]).repartition(3).count() == 60
+print(*(path.name for path in Path(sys.argv[1], "spark").iterdir()))
+"""
+
+
 @pytest.mark.spark
-def test_spark_spills_where_it_should(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(elsewhere / "tmp"))
+def test_spark_spills_where_it_should(elsewhere: Path, tmp_path: Path) -> None:
+    """In a process of its own: Spark chooses its folders once, when its Java program starts."""
     folder = write_extract(EVERY_MONTH, tmp_path / "in")
-    session = open_engine("spark", tmp_path / "private", "local[1]").connection._session
-    frame = session.createDataFrame(pd.read_parquet(folder / "part.parquet")[["EPIKEY"]]).repartition(3)
-    assert frame.count() == 60
-    assert any((tmp_path / "private/spark").iterdir())
+    run = subprocess.run(
+        [sys.executable, "-c", SHUFFLE, tmp_path / "private", folder / "part.parquet"],
+        env={**os.environ, "SPARK_LOCAL_DIRS": str(elsewhere / "tmp"), "PYTHONPATH": str(Path(analysis.__file__).parents[1])},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip(), "there is nothing in the folder"
     assert not [path for path in elsewhere.rglob("*") if "blockmgr" in path.name or "spark-" in path.name]
