@@ -9,16 +9,14 @@ import shutil
 from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
-from analysis.files import FOLDERS, IGNORE, LEFTOVER, LOCK
+from analysis.files import FOLDERS, IGNORE, LOCK
 from analysis.lineage import MANIFEST, REASONS, Manifest, is_manifest
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
-RELEASED = (
-    "released"  # kept by `clean`: without it a later run may show what an earlier one suppressed (records/memory.py)
-)
+SUPPRESSED = "suppressed"  # kept by `clean`: without it a later run may show what an earlier one did not (records/memory.py)
 SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", IGNORE)  # names in an otherwise empty folder
-SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders that nobody but a run writes into
+SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders into which only runs write
 
 
 def check_build_folder(build: Path, root: Path) -> None:
@@ -74,7 +72,7 @@ def may_clean(build: Path) -> bool:
     """
     if is_build(build) and (build / LOCK).is_file():
         return True
-    if any(name not in (LOCK, IGNORE, DOWNLOADS, RELEASED) for name in _names(build)):
+    if any(name not in (LOCK, IGNORE, DOWNLOADS, SUPPRESSED) for name in _names(build)):
         raise UsageError(
             f"BUILD={build}: it holds no {MANIFEST} and {LOCK} of a run of this project, so nothing was removed. "
             "Remove the folder by hand if it is a build that did not end."
@@ -83,29 +81,30 @@ def may_clean(build: Path) -> bool:
 
 
 def clean(build: Path) -> str:
-    """Remove from a build the files that runs wrote, as its manifest lists them, but for the downloads, and say what is left.
+    """Remove the files that a build's manifest lists and the folders that runs write for themselves; say what stays.
+
+    Downloads, the memory of suppressed counts and other files stay. Half-written files were removed when the run took its lock.
 
     Raises
     ------
     MachineError
         Something in it cannot be removed.
     """
-    temporary = [name for name in _names(build) if name.startswith(BETWEEN) or LEFTOVER.fullmatch(name)]
+    between = [name for name in _names(build) if name.startswith(BETWEEN)]
     _remove_outputs(build)
-    for name in [*SCRATCH, *temporary, REASONS, MANIFEST]:  # the mark of a build goes last
+    for name in [*SCRATCH, *between, REASONS, MANIFEST]:  # the mark of a build goes last
         _remove(build / name)
     left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
     return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
 
 
 def _remove_outputs(build: Path) -> None:
-    """Remove what steps made, and what a killed run was writing; other files in the same folders are the user's."""
+    """Remove what steps made; other files in the same folders are the user's."""
     folders = [build / name for name in FOLDERS]
     for link in [folder for folder in folders if folder.is_symlink()]:
         _remove(link)  # what it leads to stays
     outputs = [build / file for file in Manifest.read(build).outputs]
-    half_written = [path for folder in folders for path in folder.rglob(".*") if LEFTOVER.fullmatch(path.name)]
-    for path in [*outputs, *half_written]:
+    for path in outputs:
         _remove(path)
     emptied = {parent for path in outputs for parent in path.parents if parent.is_relative_to(build) and parent != build}
     for folder in sorted({*emptied, *folders}, key=lambda path: len(path.parts), reverse=True):

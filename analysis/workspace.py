@@ -131,9 +131,9 @@ class Workspace:
         return self.build / "private"
 
     @property
-    def released(self) -> Path:
+    def suppressed(self) -> Path:
         """What earlier runs suppressed of records, which no later run may show; `make clean` keeps it."""
-        return self.build / "released"
+        return self.build / "suppressed"
 
     def records(self, name: str) -> Path:
         """What may leave of a patient-level extract, after disclosure control."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.records.codes import commissioner_of
 from analysis.records.definitions import OUTSIDE_ENGLAND
-from analysis.records.episodes import BLAMED, NO_YEAR, OF_ROWS, Episodes
+from analysis.records.episodes import BLAMED, NO_YEAR, OF_ROWS, PLACES, Episodes
 from analysis.rules import Records
 
 # Each decides whether a row is counted.
@@ -19,7 +19,6 @@ AT_NO_PLACE = ("unfinished", "no_date", "runs_backwards")
 STRANGERS = "unknown_commissioner"
 MOST = 0.5  # of the rows of a place
 WIDESPREAD = 0.25  # of the rows of all places
-PLACES = {reason: place for place, reason in enumerate(OF_ROWS)}
 FEWEST = 20  # rows of a place: a clinic of few patients may be without codes, and no count depends on it
 STANDARD_ERRORS = 4  # that chance may add: there are hundreds of places
 

@@ -45,8 +45,8 @@ def common_value(text: str) -> str:
     date = DATE.match(text)
     if date:
         year = int(date[1])
-        nobodys = not NO_YEAR_OF_OURS[0] < year < NO_YEAR_OF_OURS[1] or text in FIRST_DAYS
-        return repr(text if nobodys else form_of(text))
+        filler = not NO_YEAR_OF_OURS[0] < year < NO_YEAR_OF_OURS[1] or text in FIRST_DAYS
+        return repr(text if filler else form_of(text))
     word = not re.search(r"\d{2}", text) or AREA.fullmatch(text)
     return repr(printable(text)[:LONGEST_VALUE]) if word or len(text) <= SHORT_NAME else repr(form_of(text))
 

@@ -13,7 +13,7 @@ def check_rows(engine: Engine, source: Extract, place: str, rows: int) -> None:
     Raises
     ------
     DataError
-        They differ; the message names the first file by itself for which they do.
+        The numbers differ. The message names the first file whose rows were not all read.
     """
     if not source.files or rows == source.rows:
         return

@@ -45,6 +45,7 @@ OF_ROWS = {
     "other_class": "not an ordinary admission (CLASSPAT)",
     "unknown_code": "an EPISTAT, ADMIMETH or CLASSPAT that no dictionary has, or none",
 }
+PLACES = {reason: place for place, reason in enumerate(OF_ROWS)}  # as the tally has them
 # Column → the reason that a value of it which is not known leads to; those of other columns matter of rows that stay.
 BLAMED = {
     "EPISTAT": "unfinished", "ADMIDATE": "no_date", "EPISTART": "no_date", "EPIEND": "no_date", "ADMIMETH": "not_emergency",

@@ -27,7 +27,7 @@ class Memory:
     settings: Mapping[str, object]
 
     @property
-    def any(self) -> bool:
+    def exists(self) -> bool:
         """Whether an earlier run is on record."""
         return (self.folder / SETTINGS).is_file()
 
@@ -76,7 +76,7 @@ class Memory:
         return files | {self.folder / SETTINGS: json.dumps(settings, indent=1, ensure_ascii=False) + "\n"}
 
     def _recorded(self) -> dict[str, object]:
-        if not self.any:
+        if not self.exists:
             return {}
         try:
             return dict(json.loads((self.folder / SETTINGS).read_text(encoding="utf-8")))

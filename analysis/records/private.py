@@ -45,7 +45,7 @@ def private_folder(path: Path) -> Path:
 
 @contextmanager
 def kept_private(private: Path) -> Iterator[None]:
-    """Within it, what nobody foresaw ends as a message without rows of patients.
+    """Turn an unexpected failure within the block into a message that holds no row of a patient.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def kept_private(private: Path) -> Iterator[None]:
         last = traceback.extract_tb(problem.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"
         raise MachineError(
-            f"The run fails, which nobody foresaw: {type(problem).__name__} in {where}. {note_problem(problem, private)}. Earlier outputs are untouched."
+            f"The run failed unexpectedly: {type(problem).__name__} in {where}. {note_problem(problem, private)}. Earlier outputs are untouched."
         ) from problem
 
 

@@ -15,10 +15,9 @@ import pandas as pd
 from analysis.errors import DataError
 from analysis.records.by_place import lost_at_one_place, rows_by_place, unknown_at_one_place
 from analysis.records.completeness import check_rows
-from analysis.records.counts import DAYS_TO_1970, USED, Counts, day_of, ledger_by_year, linked_counts, placed
-from analysis.records.definitions import COMMISSIONER_FORM, OUTSIDE_ENGLAND
+from analysis.records.counts import USED, Counts, ledger_by_year, linked_counts, placed
 from analysis.records.engines import Engine
-from analysis.records.episodes import APRIL, BLAMED, NO_YEAR, OF_ROWS, classified
+from analysis.records.episodes import APRIL, BLAMED, NO_YEAR, OF_ROWS, PLACES, classified
 from analysis.records.extract import Extract
 from analysis.records.falling_out import (
     COLUMN_OF,
@@ -28,10 +27,9 @@ from analysis.records.falling_out import (
     change,
     many,
     no_first_episode,
-    one_day,
     sentence,
-    unknown_commissioner,
 )
+from analysis.records.misread import check_codes, check_days
 from analysis.records.persons import check_possible, check_written
 from analysis.rules import Records
 
@@ -39,9 +37,6 @@ from analysis.rules import Records
 UNEXPECTED = ("runs_backwards", "no_first_episode", "too_long", "unknown_commissioner")
 # Rows of these are used (a duplicate's first), lie where the extract begins and ends, or are looked at by column.
 NO_FAULT = ("unknown_code", "duplicate", "outside_window", USED)
-LIKE_THE_OTHERS = 0.3  # of the rows of the median commissioner: one who is written in another way has as many as others
-# A day that stands for one that is not known has many times the stays of other days; the busiest real ones have two or three times as many.
-TIMES_THE_OTHERS, FEWEST_DAYS = 10, 100
 WHOLE_YEAR = 0.5  # of the rows of the median year: the first and the last year of an extract may hold a few long stays
 
 
@@ -79,8 +74,8 @@ def checked_counts(
     at = lost_at_one_place(by_place)
     if at is not None:
         raise at_one_place(at, extract)
-    _check_codes(counts.arrivals, months, extract)
-    _check_days(counts, months, extract)
+    check_codes(counts.arrivals, months, extract)
+    check_days(counts, months, extract)
     kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
     check_possible(counts.persons, engine, episodes.kept, kept, rules, place, person)
     rows = ledger.sum()
@@ -92,32 +87,6 @@ def checked_counts(
             "Look whether the extract and the protocol are of the same study. Nothing was written.",
         )  # fmt: skip
     return counts
-
-
-def _check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
-    """Refuse a code of a commissioner that is no code, or that may be of a commissioner who has none."""
-    inside = came[(came.day >= day_of(months[0])) & (came.day < day_of(months[-1] + pd.offsets.MonthBegin()))]
-    strangers = inside[inside.unit.isna() & (inside.code != "") & ~inside.code.str.startswith(OUTSIDE_ENGLAND)]
-    rows = strangers.groupby("code").rows.sum().sort_values(ascending=False)
-    rows = rows[rows >= extract.rules.smallest_count]
-    odd = rows[~rows.index.str.fullmatch(COMMISSIONER_FORM)]
-    of_units = inside.groupby("unit").rows.sum()
-    if len(odd):
-        raise unknown_commissioner(odd.index[0], int(odd.iloc[0]), int(inside.rows.sum()), "", extract)
-    absent = sorted(set(extract.units) - set(of_units.index))
-    # Few commissioners are absent from a national extract, and many from a local one, whose patients may come from anywhere.
-    if len(rows) and absent and len(absent) <= len(rows) and rows.iloc[0] >= LIKE_THE_OTHERS * of_units.median():
-        raise unknown_commissioner(rows.index[0], int(rows.iloc[0]), int(inside.rows.sum()), absent[0], extract)
-
-
-def _check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> None:
-    """Refuse a day, of the window or later, on which many times more stays begin or end than on others."""
-    for column, table, name in (("DISDATE", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
-        by_day = table[table.day >= day_of(months[0])].groupby("day")[name].sum()
-        most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
-        if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):
-            day = DAYS_TO_1970 + int(by_day.idxmax())
-            raise one_day(column, str(day), most / by_day.sum(), extract)
 
 
 def _check(shares: pd.DataFrame, extract: Extracted, tally: pd.DataFrame, strangers: pd.DataFrame | None) -> None:
@@ -166,10 +135,9 @@ def _changed(by_year: pd.DataFrame, share: pd.Series, rules: Records) -> int | N
 
 def _value_shares(tally: pd.DataFrame) -> pd.DataFrame:
     """Of every column, the rows with a value that is not known and those looked at [what, year, rows, of]; ``tally`` as ``Episodes`` has it."""
-    places = {reason: place for place, reason in enumerate(OF_ROWS)}
     parts = []
     for column in tally.columns.drop(["reason", "year", "rows"]):
-        place = places[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
+        place = PLACES[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
         looked_at = tally[tally.reason.fillna(len(OF_ROWS)) >= place]
         sums = looked_at.groupby("year")[[column, "rows"]].sum()
         parts.append(sums.set_axis(["rows", "of"], axis=1).reset_index().assign(what=column))

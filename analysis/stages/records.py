@@ -67,7 +67,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     counts, provenance, sample = _counted(work, protocol, place, engine_name, master, network_of, say)
     memory = _memory(work, protocol, network_of, provenance["made_up"])
     memory.check()
-    if not memory.any:
+    if not memory.exists:
         say(FORGOTTEN.format(folder=memory.folder))
     tables = records_tables(
         counts, rules, protocol.months, sorted(units.unit.unique()), network_of, memory
@@ -115,7 +115,7 @@ def _memory(work: Workspace, protocol: Protocol, network_of: dict[str, str], mad
         "age_bands": sorted(rules.age_bands) if rules.by_age else None,
         "networks": practices_of(network_of) if network_of else None,
     }
-    return Memory(work.released / ("made-up" if made_up else "patients"), settings)
+    return Memory(work.suppressed / ("made-up" if made_up else "patients"), settings)
 
 
 def _panel(shown: pd.DataFrame, units: pd.DataFrame, protocol: Protocol) -> Cleaned:

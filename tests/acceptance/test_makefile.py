@@ -264,10 +264,35 @@ def test_an_environment_that_is_a_link(repository: Path, tmp_path: Path) -> None
     (tmp_path / ".venv").symlink_to(tmp_path / "nowhere")
     assert made().returncode == 1 and "Remove the link" in made().stderr and not (tmp_path / "nowhere").exists()
     (tmp_path / ".venv").unlink()
-    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (tmp_path / ".venv").symlink_to(an_environment(tmp_path / "disk"))
     before = sorted(path.name for path in (tmp_path / ".venv").iterdir())
-    assert made().returncode == 0
+    assert made().returncode == 0, made().stderr
     assert sorted(path.name for path in (tmp_path / ".venv").iterdir()) == before
+
+
+@pytest.mark.fault(
+    "an environment that is a link to another checkout's", "a refusal: set-up would install and remove packages there"
+)
+def test_an_environment_of_another_checkout(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / ".ci", tmp_path / "here/.ci")
+    packages = an_environment(tmp_path / "other/.venv") / f"lib/python3.{sys.version_info.minor}/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "_editable_impl_vanguard_evaluation.pth").write_text(str(tmp_path / "other"))
+    (tmp_path / "here/.venv").symlink_to(tmp_path / "other/.venv")
+    before = contents(tmp_path)
+    command = [tmp_path / "here/.ci/environment"]
+    done = subprocess.run(command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True)
+    assert done.returncode == 1 and f"the environment of {tmp_path / 'other'}" in done.stderr
+    assert contents(tmp_path) == before
+
+
+def an_environment(folder: Path) -> Path:
+    """A Python environment with the packages of the Python that it was made with."""
+    (folder / "bin").mkdir(parents=True)
+    base = Path(sys.base_prefix) / "bin/python3"
+    (folder / "bin/python").symlink_to(base)
+    (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = true\n")
+    return folder
 
 
 def test_an_environment_that_is_somebody_elses_folder_is_left_alone(repository: Path, tmp_path: Path) -> None:

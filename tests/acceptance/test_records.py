@@ -41,7 +41,7 @@ def test_the_planted_effect_is_found_and_nothing_leaks(
     assert project.run("results").code == 0
     build = project.root / "build"
     safe = fingerprint(build / "records")
-    memory = build / "released/made-up"
+    memory = build / "suppressed/made-up"
     assert {path.name for path in memory.iterdir()} >= {"by_commissioner.parquet", "by_age.parquet", "by_network.parquet", "settings.json"}
     shutil.copytree(memory, tmp_path / "memory")
     hidden = pd.read_csv(build / "records/by_commissioner.csv", parse_dates=["month"])[["unit", "month"]].assign(emergency_admissions=True)

@@ -1,0 +1,57 @@
+"""Stops a run whose counted stays hold a code or a day that seems to stand for another.
+
+Too few rows have it to move the share of a reason: one commissioner's code that a spreadsheet took for a number, or the day of the extract in place of
+a discharge that is not known.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.records.counts import DAYS_TO_1970, Counts, day_of
+from analysis.records.definitions import COMMISSIONER_FORM, OUTSIDE_ENGLAND
+from analysis.records.falling_out import Extracted, one_day, unknown_commissioner
+
+LIKE_THE_OTHERS = 0.3  # of the rows of the median commissioner: a misspelt one has about as many
+# The busiest real days have two or three times the stays of others.
+TIMES_THE_OTHERS, FEWEST_DAYS = 10, 100
+
+
+def check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
+    """Refuse a code of a commissioner that has no form of one, or that seems to be a misspelt code of one without rows.
+
+    ``came`` as ``Counts.arrivals`` has it, with ``unit``.
+
+    Raises
+    ------
+    DataError
+        There is such a code in as many rows as may be shown.
+    """
+    inside = came[(came.day >= day_of(months[0])) & (came.day < day_of(months[-1] + pd.offsets.MonthBegin()))]
+    strangers = inside[inside.unit.isna() & (inside.code != "") & ~inside.code.str.startswith(OUTSIDE_ENGLAND)]
+    rows = strangers.groupby("code").rows.sum().sort_values(ascending=False)
+    rows = rows[rows >= extract.rules.smallest_count]
+    odd = rows[~rows.index.str.fullmatch(COMMISSIONER_FORM)]
+    of_units = inside.groupby("unit").rows.sum()
+    if len(odd):
+        raise unknown_commissioner(odd.index[0], int(odd.iloc[0]), int(inside.rows.sum()), "", extract)
+    absent = sorted(set(extract.units) - set(of_units.index))
+    # Few commissioners are absent from a national extract, and many from a local one, whose patients may come from anywhere.
+    if len(rows) and absent and len(absent) <= len(rows) and rows.iloc[0] >= LIKE_THE_OTHERS * of_units.median():
+        raise unknown_commissioner(rows.index[0], int(rows.iloc[0]), int(inside.rows.sum()), absent[0], extract)
+
+
+def check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> None:
+    """Refuse a day, of the window or later, on which many times more stays begin or end than on others.
+
+    Raises
+    ------
+    DataError
+        There is such a day.
+    """
+    for column, table, name in (("DISDATE", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
+        by_day = table[table.day >= day_of(months[0])].groupby("day")[name].sum()
+        most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
+        if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):
+            day = DAYS_TO_1970 + int(by_day.idxmax())
+            raise one_day(column, str(day), most / by_day.sum(), extract)
