@@ -1,7 +1,6 @@
 """An executed notebook written out as one Markdown text and its images, for pandoc.
 
-Both formats are assembled from the same notebook; only which code a reader sees differs. Defaults come from
-``_quarto.yml``, so that the embedded renderer and Quarto agree.
+Both formats are assembled from the same notebook; only which code a reader sees differs.
 """
 
 from __future__ import annotations
@@ -11,41 +10,19 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
-import yaml
 from nbformat import NotebookNode
 
-from analysis.publish.notebook import LINKED_IMAGE, ReportError, cell_code, cell_options, front_matter, map_prose
+from analysis.publish.notebook import LINKED_IMAGE, ReportError, cell_code, cell_options, map_prose
+from analysis.publish.settings import Format
 
-Format = Literal["html", "typst"]
-
-PROJECT_FILE = Path(__file__).resolve().parents[2] / "_quarto.yml"
 IMAGE = re.compile(LINKED_IMAGE)
-EQUATION = re.compile(r"(\$\$.+?\$\$)[ \t]*\{([^{}]*)\}", re.DOTALL)
-
-
-def document_settings(notebook: NotebookNode, form: Format) -> dict[str, Any]:
-    """Settings in force for one format: the project's, the format's, then the document's own."""
-    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
-    own = front_matter(notebook)
-    settings: dict[str, Any] = {}
-    for layer in (project, project["format"].get(form), own, (own.get("format") or {}).get(form)):
-        for key, value in (layer or {}).items() if isinstance(layer, dict) else ():
-            inner = settings.get(key)
-            settings[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
-    return {key: value for key, value in settings.items() if key not in ("project", "format")}
-
-
-def bibliography() -> Path:
-    """The works that the documents cite."""
-    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
-    return PROJECT_FILE.parent / str(project["bibliography"])
 
 
 def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> str:
-    """The document's body for one format, as Markdown that pandoc and ``crossrefs.lua`` understand."""
+    """The document's body for one format, as Markdown that pandoc and the filters understand."""
     parts = [part for cell in notebook.cells for part in cell_markdown(cell, form, settings, images)]
     return "\n\n".join(parts) + "\n"
 
@@ -53,8 +30,9 @@ def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], 
 def cell_markdown(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> list[str]:
     """What one cell adds to the body: blocks of Markdown, none for front matter."""
     if cell.cell_type == "markdown":
-        return [_prose(cell.source, images)]
-    return list(_code_cell(cell, form, settings, images)) if cell.cell_type == "code" else []
+        return [localise_images(cell.source, images)]
+    blocks = list(_code_cell(cell, form, settings, images)) if cell.cell_type == "code" else []
+    return [":::::: {.cell}", *blocks, "::::::"] if blocks else []  # so that lists of two cells stay two lists
 
 
 class ImageFolder:
@@ -100,11 +78,6 @@ def localise_images(markdown: str, images: ImageFolder) -> str:
     return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: f"![{m[1]}]({images.link(m[2])})", text))
 
 
-def _prose(markdown: str, images: ImageFolder) -> str:
-    """Quarto's attributes after an equation become a span, which pandoc can read."""
-    return map_prose(localise_images(markdown, images), lambda text, _: EQUATION.sub(r"[\1]{\2}", text))
-
-
 def _code_cell(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> Iterator[str]:
     options = {**settings.get("execute", {}), **cell_options(cell.source)}
     if not options.get("include", True):
@@ -123,11 +96,11 @@ def _code_cell(cell: NotebookNode, form: Format, settings: dict[str, Any], image
         return
     caption = str(options.get("fig-cap" if label.startswith("fig-") else "tbl-cap", ""))
     attributes = "".join(f' {key}="{options[key]}"' for key in ("layout-ncol", "tbl-colwidths") if key in options)
-    yield f":::::: {{#{label}{attributes}}}"
+    yield f"::::: {{#{label}{attributes}}}"
     yield from shown
     if caption:
         yield caption.strip()
-    yield "::::::"
+    yield ":::::"
 
 
 def _outputs(cell: NotebookNode, options: dict[str, Any], images: ImageFolder) -> Iterator[str]:
@@ -136,13 +109,15 @@ def _outputs(cell: NotebookNode, options: dict[str, Any], images: ImageFolder) -
     for output in cell.outputs:
         data = output.get("data", {})
         if "text/markdown" in data:
-            yield _prose(data["text/markdown"].strip(), images)
+            yield localise_images(data["text/markdown"].strip(), images)
         elif "image/svg+xml" in data or "image/png" in data:
             yield _picture(data, options, images, picture if pictures > 1 else None)
             picture += 1
         else:
             text = output.text if output.output_type == "stream" else data.get("text/plain", "")
-            yield _prose(text, images) if options.get("output") == "asis" else f"``````\n{text.rstrip()}\n``````"
+            yield (
+                localise_images(text, images) if options.get("output") == "asis" else f"``````\n{text.rstrip()}\n``````"
+            )
 
 
 def _picture(data: dict[str, str], options: dict[str, Any], images: ImageFolder, number: int | None) -> str:

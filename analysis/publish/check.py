@@ -16,9 +16,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from analysis.publish.assemble import ImageFolder, cell_markdown, document_settings, local_file
+from analysis.publish.assemble import ImageFolder, cell_markdown, local_file
 from analysis.publish.notebook import NUMBERED, ReportError, cell_options
 from analysis.publish.pandoc import READER, pandoc
+from analysis.publish.settings import document_settings
 
 CALLOUTS = ("note", "tip", "important", "warning", "caution")
 CALLOUT = "callout-"

@@ -234,7 +234,7 @@ local function refer(cite)
 end
 
 return {
-  { Meta = function(meta) numbered = meta["number-sections"] end },
+  { Meta = function(meta) numbered = meta.numbered end },
   number_everything,
   { Image = describe, Cite = refer },
   { Pandoc = function(document)

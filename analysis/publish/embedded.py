@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,10 @@ from nbformat import NotebookNode
 
 from analysis.files import atomic_path, temporary_folder
 from analysis.outside import references
-from analysis.publish.assemble import PROJECT_FILE, Format, ImageFolder, document_settings, to_markdown
+from analysis.publish.assemble import ImageFolder, to_markdown
 from analysis.publish.notebook import ReportError
 from analysis.publish.pandoc import READER, pandoc
-
-HERE = Path(__file__).parent
-FILTERS: dict[Format, tuple[str, ...]] = {"html": ("html.lua",), "typst": ("math_alt.lua", "typst.lua")}
-PASSED_ON = ("title", "subtitle", "abstract", "lang", "keywords", "toc-depth", "dataset-name", "edition")
+from analysis.publish.settings import Format, document_settings, printed_metadata, stage_project
 
 
 def render_html(
@@ -87,11 +82,8 @@ def _pandoc(
     text = to_markdown(notebook, form, settings, ImageFolder(stage / "images", base, source_name))
     source.write_text(references(text), "utf-8")
     described = stage / "metadata.json"
-    described.write_text(references(json.dumps(_document_metadata(settings), ensure_ascii=False)), "utf-8")
-    # Pandoc takes some paths for Markdown and others for addresses: it sees names in the folder that it runs in, and no path of the user's.
-    bibliography = shutil.copy(PROJECT_FILE.parent / settings["bibliography"], stage)
-    style = shutil.copy(HERE / "style.css", stage)
-    template = HERE / ("template.html" if form == "html" else "template.typ")
+    described.write_text(references(json.dumps(printed_metadata(settings), ensure_ascii=False)), "utf-8")
+    stage_project(stage)
     return pandoc(
         "document.md",
         f"--from={READER}",
@@ -101,42 +93,16 @@ def _pandoc(
         "--fail-if-warnings",
         "--mathml",
         "--syntax-highlighting=none",
-        f"--template={template}",
+        f"--template={settings['template']}",
         "--metadata-file=metadata.json",
-        f"--variable=authors-typst:{_typst_strings(settings.get('author'))}",
-        f"--variable=keywords-typst:{_typst_strings(settings.get('keywords'))}",
-        f"--lua-filter={HERE / 'crossrefs.lua'}",
-        f"--bibliography={Path(bibliography).name}",
-        "--citeproc",
-        *(f"--lua-filter={HERE / name}" for name in FILTERS[form]),
-        *(["--toc"] if settings.get("toc") else []),
-        *(["--embed-resources", f"--css={Path(style).name}"] if form == "html" else []),
+        f"--bibliography={settings['bibliography']}",
+        "--metadata=link-citations",
+        *(f"--lua-filter={entry['path']}" for entry in settings["filters"]),
+        *(["--toc", f"--toc-depth={settings['toc-depth']}"] if settings.get("toc") else []),
+        *(["--embed-resources", f"--css={settings['css']}"] if form == "html" else []),
         source_name=source_name,
         folder=stage,
     )
-
-
-def _document_metadata(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the templates print and pandoc needs; authors as plain strings, the date in words."""
-    known = {key: settings[key] for key in PASSED_ON if key in settings}
-    day = settings.get("date")
-    day = day if day is None or isinstance(day, date) else date.fromisoformat(str(day))
-    return {
-        **known,
-        "author": _as_list(settings.get("author")),
-        **({"date": f"{day.day} {day:%B %Y}", "date-iso": day.isoformat()} if day else {}),
-        "number-sections": bool(settings.get("number-sections")),
-        "link-citations": True,
-    }
-
-
-def _as_list(value: str | list[str] | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []
-
-
-def _typst_strings(value: str | list[str] | None) -> str:
-    """A Typst array of strings; a JSON string is one too."""
-    return "(" + "".join(json.dumps(item, ensure_ascii=False) + ", " for item in _as_list(value)) + ")"
 
 
 def dejavu() -> Path:

@@ -38,6 +38,20 @@ local function figure(div)
   return all
 end
 
+-- A table as HTML: Quarto would write it again, and some of its cells without their attributes.
+local function as_html(tbl)
+  return raw((pandoc.write(pandoc.Pandoc { tbl }, "html", { wrap_text = "none", html_math_method = "mathml" })))
+end
+
+-- A block as HTML: its classes or its identity would tell Quarto to make something else of it.
+local function written(div, more)
+  local id = div.identifier ~= "" and ' id="' .. div.identifier .. '"' or ""
+  local all = pandoc.List { raw("<div" .. id .. ' class="' .. table.concat(div.classes, " ") .. '"' .. (more and " " .. more or "") .. ">") }
+  all:extend(div.content)
+  all:insert(raw("</div>"))
+  return all
+end
+
 return {
   { RawBlock = function(block)  -- tables become tables like any other; the rest of an author's HTML stays as it is
       local is_table = block.text:match("^%s*<table") or block.text:find('class="dataframe"', 1, true)
@@ -59,14 +73,14 @@ return {
       local caption = tbl.attributes["aria-labelledby"]
       if not caption then uncaptioned = uncaptioned + 1 end
       local label = caption and 'aria-labelledby="' .. caption .. '"' or 'aria-label="Unnumbered table ' .. uncaptioned .. '"'
-      return { raw('<div class="table-region" role="region" tabindex="0" ' .. label .. ">"), tbl, raw("</div>") }
+      return { raw('<div class="table-region" role="region" tabindex="0" ' .. label .. ">"), as_html(tbl), raw("</div>") }
     end,
     Div = function(div)
       if div.classes:includes("float") then return figure(div) end
+      if div.classes:includes("callout") then return written(div, 'role="note"') end
+      if div.classes:includes("subfigure") then return written(div) end
       if div.classes:includes("layout") then
         div.attributes.style, div.attributes.columns = "--columns:" .. div.attributes.columns, nil
-      elseif div.classes:includes("callout") then
-        div.attributes.role, div.attributes.kind = "note", nil
       end
       return div
     end,

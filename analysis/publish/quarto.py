@@ -19,11 +19,12 @@ from nbformat import NotebookNode
 
 from analysis.errors import MachineError
 from analysis.files import atomic_path, temporary_folder
-from analysis.outside import plain, references
-from analysis.publish.assemble import PROJECT_FILE, ImageFolder, localise_images
+from analysis.outside import references
+from analysis.publish.assemble import ImageFolder, localise_images
 from analysis.publish.embedded import dejavu
 from analysis.publish.notebook import NUMBERED, ReportError, front_matter
 from analysis.publish.pandoc import UTF8
+from analysis.publish.settings import printed_metadata, stage_project
 
 OLDEST = (1, 9)  # the first with `pdf-standard` for Typst and a text for equations
 UNRESOLVED = re.compile(rf"\?@({NUMBERED}[\w-]+)")
@@ -105,11 +106,8 @@ def _found() -> tuple[Path, str] | None:
 
 
 def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | Path, metadata: dict[str, Any]) -> None:
-    project = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    project = stage_project(stage)
     project["project"] = {"type": "default"}
-    for entry in project["filters"]:
-        entry["path"] = _copy(PROJECT_FILE.parent / entry["path"], stage)
-    project["bibliography"] = _copy(PROJECT_FILE.parent / project["bibliography"], stage)
     project["format"]["typst"]["font-paths"] = [str(dejavu())]
     (stage / "_quarto.yml").write_text(yaml.safe_dump(project), encoding="utf-8")
 
@@ -120,32 +118,16 @@ def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | P
             cell.source = references(localise_images(cell.source, images))
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = references(localise_images(output.data["text/markdown"], images))
+                text = references(localise_images(output.data["text/markdown"], images))
+                output.data["text/markdown"] = (
+                    text.strip("\n") + "\n\n"
+                )  # Quarto joins a cell's outputs with one newline
     if staged.cells[0].cell_type != "raw":
         staged.cells.insert(0, nbformat.v4.new_raw_cell("", id="front-matter"))
-    settings = _with_data_set(front_matter(notebook), metadata)
-    staged.cells[0].source = f"---\n{yaml.safe_dump(settings, allow_unicode=True)}---"
+    settings = front_matter(notebook) | metadata
+    printed = json.loads(references(json.dumps(printed_metadata(settings), ensure_ascii=False)))
+    staged.cells[0].source = f"---\n{yaml.safe_dump(settings | printed, allow_unicode=True)}---"
     nbformat.write(staged, stage / "report.ipynb")
-
-
-def _with_data_set(own_settings: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
-    """Name the data set at the head of the page, and of every page of the PDF."""
-    settings = own_settings | {key: references(str(value)) for key, value in metadata.items()}
-    if "dataset-name" not in metadata:
-        return settings
-    name = "Data: " + metadata["dataset-name"]
-    string = json.dumps(plain(name), ensure_ascii=False)
-    heads = {
-        "html": {"include-before-body": [{"text": f"<p>{references(name)}</p>\n"}]},
-        "typst": {"include-in-header": [{"text": f"#set page(header: text(8.5pt, {string}))\n"}]},
-    }
-    own = settings.get("format") or {}
-    return {**settings, "format": {form: {**(own.get(form) or {}), **head} for form, head in heads.items()}}
-
-
-def _copy(source: Path, folder: Path) -> str:
-    shutil.copyfile(source, folder / source.name)
-    return source.name
 
 
 def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None:

@@ -10,10 +10,10 @@ from nbformat import NotebookNode
 
 from analysis.files import atomic_path
 from analysis.publish import embedded, quarto
-from analysis.publish.assemble import bibliography
 from analysis.publish.check import check
 from analysis.publish.notebook import read_qmd, with_parameters
 from analysis.publish.session import Session
+from analysis.publish.settings import bibliography
 
 Renderer = Literal["auto", "quarto", "embedded"]
 

@@ -14,15 +14,17 @@ import pytest
 
 import analysis.results
 from analysis.files import write_table
-from analysis.publish.assemble import bibliography
 from analysis.publish.check import check
 from analysis.publish.notebook import INLINE_CODE, cell_options, map_prose, read_qmd, with_parameters
 from analysis.publish.session import EXPRESSION
+from analysis.publish.settings import bibliography
 from analysis.results import Results, load_results
 from analysis.workspace import Workspace
 
 REPORTS = Path(__file__).parents[2] / "reports"
-NO_NUMBER = re.compile(r"\b(?:nan|NaN|inf)\b|\bNone\b(?! (?:of|can)\b)")  # what a sentence must not hold in the place of a number
+NO_NUMBER = re.compile(
+    r"\b(?:nan|NaN|inf)\b|\bNone\b(?! (?:of|can)\b)"
+)  # what a sentence must not hold in the place of a number
 
 
 def text_of(results: Results, name: str, **parameters: str) -> str:
@@ -46,12 +48,16 @@ def text_of(results: Results, name: str, **parameters: str) -> str:
                     ]
                 elif cell.cell_type == "markdown":
                     cell.metadata["written"] = cell.source
-                    cell.source = map_prose(cell.source, lambda text, _: INLINE_CODE.sub(lambda c: _value(c, names), text))
+                    cell.source = map_prose(
+                        cell.source, lambda text, _: INLINE_CODE.sub(lambda c: _value(c, names), text)
+                    )
             check(notebook, source, bibliography())
         finally:
             os.chdir(before)
     outputs = {cell.id: [o.data["text/markdown"] for o in cell.get("outputs", [])] for cell in notebook.cells}
-    return "\n\n".join("\n\n".join(outputs[cell.id]) if cell.cell_type == "code" else cell.source for cell in notebook.cells)
+    return "\n\n".join(
+        "\n\n".join(outputs[cell.id]) if cell.cell_type == "code" else cell.source for cell in notebook.cells
+    )
 
 
 def _value(code: re.Match[str], names: dict[str, Any]) -> str:

@@ -19,13 +19,13 @@ import yaml
 from nbformat import NotebookNode
 
 from analysis.errors import MachineError
-from analysis.publish import embedded, quarto
-from analysis.publish.assemble import bibliography
+from analysis.publish import embedded, quarto, settings
 from analysis.publish.check import BIB_KEY, check
 from analysis.publish.display import show_figure
 from analysis.publish.notebook import ReportError, read_qmd
 from analysis.publish.render import Document, execute, renderer_versions, write
 from analysis.publish.session import Session
+from analysis.publish.settings import bibliography
 
 SAMPLE = Path(__file__).with_name("sample.qmd")
 METADATA = {"dataset-name": "A test data set", "edition": "Data to March 2018", "date": "2026-11-22"}
@@ -401,13 +401,14 @@ def test_a_folder_that_pandoc_would_read_as_markdown_or_as_an_address(name: str,
     """The project's own files, the images and the temporary folder, wherever the user keeps them."""
     project = tmp_path / name
     shutil.copytree(
-        embedded.PROJECT_FILE.parent / "reports",
+        settings.PROJECT_FILE.parent / "reports",
         project / "reports",
         ignore=lambda _, names: {n for n in names if "." not in n},
     )
-    shutil.copy(embedded.PROJECT_FILE, project)
+    shutil.copy(settings.PROJECT_FILE, project)
+    settings.stage_project(project)
     (project / "tmp").mkdir()
-    monkeypatch.setattr(embedded, "PROJECT_FILE", project / "_quarto.yml")
+    monkeypatch.setattr(settings, "PROJECT_FILE", project / "_quarto.yml")
     monkeypatch.setattr(tempfile, "tempdir", str(project / "tmp"))
     picture = project / "staged figures" / f"{name}.svg"
     picture.parent.mkdir()
