@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -30,7 +30,7 @@ def to_markdown(notebook: NotebookNode, form: Format, settings: dict[str, Any], 
 def cell_markdown(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> list[str]:
     """What one cell adds to the body: blocks of Markdown, none for front matter."""
     if cell.cell_type == "markdown":
-        return [localise_images(cell.source, images)]
+        return [relink_images(cell.source, images.link)]
     blocks = list(_code_cell(cell, form, settings, images)) if cell.cell_type == "code" else []
     return [":::::: {.cell}", *blocks, "::::::"] if blocks else []  # so that lists of two cells stay two lists
 
@@ -73,9 +73,9 @@ def local_file(target: str, base: Path) -> Path | None:
     return None if target.startswith(("http:", "https:")) or not path.is_file() else path
 
 
-def localise_images(markdown: str, images: ImageFolder) -> str:
-    """Copy every image that Markdown links to, and point the links at the copies."""
-    return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: f"![{m[1]}]({images.link(m[2])})", text))
+def relink_images(markdown: str, link: Callable[[str], str]) -> str:
+    """Markdown with another ``link`` for the target of each image."""
+    return map_prose(markdown, lambda text, _: IMAGE.sub(lambda m: f"![{m[1]}]({link(m[2])})", text))
 
 
 def _code_cell(cell: NotebookNode, form: Format, settings: dict[str, Any], images: ImageFolder) -> Iterator[str]:
@@ -109,14 +109,14 @@ def _outputs(cell: NotebookNode, options: dict[str, Any], images: ImageFolder) -
     for output in cell.outputs:
         data = output.get("data", {})
         if "text/markdown" in data:
-            yield localise_images(data["text/markdown"].strip(), images)
+            yield relink_images(data["text/markdown"].strip(), images.link)
         elif "image/svg+xml" in data or "image/png" in data:
             yield _picture(data, options, images, picture if pictures > 1 else None)
             picture += 1
         else:
             text = output.text if output.output_type == "stream" else data.get("text/plain", "")
             yield (
-                localise_images(text, images) if options.get("output") == "asis" else f"``````\n{text.rstrip()}\n``````"
+                relink_images(text, images.link) if options.get("output") == "asis" else f"``````\n{text.rstrip()}\n``````"
             )
 
 

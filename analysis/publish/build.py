@@ -95,6 +95,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
         files = [
             f"{place}.html",
             f"{place}.pdf",
+            f"{place}.ipynb",
             *(row[kind] for row in held[place] for kind in ("numbers", "picture")),
         ]
         made.setdefault(report, []).extend(work.reports / file for file in dict.fromkeys(files) if file)

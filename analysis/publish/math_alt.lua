@@ -1,5 +1,5 @@
 -- Typst's PDF/UA-1 wants a text for every equation, and neither pandoc nor Quarto gives one to inline mathematics.
--- Serves both renderers: Quarto runs it after its own filters, the embedded renderer before its Typst filter.
+-- Runs before typst.lua, which writes the equations of captions and cells with everything else in them.
 -- The text is the attribute `alt` of a span around the equation, or else the TeX source, which is what a reader of
 -- TeX would say.
 if FORMAT ~= "typst" then return {} end

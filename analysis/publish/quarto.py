@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nbformat import NotebookNode
 from analysis.errors import MachineError
 from analysis.files import atomic_path, temporary_folder
 from analysis.outside import references
-from analysis.publish.assemble import ImageFolder, localise_images
+from analysis.publish.assemble import ImageFolder, relink_images
 from analysis.publish.embedded import dejavu
 from analysis.publish.notebook import NUMBERED, ReportError, front_matter
 from analysis.publish.pandoc import UTF8
@@ -89,6 +90,27 @@ def render(
             shutil.copyfile(pdf, pdf_path)
 
 
+def as_document(notebook: NotebookNode, metadata: dict[str, Any], link: Callable[[str], str]) -> NotebookNode:
+    """An executed notebook as Quarto renders it: what the templates print in its front matter, another ``link`` for each image.
+
+    Each output ends its own block, since Quarto joins the outputs of a cell with a single newline.
+    """
+    document = copy.deepcopy(notebook)
+    for cell in document.cells:
+        cell.metadata = {}
+        if cell.cell_type == "markdown":
+            cell.source = references(relink_images(cell.source, link))
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = references(relink_images(output.data["text/markdown"], link)).strip("\n") + "\n\n"
+    if document.cells[0].cell_type != "raw":
+        document.cells.insert(0, nbformat.v4.new_raw_cell("", id="front-matter"))
+    settings = front_matter(notebook) | metadata
+    printed = json.loads(references(json.dumps(printed_metadata(settings), ensure_ascii=False)))
+    document.cells[0].source = f"---\n{yaml.safe_dump(settings | printed, allow_unicode=True)}---"
+    return document
+
+
 @functools.cache
 def _found() -> tuple[Path, str] | None:
     for place in (shutil.which("quarto"), Path(sys.executable).with_name("quarto")):
@@ -111,23 +133,8 @@ def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | P
     project["format"]["typst"]["font-paths"] = [str(dejavu())]
     (stage / "_quarto.yml").write_text(yaml.safe_dump(project), encoding="utf-8")
 
-    staged = copy.deepcopy(notebook)
     images = ImageFolder(stage / "images", base, source_name)
-    for cell in staged.cells:
-        if cell.cell_type == "markdown":
-            cell.source = references(localise_images(cell.source, images))
-        for output in cell.get("outputs", []):
-            if "text/markdown" in output.get("data", {}):
-                text = references(localise_images(output.data["text/markdown"], images))
-                output.data["text/markdown"] = (
-                    text.strip("\n") + "\n\n"
-                )  # Quarto joins a cell's outputs with one newline
-    if staged.cells[0].cell_type != "raw":
-        staged.cells.insert(0, nbformat.v4.new_raw_cell("", id="front-matter"))
-    settings = front_matter(notebook) | metadata
-    printed = json.loads(references(json.dumps(printed_metadata(settings), ensure_ascii=False)))
-    staged.cells[0].source = f"---\n{yaml.safe_dump(settings | printed, allow_unicode=True)}---"
-    nbformat.write(staged, stage / "report.ipynb")
+    nbformat.write(as_document(notebook, metadata, images.link), stage / "report.ipynb")
 
 
 def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
+import nbformat
 from nbformat import NotebookNode
 
 from analysis.files import atomic_path
 from analysis.publish import embedded, quarto
+from analysis.publish.assemble import local_file
 from analysis.publish.check import check
 from analysis.publish.notebook import read_qmd, with_parameters
 from analysis.publish.session import Session
@@ -31,6 +35,11 @@ class Document:
     metadata: dict[str, Any]
     parameters: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook, for whoever renders it again."""
+        return self.html.with_suffix(".ipynb")
+
 
 def execute(document: Document, session: Session) -> NotebookNode:
     """Run a document's cells with its parameters, and check what came out of them.
@@ -49,7 +58,7 @@ def execute(document: Document, session: Session) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, document: Document, renderer: Renderer) -> None:
-    """Write an executed notebook as HTML and as PDF; earlier files stay whole unless both succeed.
+    """Write an executed notebook as HTML and as PDF, and itself beside them; earlier files stay whole unless all succeed.
 
     Raises
     ------
@@ -59,7 +68,18 @@ def write(notebook: NotebookNode, document: Document, renderer: Renderer) -> Non
         Quarto was asked for and is not there, or a program could not run.
     """
     details: dict[str, Any] = {"base": _base(document), "source_name": document.source, "metadata": document.metadata}
-    with atomic_path(document.html) as html, atomic_path(document.pdf) as pdf:
+
+    def link(target: str) -> str:
+        """An image as seen from the documents; one that is part of the notebook stays so."""
+        path = local_file(target, _base(document))
+        return quote(os.path.relpath(path, document.html.parent)) if path else target
+
+    with (
+        atomic_path(document.html) as html,
+        atomic_path(document.pdf) as pdf,
+        atomic_path(document.notebook) as executed,
+    ):
+        nbformat.write(quarto.as_document(notebook, document.metadata, link), executed)
         if choose(renderer) == "quarto":
             quarto.render(notebook, html, pdf, **details)
         else:
