@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from analysis.publish.assemble import ImageFolder, cell_markdown, local_file
 from analysis.publish.notebook import NUMBERED, ReportError, cell_options
 from analysis.publish.pandoc import READER, pandoc
-from analysis.publish.settings import document_settings
+from analysis.publish.settings import PROJECT_FILE, document_settings
 
 CALLOUTS = ("note", "tip", "important", "warning", "caution")
 CALLOUT = "callout-"
@@ -93,7 +93,8 @@ def _elements(notebook: NotebookNode, source_name: str | Path) -> Iterator[Eleme
         parts += [f"```{{={MARK}}}\n{number}\n```", *written] if written else []
     # An image alone in its paragraph stays an image: Quarto numbers by its identity, which pandoc would hand to a figure around it.
     reader = f"--from={READER}-implicit_figures"
-    parsed = json.loads(pandoc(reader, "--to=json", source_name=source_name, text="\n\n".join(parts)))
+    shape = f"--lua-filter={PROJECT_FILE.parent / settings['filters'][0]['path']}"  # attributes of equations are attributes
+    parsed = json.loads(pandoc(reader, "--to=json", shape, source_name=source_name, text="\n\n".join(parts)))
     place = 0
     for node in _nodes(parsed["blocks"]):
         kind: str = node["t"]
