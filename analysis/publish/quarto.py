@@ -79,8 +79,7 @@ def render(
     program = require_quarto()
     with temporary_folder("report-quarto-") as stage:
         _stage(notebook, stage, base, source_name, metadata)
-        for form in ("html", "typst"):
-            _run(program, stage, form, source_name)
+        _run(program, stage, source_name)
         html, pdf = stage / "report.html", stage / "report.pdf"
         if missing := sorted(set(UNRESOLVED.findall(html.read_text(encoding="utf-8")))):
             found = f"references that lead nowhere: {', '.join('@' + identity for identity in missing)}"
@@ -137,8 +136,9 @@ def _stage(notebook: NotebookNode, stage: Path, base: Path, source_name: str | P
     nbformat.write(as_document(notebook, metadata, images.link), stage / "report.ipynb")
 
 
-def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None:
-    command = [str(program), "render", "report.ipynb", "--no-execute", "--to", form]
+def _run(program: Path, stage: Path, source_name: str | Path) -> None:
+    """Render to every format of the project: a start of the program takes as long as a document."""
+    command = [str(program), "render", "report.ipynb", "--no-execute"]
     try:
         done = subprocess.run(
             command, cwd=stage, capture_output=True, encoding="utf-8", timeout=600, env=os.environ | UTF8
@@ -147,4 +147,4 @@ def _run(program: Path, stage: Path, form: str, source_name: str | Path) -> None
         raise MachineError(f"{source_name}: Quarto did not finish: {problem}") from problem
     if done.returncode:
         tail = "\n            ".join(done.stderr.strip().splitlines()[-8:])
-        raise ReportError(source_name, None, f"Quarto refused it ({form})\n            {tail}", "correct the source")
+        raise ReportError(source_name, None, f"Quarto refused it\n            {tail}", "correct the source")

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from built import REPOSITORY, Built, build
+from built import REPOSITORY, Built, build, environment
 from shared import made_once
 from worlds import World, write_world
 
+from analysis.publish.build import build_reports
+from analysis.publish.quarto import find_quarto
 from analysis.results import Results
 from analysis.workspace import Workspace
 
@@ -71,17 +73,36 @@ def undrawn(monkeypatch):
         monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")
 
 
-@pytest.fixture(scope="session", params=["snapshot", "mar"])
+@pytest.fixture(scope="session", params=["snapshot", "mar", *(["quarto"] if find_quarto() else [])])
 def built(request, tmp_path_factory) -> Built:
-    """Both reports: always from the embedded snapshot, and from the published files where they are."""
-    mirror = request.getfixturevalue("published_folder") if request.param == "mar" else Path("/nonexistent")
+    """All reports: always from the embedded snapshot, from the published files where they are, and by Quarto where it is."""
+    if request.param == "mar":
+        return _built(tmp_path_factory, "mar", data="mar", mirror_asked=request.getfixturevalue("published_folder"))
+    embedded = request.getfixturevalue("embedded")
+    if request.param == "snapshot":
+        return embedded
+
+    def by_quarto(work: Workspace, folder: Path) -> None:
+        shutil.copytree(embedded.work.build, work.build)
+        with environment(work):
+            build_reports(work, [], say=lambda message: None)
+
+    return _built(tmp_path_factory, "quarto", by_quarto, renderer="quarto")
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory) -> Built:
+    """The snapshot's reports by the embedded renderer."""
+    return _built(tmp_path_factory, "snapshot")
+
+
+def _built(factory, name: str, make: Callable[[Workspace, Path], None] = build, **choices) -> Built:
+    details = {"mirror_asked": Path("/nonexistent"), "data": "snapshot", "renderer": "embedded", **choices}
 
     def work(folder: Path) -> Workspace:
-        return Workspace(
-            root=REPOSITORY, build=folder / "build", mirror_asked=mirror, data=request.param, renderer="embedded"
-        )
+        return Workspace(root=REPOSITORY, build=folder / "build", **details)
 
-    return Built(work(made_once(tmp_path_factory, request.param, lambda folder: build(work(folder), folder))))
+    return Built(work(made_once(factory, name, lambda folder: make(work(folder), folder))))
 
 
 @pytest.fixture(scope="session")

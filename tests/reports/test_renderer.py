@@ -330,7 +330,7 @@ def test_a_missing_quarto_says_what_to_do(session, tmp_path, monkeypatch):
 
 FAKE_QUARTO = """#!/bin/sh
 echo "$*" >> calls
-cp _quarto.yml report.ipynb calls "{seen}"; cp -r images references.bib math_alt.lua "{seen}"
+cp _quarto.yml report.ipynb calls "{seen}"; cp -r images reports analysis "{seen}"
 printf '{page}' > report.html; printf pdf > report.pdf
 """
 
@@ -352,13 +352,15 @@ def test_quarto_is_given_the_executed_notebook_in_a_project_of_its_own(rendered,
     quarto.render(rendered.notebook, html, pdf, **details)
     assert html.read_text() == page and pdf.read_text() == "pdf"
     calls = (seen / "calls").read_text().splitlines()
-    assert calls == [f"render report.ipynb --no-execute --to {form}" for form in ("html", "typst")]
+    assert calls == ["render report.ipynb --no-execute"]
     staged = nbformat.read(seen / "report.ipynb", as_version=4)
     settings = yaml.safe_load(staged.cells[0].source.strip("-"))
-    assert settings["date"] == METADATA["date"] and "A test data set" in str(settings["format"]["typst"])
+    assert settings["date-iso"] == METADATA["date"] and settings["dataset-name"] == "A test data set"
     assert "plot.svg" not in str([c.source for c in staged.cells if c.cell_type == "markdown"])
     assert len(list((seen / "images").glob("*.svg"))) == 4
-    assert yaml.safe_load((seen / "_quarto.yml").read_text())["filters"][0]["path"] == "math_alt.lua"
+    formats = yaml.safe_load((seen / "_quarto.yml").read_text())["format"]
+    for path in [entry["path"] for form in formats.values() for entry in [*form["filters"], {"path": form["template"]}]]:
+        assert (seen / path).is_file()
 
 
 @pytest.mark.skipif(quarto.find_quarto() is None, reason="no Quarto 1.9 or later on this machine")
