@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
@@ -91,15 +91,14 @@ def clean(build: Path) -> str:
     MachineError
         Something in it cannot be read or removed.
     """
-    manifest = Manifest.read(build)
-    outputs, changed = _outputs(build, manifest)
+    outputs, changed = _outputs(build)
     own = [build / name for name in _names(build) if name in SCRATCH or name.startswith(BETWEEN)]
     unmarked = [folder for folder in own if not is_scratch(folder)]
     removed = [*outputs, *(folder for folder in own if folder not in unmarked)]
     links = {path: os.path.realpath(path) for path in removed if path.is_symlink()}
     for path in [*removed, build / REASONS, build / MANIFEST]:  # the mark of a build goes last
         _remove(path)
-    _remove_empty(build, [build / file for file in manifest.outputs])
+    _remove_empty(build)
     left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
     stays = f"; {', '.join(left)} {'stays' if len(left) == 1 else 'stay'}" if left else ""
     said = [f"{build} is emptied{stays}."]
@@ -118,17 +117,19 @@ def _of_patients(path: Path) -> str:
     return " It may hold rows of patients and exact counts." if path.name == PRIVATE else ""
 
 
-def _outputs(build: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
+def _outputs(build: Path) -> tuple[list[Path], list[str]]:
     """What steps made, as it can be removed, and the names of outputs whose content is no longer what the manifest lists.
 
     An output below a link to a folder stays where it is, and so does the folder: only the link is removed.
     """
+    manifest = Manifest.read(build)
     faults = manifest.faults(manifest.outputs)
     removed = {build / name: None for name in FOLDERS if (build / name).is_symlink()}
     changed = []
     for file in manifest.outputs:
         path = build / file
-        link = next((above for above in [*_above(build, path), path] if above.is_symlink()), path)
+        within = [build / part for part in reversed([Path(file), *Path(file).parents[:-1]])]
+        link = next((part for part in within if part.is_symlink()), path)  # the outermost
         if file not in faults or link != path:
             removed[link] = None
         elif os.path.lexists(path):
@@ -136,17 +137,12 @@ def _outputs(build: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
     return list(removed), changed
 
 
-def _remove_empty(build: Path, outputs: Iterable[Path]) -> None:
-    """Remove the folders of outputs that hold nothing else."""
-    folders = {above for path in outputs for above in _above(build, path)} | {build / name for name in FOLDERS}
-    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _above(build: Path, path: Path) -> list[Path]:
-    """The folders between a build and a file in it, the outermost first."""
-    return [build.joinpath(*path.relative_to(build).parts[:depth]) for depth in range(1, len(path.relative_to(build).parts))]
+def _remove_empty(build: Path) -> None:
+    """Remove the empty ones of the folders of steps."""
+    for name in FOLDERS:
+        for folder, _, _ in os.walk(build / name, topdown=False):
+            with suppress(OSError):  # it holds something
+                os.rmdir(folder)
 
 
 def _names(folder: Path) -> list[str]:

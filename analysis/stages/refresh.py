@@ -25,9 +25,9 @@ from analysis.refresh.editions import (
 )
 from analysis.refresh.ledger import refresh_ledger
 from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
+from analysis.scratch import check_scratch
 from analysis.sources.manifest import Pin, locate, read_manifest, readable_text
 from analysis.sources.pages import fetch_new
-from analysis.scratch import check_scratch
 from analysis.stages.archive import Archive, record, with_study_key
 from analysis.stages.data import Say
 from analysis.stages.rebuild import chain, changed_runs, differences
