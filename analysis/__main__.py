@@ -22,6 +22,7 @@ from analysis.checkout import set_source_date
 from analysis.errors import EvaluationError, UsageError
 from analysis.files import only_one_run
 from analysis.lineage import Manifest, Step, digest
+from analysis.scratch import check_scratch, is_scratch
 from analysis.workspace import Workspace
 
 
@@ -189,8 +190,9 @@ def _refresh(work: Workspace, folder: Path | None) -> None:
         raise UsageError("DATA=snapshot: a refresh works on the published files. Leave DATA away, or say DATA=mar.")
     work = replace(work, data="mar")
     editions = table_to_write(work, "editions")
+    check_scratch(work.last_edition.parent)  # before hours of work
     last = Archive(work.last_edition)
-    for left in work.build.glob(f"{BETWEEN}*"):  # by a refresh that was killed
+    for left in filter(is_scratch, work.build.glob(f"{BETWEEN}*")):  # by a refresh that was killed
         shutil.rmtree(left, ignore_errors=True)
     with _timed("Refresh: looking for new and revised files"):
         intake = look(work, folder or work.mirror, _say)

@@ -5,18 +5,19 @@ Whoever sets BUILD may name any folder of the machine. Nothing is written or rem
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from analysis.errors import MachineError, UsageError
 from analysis.files import FOLDERS, IGNORE, LOCK
 from analysis.lineage import MANIFEST, REASONS, Manifest, is_manifest
+from analysis.scratch import MARK, PRIVATE, SCRATCH, SYSTEM, is_scratch
 
 BETWEEN = ".refresh-"  # the beginning of the names of folders for what is rebuilt between two editions
 DOWNLOADS = "downloads"  # kept by `clean`: it costs the publishers' sites, not this machine
 SUPPRESSED = "suppressed"  # kept by `clean`: without it a later run may show what an earlier one did not (records/memory.py)
-SYSTEM = ("lost+found", ".DS_Store", ".gitkeep", IGNORE)  # names in an otherwise empty folder
-SCRATCH = ("staged", "editions", "private", "quarto", "made-up-extract")  # folders into which only runs write
 
 
 def check_build_folder(build: Path, root: Path) -> None:
@@ -81,35 +82,67 @@ def may_clean(build: Path) -> bool:
 
 
 def clean(build: Path) -> str:
-    """Remove the files that a build's manifest lists and the folders that runs write for themselves; say what stays.
+    """Remove the outputs that are as a build's manifest lists them and the folders that runs marked as theirs; say what stays.
 
     Downloads, the memory of suppressed counts and other files stay. Half-written files were removed when the run took its lock.
 
     Raises
     ------
     MachineError
-        Something in it cannot be removed.
+        Something in it cannot be read or removed.
     """
-    between = [name for name in _names(build) if name.startswith(BETWEEN)]
-    _remove_outputs(build)
-    for name in [*SCRATCH, *between, REASONS, MANIFEST]:  # the mark of a build goes last
-        _remove(build / name)
-    left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
-    return f"{build} is emptied{'; ' + ', '.join(left) + (' stays' if len(left) == 1 else ' stay') if left else ''}."
-
-
-def _remove_outputs(build: Path) -> None:
-    """Remove what steps made; other files in the same folders are the user's."""
-    folders = [build / name for name in FOLDERS]
-    for link in [folder for folder in folders if folder.is_symlink()]:
-        _remove(link)  # what it leads to stays
-    outputs = [build / file for file in Manifest.read(build).outputs]
-    for path in outputs:
+    outputs, changed = _outputs(build)
+    own = [build / name for name in _names(build) if name in SCRATCH or name.startswith(BETWEEN)]
+    unmarked = [folder for folder in own if not is_scratch(folder)]
+    removed = [*outputs, *(folder for folder in own if folder not in unmarked)]
+    links = {path: os.path.realpath(path) for path in removed if path.is_symlink()}
+    for path in [*removed, build / REASONS, build / MANIFEST]:  # the mark of a build goes last
         _remove(path)
-    emptied = {parent for path in outputs for parent in path.parents if parent.is_relative_to(build) and parent != build}
-    for folder in sorted({*emptied, *folders}, key=lambda path: len(path.parts), reverse=True):
-        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-            folder.rmdir()
+    _remove_empty(build)
+    left = [name for name in _names(build) if name not in (LOCK, IGNORE)]
+    stays = f"; {', '.join(left)} {'stays' if len(left) == 1 else 'stay'}" if left else ""
+    said = [f"{build} is emptied{stays}."]
+    said += [f"{file} is not as {MANIFEST} lists it, so it was not removed." for file in changed]
+    said += [
+        f"{path.name} has no {MARK}, which a run writes into a folder of its own, so it was not removed.{_of_patients(path)}"
+        for path in unmarked
+    ]
+    said += [
+        f"{path.relative_to(build)} was a link: {target} stays.{_of_patients(path)}" for path, target in links.items()
+    ]
+    return "\n".join(said)
+
+
+def _of_patients(path: Path) -> str:
+    return " It may hold rows of patients and exact counts." if path.name == PRIVATE else ""
+
+
+def _outputs(build: Path) -> tuple[list[Path], list[str]]:
+    """What steps made, as it can be removed, and the names of outputs whose content is no longer what the manifest lists.
+
+    An output below a link to a folder stays where it is, and so does the folder: only the link is removed.
+    """
+    manifest = Manifest.read(build)
+    faults = manifest.faults(manifest.outputs)
+    removed = {build / name: None for name in FOLDERS if (build / name).is_symlink()}
+    changed = []
+    for file in manifest.outputs:
+        path = build / file
+        within = [build / part for part in reversed([Path(file), *Path(file).parents[:-1]])]
+        link = next((part for part in within if part.is_symlink()), path)  # the outermost
+        if file not in faults or link != path:
+            removed[link] = None
+        elif os.path.lexists(path):
+            changed.append(file)
+    return list(removed), changed
+
+
+def _remove_empty(build: Path) -> None:
+    """Remove the empty ones of the folders of steps."""
+    for name in FOLDERS:
+        for folder, _, _ in os.walk(build / name, topdown=False):
+            with suppress(OSError):  # it holds something
+                os.rmdir(folder)
 
 
 def _names(folder: Path) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
+import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +21,7 @@ SOURCES = (
     "analysis", "data_raw", "reports", "Makefile", "_quarto.yml", "pyproject.toml", "requirements.lock",
 )  # fmt: skip
 SOURCE_SUFFIXES = (".py", ".pyc", ".so", ".toml", ".csv", ".qmd", ".bib", ".css", ".html", ".lua", ".typ", ".yml")  # of what is read or run
+PROTOCOL = "analysis/protocol.toml"
 MARKER = "analysis/__main__.py"  # a file that this project's own repository tracks
 
 
@@ -45,14 +49,43 @@ def set_source_date(root: Path) -> None:
         raise UsageError(f"{EPOCH}={given}: it must be a whole number of seconds since 1970-01-01.")
 
 
+def dated_by(root: Path) -> str:
+    """In words, what gave the documents of sources that are no checkout their date."""
+    when, what = _date_of_files(root)
+    return what if os.environ.get(EPOCH) == str(when) else EPOCH
+
+
 def _source_date(root: Path) -> int:
-    """The time of the commit; outside a checkout, the time of the newest source file, which unpacking an archive preserves."""
+    """The time of the commit; outside a checkout, the time that the files tell."""
     if _own(root) and (when := _git(root, "log", "-1", "--format=%ct")):
         return int(when)
+    return _date_of_files(root)[0]
+
+
+def _date_of_files(root: Path) -> tuple[int, str]:
+    """The time of the newest source file, which unpacking an archive preserves, and what gave it, in words.
+
+    Containers and package stores set every file's time to the same moment. A time before the protocol's last amendment, which the files hold, or
+    after the present cannot be theirs: the day of the amendment stands in.
+    """
     files = [path for name in SOURCES for path in [root / name, *(root / name).rglob("*")]]
-    return max(
+    newest = max(
         (int(path.stat().st_mtime) for path in files if path.is_file() and "__pycache__" not in path.parts), default=0
     )
+    amended = _last_amendment(root / PROTOCOL)
+    if amended is None or amended <= newest <= time.time():
+        return newest, "its newest source file"
+    return amended, "its protocol's last amendment"
+
+
+def _last_amendment(protocol: Path) -> int | None:
+    """The first second, in UTC, of the latest day in the protocol's list of deviations; None where there is none that can be read."""
+    try:
+        entries = tomllib.loads(protocol.read_text(encoding="utf-8"))["deviations"]
+        day = max(dt.date.fromisoformat(str(entry["date"])[:10]) for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError):  # whoever reads the protocol says what is wrong
+        return None
+    return int(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp())
 
 
 def _is_clean(root: Path) -> bool:

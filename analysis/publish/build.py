@@ -22,6 +22,7 @@ from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import Document, Renderer, choose, execute, renderer_versions, write
 from analysis.publish.session import Session
 from analysis.results import Results, load_results
+from analysis.scratch import MARK, scratch_folder
 from analysis.steps import BRIEF, INDEX, SITES, report_sources
 from analysis.workspace import Workspace
 
@@ -82,7 +83,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
         same = work.contents.is_file() and work.contents.read_bytes() == work.staged_contents.read_bytes()
         return [] if same and INDEX not in chosen else list(_tasks(INDEX, sources[INDEX], results))
 
-    shutil.rmtree(work.staged, ignore_errors=True)
+    scratch_folder(work.staged, anew=True)
     try:
         held = _make(tasks, index, renderer, work.workers, say)
         _move_all(work.staged, work.reports, whole=not names)
@@ -197,7 +198,8 @@ def _empty(waiting: SimpleQueue[_Task]) -> None:
 
 def _move_all(source: Path, target: Path, whole: bool) -> None:
     """Move every file below ``source`` to the same place below ``target``; if it is the ``whole`` edition, nothing else stays there."""
-    places = {file: target / file.relative_to(source) for file in sorted(source.rglob("*")) if file.is_file()}
+    files = [file for file in sorted(source.rglob("*")) if file.is_file() and file != source / MARK]
+    places = {file: target / file.relative_to(source) for file in files}
     try:
         for file, place in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from analysis.checkout import commit
+from analysis.checkout import commit, dated_by
 from analysis.files import sha256
 from analysis.results import Results
 
@@ -32,7 +32,7 @@ def edition_details(results: Results) -> dict[str, str]:
     state = {
         True: "with no uncommitted change",
         False: "with uncommitted changes",
-        None: "not a git checkout that can be read, dated by its newest source file",
+        None: f"not a git checkout that can be read, dated by {dated_by(results.work.root)}",
     }[clean]
     lock = results.work.root / "requirements.lock"
     return {

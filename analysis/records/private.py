@@ -11,6 +11,7 @@ from pathlib import Path
 
 from analysis.errors import EvaluationError, MachineError
 from analysis.files import IGNORE, IGNORES_ALL
+from analysis.scratch import MARK, check_scratch, scratch_folder
 
 PROBLEM = "problem.txt"
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -21,11 +22,14 @@ def private_folder(path: Path) -> Path:
 
     Raises
     ------
+    UsageError
+        It holds files, and no mark of a run.
     MachineError
         It is no folder, belongs to somebody else, or lies on a disk without permissions; or it is a link to a folder that others may enter. The
         mode of such a folder is not changed, since it may serve for something else.
     """
     try:
+        check_scratch(path)  # before its mode is changed
         if path.is_symlink():
             _check(
                 path, f"is a link to {os.path.realpath(path)}, ", "Say `chmod 700` of that folder, or remove the link."
@@ -35,6 +39,7 @@ def private_folder(path: Path) -> Path:
             if path.stat().st_uid == os.geteuid():
                 path.chmod(0o700)
             _check(path, "is a folder ", "Remove it, or build in a folder of your own: BUILD=folder.")
+        scratch_folder(path)
         (path / IGNORE).write_text(IGNORES_ALL, encoding="utf-8")  # also where the build's own says otherwise
     except OSError as problem:
         raise MachineError(
@@ -52,7 +57,7 @@ def kept_private(private: Path) -> Iterator[None]:
     MachineError
         The place in the code and the kind of the problem; the rest is in the private folder.
     """
-    if not private.is_symlink():
+    if not private.is_symlink() and (private / MARK).is_file():
         (private / PROBLEM).unlink(missing_ok=True)
     try:
         yield
@@ -71,7 +76,7 @@ def note_problem(problem: BaseException, private: Path) -> str:
     try:
         file = private_folder(private) / PROBLEM
         file.write_text("".join(traceback.format_exception(problem)), encoding="utf-8", errors="replace")
-    except (MachineError, OSError):
+    except (EvaluationError, OSError):
         return "Its message is not shown, since it may hold rows of patients"
     return f"Its message may hold rows of patients, and is in {file} alone"
 

@@ -25,8 +25,9 @@ from analysis.records.sampled import PERSONS, Sample, read_sample
 from analysis.records.scan_kinds import pieces
 from analysis.records.scan_pieces import Closed, Table, Text
 from analysis.records.synthesise import PARTITION, TRUTH
+from analysis.scratch import MARK, PRIVATE
 
-PRIVATE, RECORDS = "private", "records"
+RECORDS = "records"
 STAYS = (PRIVATE, DOWNLOADS)  # folders of a build that nobody hands on
 DECIMAL = re.compile(r"[-+]?\d{0,8}(\.\d+)?(e[-+]?\d+)?")  # a number that no identifier looks like
 Finding = tuple[str, str, str]  # the place in a file, what is there, and what tells it from others
@@ -110,7 +111,7 @@ def files_that_may_leave(build: Path) -> Iterator[tuple[str, Path]]:
 def _is_made_up(folder: Path) -> bool:
     """Whether a folder is an extract that ``records synthesise`` made up."""
     names = [path.name for path in folder.iterdir()]
-    return TRUTH in names and all(name == TRUTH or name.startswith(PARTITION) for name in names)
+    return TRUTH in names and all(name in (TRUTH, MARK) or name.startswith(PARTITION) for name in names)
 
 
 def _sentences(scanner: Scanner, name: str, path: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ import tomlkit
 from analysis.files import atomic_path, write_text
 from analysis.lineage import code, digest
 from analysis.protocol import Protocol, load_protocol
+from analysis.scratch import scratch_folder
 from analysis.slices import RESULTS_RULES
 from analysis.sources.manifest import Pin, read_manifest
 from analysis.workspace import Workspace
@@ -94,7 +95,8 @@ def code_of(work: Workspace) -> dict[str, str]:
 
 
 def record(work: Workspace, name: str, folder: Path) -> Archive:
-    """Copy the inputs and the results of a build; an archive that is not whole does not count as one."""
+    """Copy the inputs and the results of a build, into a folder of a scratch folder; an archive that is not whole does not count as one."""
+    scratch_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     results = {path.name: path for path in (work.estimates, work.table("verdicts"), work.ledger)}
     for file, path in (inputs_of(work) | results).items():

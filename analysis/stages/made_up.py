@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ from analysis.errors import UsageError
 from analysis.protocol import Protocol, load_protocol
 from analysis.records.draw import Plan
 from analysis.records.synthesise import PARTITION, TRUTH, synthesise
+from analysis.scratch import MARK, scratch_folder
 from analysis.stages.data import Say
 from analysis.workspace import Workspace
 
@@ -25,10 +25,10 @@ def make_up(work: Workspace, rows: int, folder: Path, effect: float, seed: int, 
     UsageError
         The folder holds something else.
     """
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [TRUTH] if not folder.exists() else [""]
-    if names and (TRUTH not in names or any(name != TRUTH and not name.startswith(PARTITION) for name in names)):
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [""] if folder.exists() else []
+    if any(name not in (TRUTH, MARK) and not name.startswith(PARTITION) for name in names):
         raise UsageError(f"{folder} holds something else. Name a folder that is not there yet.")
-    shutil.rmtree(folder, ignore_errors=True)
+    scratch_folder(folder, anew=True)
     protocol = load_protocol(work.protocol_file)
     plan = Plan(
         study_units(work, protocol),

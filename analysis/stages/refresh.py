@@ -25,6 +25,7 @@ from analysis.refresh.editions import (
 )
 from analysis.refresh.ledger import refresh_ledger
 from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
+from analysis.scratch import check_scratch
 from analysis.sources.manifest import Pin, locate, read_manifest, readable_text
 from analysis.sources.pages import fetch_new
 from analysis.stages.archive import Archive, record, with_study_key
@@ -170,6 +171,7 @@ def record_edition(work: Workspace, dataset: str) -> str:
     """Add the build's headlines to the table of editions, keep what it was made from, and return the edition's name."""
     protocol = load_protocol(work.protocol_file)
     path = table_to_write(work, "editions")
+    check_scratch(work.last_edition.parent)
     verdicts = pd.read_csv(work.table("verdicts"))
     head, clean = commit(work.root)
     code = head if clean else f"{head}, with changes"

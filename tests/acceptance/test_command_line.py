@@ -207,6 +207,18 @@ def test_a_build_folder_without_permission(project: Project, snapshot_build: Pat
     assert fingerprint(build) == fingerprint(snapshot_build)
 
 
+def test_clean_of_a_build_with_an_output_that_the_user_changed(
+    project: Project, warm: Warm, snapshot_build: Path, tmp_path: Path
+) -> None:
+    """All that the data step writes is as its manifest lists it, so that nothing stays but the user's."""
+    whole, changed = (tmp_path / name for name in ("whole", "changed"))
+    shutil.copytree(project.root / "build", whole)
+    shutil.copytree(snapshot_build, changed)  # its ledger is no longer the run's
+    assert warm.run("clean", BUILD=str(whole)).out == f"{whole} is emptied.\n" and not fingerprint(whole)
+    said = warm.run("clean", BUILD=str(changed)).out
+    assert f"results stays.\n{LEDGER} is not as manifest.json lists it" in said and set(fingerprint(changed)) == {LEDGER}
+
+
 def test_a_screen_that_cannot_show_every_letter(project: Project) -> None:
     run = project.run("doctor", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert run.code == 0 and "Python" in run.out and run.err == ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -97,6 +99,27 @@ def test_a_spoilt_or_strange_file_is_found_and_mended(made):
     assert run.code == 0 and "since results/estimates.csv is not as it was made" in run.out
     assert fingerprint(build) == before
     assert make(made, "verify").code == 0
+
+
+def test_clean_leaves_nothing_of_a_report(made, tmp_path):
+    build = tmp_path / "build"
+    shutil.copytree(made.root / "build", build)
+    run = make(made, "clean", BUILD=str(build), PYTHON=sys.executable)
+    assert run.code == 0 and run.out == f"{build} is emptied.\n", run
+    assert {path.name for path in build.iterdir()} == {".lock", ".gitignore"}
+
+
+def test_a_report_is_not_staged_among_a_users_files(made):
+    staged = made.root / "build/staged"
+    staged.mkdir()
+    (staged / "notes.txt").write_text("the user's own")
+    before = fingerprint(made.root / "build")
+    made.edit("reports/reconciliation.qmd", "Others have published", "Others too have published")
+    run = make(made, "report")
+    assert run.code != 0 and "staged: this folder holds notes.txt, and no" in run.err, run.err
+    assert fingerprint(made.root / "build") == before
+    shutil.rmtree(staged)
+    made.edit("reports/reconciliation.qmd", "Others too have published", "Others have published")
 
 
 def test_a_report_that_is_gone_leaves_nothing(made):

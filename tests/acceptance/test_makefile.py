@@ -13,7 +13,7 @@ import pytest
 from scratch_project import CHOICES as SET_BY_TESTS
 from scratch_project import Run
 
-from analysis.lineage import Manifest
+from analysis.lineage import Manifest, Step
 
 CHOICES = (
     "BUILD", "DATA", "ENGINE", "EXTRACT", "FROM", "FUZZ", "MIRROR", "PROTOCOL", "RENDERER", "ROWS", "SOURCE_DATE_EPOCH", "SPARK_MASTER", "TARGET",
@@ -77,7 +77,9 @@ def a_build(folder: Path) -> Path:
     for name in ("data/panel.parquet", "downloads/April.xls", ".lock"):
         (folder / name).write_text("ours")
     (folder / "notes.txt").write_text("the user's own")
-    Manifest(folder, {"data": {}}, {"data/panel.parquet": {"sha256": "0", "step": "data"}}).save()
+    made = Manifest(folder)
+    made.note(Step("data", {}), [folder / "data/panel.parquet"], [])
+    made.save()
     return folder
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.checkout import EPOCH, MARKER, commit, set_source_date
+from analysis.checkout import EPOCH, MARKER, PROTOCOL, commit, dated_by, set_source_date
 from analysis.errors import UsageError
 
 COMMITTED, NEWEST = 1_500_000_000, 1_400_000_000
+AMENDED = 1_300_060_800  # 2011-03-14
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -146,6 +147,56 @@ def test_another_repository_is_not_taken_for_ours(where: str, sources: Path, mon
         git(sources, "init", "--quiet")
     assert commit(sources) == ("unknown", None)
     assert dated(sources, monkeypatch) == NEWEST
+
+
+DEVIATIONS = """
+[[deviations]]
+date = 2011-03-14
+[[deviations]]
+date = 2009-12-31
+"""
+
+
+def with_times(root: Path, time: float) -> None:
+    for path in root.rglob("*"):
+        os.utime(path, (time, time))
+
+
+@pytest.mark.fault(
+    "sources without git whose files all have the time 1970-01-01, as in a container, or one in the future",
+    "the date is that of the protocol's last amendment, and the report says so",
+)
+@pytest.mark.parametrize("files", [0, 1, 315_532_800, AMENDED - 1, 1_930_000_000, 2**31 - 1, 4_000_000_000])
+def test_times_that_cannot_be_those_of_the_files(files: int, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sources / PROTOCOL).write_text(DEVIATIONS)
+    with_times(sources, files)
+    assert dated(sources, monkeypatch) == AMENDED
+    assert dated_by(sources) == "its protocol's last amendment"
+
+
+def test_a_time_that_can_be_that_of_the_files(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sources / PROTOCOL).write_text(DEVIATIONS)
+    with_times(sources, 0)
+    os.utime(sources / MARKER, (NEWEST, NEWEST))
+    assert dated(sources, monkeypatch) == NEWEST and dated_by(sources) == "its newest source file"
+    with_times(sources, AMENDED)
+    assert dated(sources, monkeypatch) == AMENDED and dated_by(sources) == "its newest source file"
+    monkeypatch.setenv(EPOCH, "86400")
+    set_source_date(sources)
+    assert dated_by(sources) == EPOCH
+
+
+@pytest.mark.parametrize("protocol", ["", "deviations = 1", "deviations = []", "[[deviations]]\nwhat = 'x'", "[[deviations]]\ndate = 'soon'", "["])
+def test_a_protocol_that_names_no_day(protocol: str, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sources / PROTOCOL).write_text(protocol)
+    with_times(sources, NEWEST)
+    assert dated(sources, monkeypatch) == NEWEST
+
+
+def test_the_main_protocol_names_a_day(repository: Path, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(repository / PROTOCOL, sources / PROTOCOL)
+    with_times(sources, 0)
+    assert dated(sources, monkeypatch) >= 1_795_737_600, "2026-11-27"
 
 
 def test_what_git_sets_for_a_hook_leads_nowhere_else(

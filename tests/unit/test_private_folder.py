@@ -12,7 +12,7 @@ import pytest
 from analysis.build_folder import check_build_folder, clean, may_clean
 from analysis.errors import MachineError
 from analysis.files import only_one_run
-from analysis.lineage import Manifest
+from analysis.lineage import Manifest, Step
 from analysis.records.engines import open_engine
 from analysis.records.private import kept_private, private_folder
 
@@ -94,7 +94,9 @@ def test_git_ignores_every_build(name: str, tmp_path: Path) -> None:
         for file in ("private/rows.csv", "records/panel.csv", "reports/a.html"):
             (build / file).parent.mkdir(exist_ok=True)
             (build / file).write_text("x")
-        Manifest(build, {}, {file: {"sha256": "0", "step": "records"} for file in ("records/panel.csv", "reports/a.html")}).save()
+        made = Manifest(build)
+        made.note(Step("records", {}), [build / "records/panel.csv", build / "reports/a.html"], [])
+        made.save()
     assert status() == ""
     check_build_folder(build, tmp_path)
     said = clean(build)
