@@ -42,8 +42,8 @@ class _Task:
 def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], None]) -> dict[str, list[Path]]:
     """Render the named reports, or all, as HTML and PDF; write the headline and where to look; return the files of each.
 
-    All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole; a whole
-    edition leaves nothing of the earlier one. The index follows where another report's figures and tables changed.
+    All of them are made before the first is put in its place, so that a fault leaves the earlier edition whole. What an earlier
+    edition had and this one has not leaves the build with the manifest. The index follows where another report's figures and tables changed.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def build_reports(work: Workspace, names: Sequence[str], say: Callable[[str], No
     scratch_folder(work.staged, anew=True)
     try:
         held = _make(tasks, index, renderer, work.workers, say)
-        _move_all(work.staged, work.reports, whole=not names)
+        _move_all(work.staged, work.reports)
     finally:
         shutil.rmtree(work.staged, ignore_errors=True)
     text = "\n".join([*headline(results), f"Open {_shown(work.reports / 'index.html')}"])
@@ -196,17 +196,14 @@ def _empty(waiting: SimpleQueue[_Task]) -> None:
         pass
 
 
-def _move_all(source: Path, target: Path, whole: bool) -> None:
-    """Move every file below ``source`` to the same place below ``target``; if it is the ``whole`` edition, nothing else stays there."""
+def _move_all(source: Path, target: Path) -> None:
+    """Move every file below ``source`` to the same place below ``target``."""
     files = [file for file in sorted(source.rglob("*")) if file.is_file() and file != source / MARK]
     places = {file: target / file.relative_to(source) for file in files}
     try:
         for file, place in places.items():
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, place)
-        for old in target.rglob("*") if whole else ():
-            if old.is_file() and old not in places.values():
-                old.unlink()
     except OSError as problem:
         raise MachineError(
             f"{target}: cannot be written ({problem.strerror}). What was not put in its place yet is as it was. "

@@ -20,7 +20,7 @@ local function picture(image, usual_width)
 end
 
 local function after_first(blocks)
-  local rest = pandoc.List(blocks)
+  local rest = pandoc.List(blocks):clone()
   rest:remove(1)
   return rest
 end
@@ -35,9 +35,30 @@ local function widths(tbl)
   return tbl
 end
 
--- A short table moves to the next page whole; one with many rows, or much text in few, breaks and repeats its header.
+-- A short table moves to the next page whole. A longer one breaks and repeats its header, with three rows or more on each page:
+-- there is room for the first ones where it begins, and the last ones are a footer, which Typst keeps together.
+local FEWEST = 3
+
 local function is_short(block)
-  return block.t ~= "Table" or #block.bodies[1].body <= 15 and #pandoc.utils.stringify(block) < 1500
+  return block.t ~= "Table" or #block.bodies[1].body < 2 * FEWEST or #block.bodies[1].body <= 8 and #pandoc.utils.stringify(block) < 800
+end
+
+local function slice(rows, first, last) return pandoc.List { table.unpack(rows, first, last) } end
+
+local function with_rows(tbl, rows, last)
+  local copy = tbl:clone()
+  local bodies = copy.bodies
+  bodies[1].body = rows
+  copy.bodies, copy.foot = bodies, pandoc.TableFoot(last)
+  return typst { copy }
+end
+
+local function breaking(tbl)
+  local rows = tbl.bodies[1].body
+  local cut = #rows - FEWEST
+  local text = with_rows(tbl, slice(rows, 1, cut), slice(rows, cut + 1, #rows))
+  return "room-for[" .. with_rows(tbl, slice(rows, 1, FEWEST), {}) .. "]\n",
+    text:gsub("table%.hline%(%),%s*table%.footer%(", "table.footer(repeat: false, ")
 end
 
 -- A word that Typst takes for a heading or for an item of a list where it begins a cell, a link or a title, which pandoc's writer
@@ -122,9 +143,12 @@ return {
         local whole = kind == "image" or is_short(div.content[2])
         local set = "breakable: " .. tostring(not whole)
         if whole and kind == "table" then set = set .. ", sticky: true" end  -- it keeps its note beside it
-        return raw("#{\nshow figure: set block(" .. set .. ")\n[#figure(kind: " .. kind
+        local place = kind == "image" and ", placement: auto" or ""  -- text fills the page that has no room for it
+        local room, content = "", nil
+        if whole then content = typst(after_first(div.content)) else room, content = breaking(div.content[2]) end
+        return raw("#{\n" .. room .. "show figure: set block(" .. set .. ")\n[#figure(kind: " .. kind .. place
           .. ", supplement: none, numbering: none, caption: [" .. typst(div.content[1].content) .. "])[\n"
-          .. typst(after_first(div.content)) .. "\n]" .. label(div.identifier) .. "]\n}")
+          .. content .. "\n]" .. label(div.identifier) .. "]\n}")
       end
     end },
 }

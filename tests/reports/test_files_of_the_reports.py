@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 import pikepdf
 import pytest
 from built import BRIEFS, PAGES, Built, compact, visible
+from paper import nodes as structure
 
 from analysis.narrative import places
 from analysis.narrative.site import facts, finding_sentence
 from analysis.outside import slug
 
 pytestmark = pytest.mark.slow
-
-
-def structure(node: pikepdf.Object) -> Iterator[pikepdf.Object]:
-    """Every element of a PDF's structure tree."""
-    if isinstance(node, pikepdf.Dictionary):
-        yield node
-        children = node.get("/K", [])
-        for child in children if isinstance(children, pikepdf.Array) else [children]:
-            yield from structure(child)
 
 
 @pytest.mark.parametrize("name", PAGES)
