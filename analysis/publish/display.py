@@ -18,6 +18,7 @@ from analysis.results import Results
 from analysis.tables.table import Table
 
 SORTABLE = Path(__file__).with_name("sortable.html")
+END = "\n\n"  # of a block: Quarto joins what a cell shows with a single newline
 NUMBERS = "csv"  # folder of the downloads, beside the reports
 
 
@@ -30,7 +31,7 @@ def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -
     caption = f"{figure.caption} Source: {figure.source or results.dataset_name}. {_link(f'fig-{name}')}"
     title = re.sub(r"\*\*(.*?)\*\*.*", r"\1", figure.caption, flags=re.DOTALL)
     return Markdown(
-        f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}',
+        f'![{caption}]({_relative(picture)}){{#fig-{name} fig-alt="{alt}"}}{END}',
         metadata=_entry(f"fig-{name}", title, f"figures/{name}.svg"),
     )
 
@@ -41,7 +42,7 @@ def show_table(results: Results, name: str, table: Table, folder: str = "") -> M
     widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
     note = f"{table.note} Source: {table.source or results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(
-        f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::",
+        f"{table.markdown()}\n\n: {table.caption} {{#tbl-{name}{widths}}}\n\n::: {{.table-note}}\n{note}\n:::{END}",
         metadata=_entry(f"tbl-{name}", table.caption),
     )
 
