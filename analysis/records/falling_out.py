@@ -11,7 +11,7 @@ from analysis.errors import DataError
 from analysis.records.by_place import At
 from analysis.records.cells import common_value
 from analysis.records.codes import expected_of, known_values, provider_of
-from analysis.records.counts import financial_year
+from analysis.records.counts import LATE, OF_USED, financial_year
 from analysis.records.episodes import APRIL, CODED, OF_ROWS, backwards
 from analysis.records.extract import Extract
 from analysis.records.spells import OF_SPELLS
@@ -24,11 +24,11 @@ ENOUGH = 0.5  # rows of the earlier reason for one of a spell without its first 
 OF_A_SPELL = ("EPIORDER", "PROCODE3", "ADMIDATE", "CLASSPAT", "DISDATE")
 COLUMN_OF = {
     "unfinished": "EPISTAT", "no_date": "ADMIDATE", "runs_backwards": "EPIEND", "not_emergency": "ADMIMETH", "other_class": "CLASSPAT",
-    "no_first_episode": "EPIORDER", "too_long": "DISDATE", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
-    "unknown_commissioner": "CCG_RESPONSIBILITY",
+    "no_first_episode": "EPIORDER", "too_long": "EPIEND", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
+    "unknown_commissioner": "CCG_RESPONSIBILITY", LATE: "DISDATE",
 }  # fmt: skip
 # Columns of persons, and reasons that go by several columns: no values are listed.
-NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone")
+NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone", LATE)
 VALUES = 4  # that a message lists
 
 
@@ -174,6 +174,8 @@ def _cause(reason: str, years: list[int], extract: Extracted) -> tuple[str, str]
 
 def sentence(what: str) -> str:
     """The verb and what follows, of rows that a reason leaves out or whose value of a column is not known."""
+    if what in OF_USED:
+        return f"are {what} ({OF_USED[what]})"
     if what in COLUMN_OF:
         return f"are left out as {what} ({OF_ROWS.get(what) or OF_SPELLS[what]})"
     return "have no value, or one that is in no dictionary"

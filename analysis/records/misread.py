@@ -49,7 +49,7 @@ def check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> 
     DataError
         There is such a day.
     """
-    for column, table, name in (("DISDATE", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
+    for column, table, name in (("EPIEND", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
         by_day = table[table.day >= day_of(months[0])].groupby("day")[name].sum()
         most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
         if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):

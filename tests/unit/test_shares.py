@@ -97,7 +97,7 @@ def test_missing_persons_are_counted_and_never_listed(tmp_path: Path) -> None:
         ({"EPIEND": "2013-01-01"}, "EPIEND", "runs_backwards"),
         ({"DISDATE": "2013-01-01"}, "DISDATE", "runs_backwards"),
         ({"EPISTART": "2013-01-01"}, "EPISTART", "runs_backwards"),
-        ({"EPIEND": "2027-01-01"}, "DISDATE", "too_long"),
+        ({"EPIEND": "2027-01-01"}, "EPIEND", "too_long"),
     ],
 )
 def test_an_unexpected_reason_is_named_without_dates(change: Row, column: str, reason: str, tmp_path: Path) -> None:
@@ -249,10 +249,10 @@ def test_a_commissioner_under_a_misspelt_code(tmp_path: Path) -> None:
     assert "'0OC'" in problem.found
 
 
-@pytest.mark.parametrize("column", ["DISDATE", "ADMIDATE"])
+@pytest.mark.parametrize("column", ["EPIEND", "ADMIDATE"])
 def test_a_day_that_stands_for_an_unknown_date(column: str, tmp_path: Path) -> None:
-    """The day of the extract in 6% of the discharges, each of which would be a stay of years."""
-    filler = {"DISDATE": "2016-03-31", "EPIEND": "2016-03-31"} if column == "DISDATE" else {"ADMIDATE": "2013-05-01", "EPISTART": "2013-05-01"}
+    """The day of the extract in 6% of the ends, each of which would be a stay of years."""
+    filler = {"DISDATE": "2016-03-31", "EPIEND": "2016-03-31"} if column == "EPIEND" else {"ADMIDATE": "2013-05-01", "EPISTART": "2013-05-01"}
     rows = [row | (filler if at % 16 == 1 else {}) for at, row in enumerate(of_providers(lambda year, at: {}))]
     problem = refusal(rows, tmp_path)
     assert problem.column == column and filler[column] in problem.found
