@@ -7,12 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pandas as pd
 import pytest
 from extracts import checked, stay
 
 from analysis.errors import DataError
 from analysis.records.counts import LATE, USED, ledger_of_rows
+from analysis.records.engines import open_engine
+from analysis.records.persons import check_possible
 from analysis.rules import Records
 from analysis.stages.records import how_many, of_late_discharges, of_unknown_codes, safe_ledger
 
@@ -292,6 +295,38 @@ def test_a_person_who_is_several(stays: int, apart: int, nights: int, tmp_path: 
     problem = refusal(with_stays_of("nobody we know of", stays, apart, nights), tmp_path)
     assert problem.column == "TOKEN_PERSON_ID" and "a value of 17 characters" in problem.found
     assert "nobody" not in problem.found and ("25 providers" if stays == 30 else "5 stays on one day") in problem.found
+
+
+def test_a_value_of_many_strangers_in_few_rows(tmp_path: Path) -> None:
+    """Thirteen stays a year across the country, never six on a day: in 39 rows of 3,600 it is nobody, in 9 too few to tell."""
+    rows = [
+        row | {"TOKEN_PERSON_ID": f"person {at}", "PROCODE3": f"R{at * 7 % 97:02d}", "EPIKEY": f"row {at}"} for at, row in enumerate(rows_of() * 10)
+    ]
+
+    def withheld(every: int) -> list[Row]:
+        return [row | ({"TOKEN_PERSON_ID": "WITHHELD"} if at % every == 1 else {}) for at, row in enumerate(rows)]
+
+    problem = refusal(withheld(92), tmp_path / "many")
+    assert problem.column == "TOKEN_PERSON_ID" and "more than 25 providers" in problem.found and "missing of the protocol" in problem.action
+    checked(withheld(400), tmp_path / "few", MONTHS)
+
+
+def test_one_who_comes_on_most_days_passes(tmp_path: Path) -> None:
+    """At a handful of providers."""
+    days = pd.date_range("2013-05-01", "2016-02-28", freq="D")[::2]
+    often = [stay(f"{day:%F}", f"{day:%F}", TOKEN_PERSON_ID="often", PROCODE3=f"R0{at % 5}") for at, day in enumerate(days)]
+    checked(rows_of() + often, tmp_path, MONTHS)
+
+
+def test_one_value_in_few_rows_of_a_large_extract(tmp_path: Path) -> None:
+    """At 30 providers; in 300,000 rows it would be none that counts."""
+    each = pd.DataFrame({"rows": [30], "at_once": [0], "providers": [30], "named": [1], "person": ["x"]})
+    engine = open_engine("duckdb", tmp_path)
+    kept = ibis.memtable({"person": ["x"]})
+    each["person"] = kept.select(key=engine.key_of(kept.person)).to_pyarrow()["key"].to_pylist()
+    with pytest.raises(DataError, match="more than 25 providers"):
+        check_possible(each, engine, kept, 290_000, Records(), "extract", "TOKEN_PERSON_ID")
+    check_possible(each, engine, kept, 310_000, Records(), "extract", "TOKEN_PERSON_ID")
 
 
 def test_a_value_that_is_too_short_for_a_person_is_printed(tmp_path: Path) -> None:
