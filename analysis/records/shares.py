@@ -29,7 +29,7 @@ from analysis.records.falling_out import (
     no_first_episode,
     sentence,
 )
-from analysis.records.misread import check_codes, check_days
+from analysis.records.misread import check_codes, check_days, check_forms
 from analysis.records.persons import check_possible, check_written
 from analysis.rules import Records
 
@@ -67,6 +67,7 @@ def checked_counts(
     counts = placed(linked_counts(engine, episodes), unit_of, network_of)
     person = source.column("TOKEN_PERSON_ID")
     check_written(counts.persons, place, person)
+    check_forms(counts.arrivals, months, extract)
     ledger = ledger_by_year(counts, months)
     strangers = counts.arrivals[counts.arrivals.unit.isna()]
     shares = pd.concat([_nameless_share(counts, episodes.tally), _reason_shares(ledger)])

@@ -241,7 +241,29 @@ def test_codes_that_a_spreadsheet_took_for_numbers(tmp_path: Path) -> None:
     """03E00 is 3.00E+00 to it; 8 rows of some thousand."""
     rows = [row | ({"CCG_RESPONSIBILITY": "3.00E+00"} if at % 150 == 1 else {}) for at, row in enumerate(of_providers(lambda year, at: {}))]
     problem = refusal(rows, tmp_path)
-    assert problem.column == "CCG_RESPONSIBILITY" and "'9.99A+99'" in problem.found and "03E00" in problem.action
+    assert problem.column == "CCG_RESPONSIBILITY" and "'3.00E+00' 100%" in problem.found and "less than 1%" in problem.found and "03E00" in problem.action
+
+
+@pytest.mark.fault(
+    "codes of commissioners or providers that a spreadsheet took for numbers, in many rows",
+    "the run stops with these codes and what happened to them, and does not offer a setting that lets them pass",
+)
+@pytest.mark.parametrize(("column", "value", "sound"), [("CCG_RESPONSIBILITY", "1.00E+00", "7A300"), ("PROCODE3", "5.00E+01", "89999")])
+def test_nor_in_many_rows(column: str, value: str, sound: str, tmp_path: Path) -> None:
+    """Codes that are rightly unknown, and more frequent, are not listed."""
+    problem = refusal(rows_of(lambda year, at: {column: value if at % 20 == 1 else sound} if at % 10 == 1 or at % 3 == 2 else {}), tmp_path)
+    assert problem.column == column and f"{value!r} 100%" in problem.found and sound not in problem.found
+    assert "03E00" in problem.action and "unexpected_share" not in problem.action and problem.expected != "none"
+
+
+def test_codes_of_no_form_each_in_few_rows(tmp_path: Path) -> None:
+    problem = refusal(rows_of(lambda year, at: {"CCG_RESPONSIBILITY": f"{at}.00E+00"} if at % 10 == 1 else {}), tmp_path)
+    assert ".99A+99' and others" in problem.found and "unexpected_share" not in problem.action
+
+
+def test_codes_from_abroad_are_not_listed_as_unknown(tmp_path: Path) -> None:
+    problem = refusal(rows_of(lambda year, at: {"CCG_RESPONSIBILITY": "5QG" if at % 10 == 1 else "7A300"} if at % 10 == 1 or at % 3 == 2 else {}), tmp_path)
+    assert "'5QG' 100%" in problem.found and "7A300" not in problem.found and problem.expected.startswith("codes of commissioners")
 
 
 def test_a_commissioner_under_a_misspelt_code(tmp_path: Path) -> None:
