@@ -31,8 +31,8 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 @dataclass(frozen=True)
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows, late] by day of admission, ``late`` as ``provider_spells`` has it;
-    ``departures`` [code, day, departures] by the day of the end, both by age band and practice too where asked, and in no order; ``left_out``, rows by financial year of admission and
-    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
+    ``departures`` [code, day, departures] by the day of the end, both by age band and practice too where asked, and in no order;
+    ``left_out``, rows by financial year of admission and reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
     ``persons.implausible`` gives them."""
 
     arrivals: pd.DataFrame
