@@ -52,7 +52,7 @@ def counts_in_pandas(folder: Path) -> Counts:
     )
     arrivals = stays.groupby(["code", "admitted"]).agg(
         admissions=("nights", "size"), nights=("nights", "sum"), zero_day=("zero_day", "sum"), sensitive=("sensitive", "sum"),
-        rows=("rows", "sum"),
+        rows=("rows", "sum"), late=("late", "sum"),
     )  # fmt: skip
     departures = stays.groupby(["code", "ended"]).size().rename("departures")
     return Counts(
@@ -102,12 +102,12 @@ def _provider_spells(episodes: pd.DataFrame) -> pd.DataFrame:
         DISDATE=("DISDATE", "max"), code=("code", "min"), emergency=("emergency", "max"), transfer=("transfer", "max"),
         sensitive=("sensitive", "max"), rows=("emergency", "size"),
     )  # fmt: skip
-    once["ended"] = once[["EPIEND", "DISDATE"]].max(axis=1)
     spells = once.groupby(SPELL).agg(
-        ended=("ended", "max"), emergency=("emergency", "max"), transfer=("transfer", "max"), rows=("rows", "sum"), episodes=("rows", "size"),
+        ended=("EPIEND", "max"), left=("DISDATE", "max"), emergency=("emergency", "max"), transfer=("transfer", "max"), rows=("rows", "sum"), episodes=("rows", "size"),
     )  # fmt: skip
     firsts = once[once.order == 1].groupby(SPELL).agg(code=("code", "min"), sensitive=("sensitive", "max"))
-    return spells.assign(duplicates=spells.rows - spells.episodes).join(firsts).reset_index()
+    late = spells.episodes.where(spells.left > spells.ended + 1, 0)
+    return spells.assign(duplicates=spells.rows - spells.episodes, late=late).join(firsts).reset_index()
 
 
 def _continuous_spells(spells: pd.DataFrame) -> pd.DataFrame:
@@ -117,5 +117,6 @@ def _continuous_spells(spells: pd.DataFrame) -> pd.DataFrame:
     stays = spells.groupby((~goes_on).cumsum()).agg(
         code=("code", "first"), admitted=("ADMIDATE", "first"), ended=("ended", "max"), emergency=("emergency", "first"),
         sensitive=("sensitive", "first"), rows=("rows", "sum"), duplicates=("duplicates", "sum"),
+        late=("late", "sum"),
     )  # fmt: skip
     return stays.astype({"ended": int, "sensitive": bool})

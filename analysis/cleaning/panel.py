@@ -146,13 +146,14 @@ def aggregate(units: pd.DataFrame, membership: pd.DataFrame) -> pd.DataFrame:
     """Sum units into areas: published over all members, the rest over unmasked members and *their* population.
 
     ``membership`` is [unit, area, ...]: the area's code and every further column its rows are to carry.
-    An area-month is named after the rule that masks any of its members; with every member masked it is null.
+    An area-month is named after the rule that masks any of its members; with every member masked it is null. What was published is
+    null where it is suppressed of any member: the sum of the others is not of all the people, and is zero where only zeros are shown.
     """
     joined = units.drop(columns=["geography", "unit_name", *ATTRIBUTES]).merge(membership, on="unit", validate="m:1")
     joined["doubt"] = joined.quality.ne(quality.OK)
     keys = [column for column in membership.columns if column != "unit"]
     grouped = joined.groupby([*keys, "month", "outcome", "days", "dataset"], dropna=False, sort=True)
-    sums = grouped[["value_published", "population_published"]].sum()
+    sums = grouped[["value_published", "population_published"]].sum(skipna=False)
     sums[["value", "population"]] = grouped[["value", "population"]].sum(min_count=1)
     doubts = joined[joined.doubt].groupby(["area", "month", "outcome"]).quality.first()
     table = (

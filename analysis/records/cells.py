@@ -19,6 +19,8 @@ CLOCK = re.compile(r"(?a)([ T])(\d{2}):(\d{2})(?::(\d{2}))?")
 # Dates up to the first year and from the second are entered where none is known, as are those at which programs begin to count days.
 NO_YEAR_OF_OURS = (1900, 2050)
 FIRST_DAYS = ("1904-01-01", "1960-01-01", "1970-01-01", "1980-01-01", "2000-01-01")
+# As a spreadsheet shows a code that it took for a number, 03E00: three digits, too few for an identifier.
+SHORT_NUMBER = re.compile(r"(?a)\d[.,]\d\dE[+-]\d{2,3}")
 REMARK = re.compile(r"(?ai)\(?\d+ (rows?|records?)( (affected|selected|returned|exported|read|written))?\)?\.?")
 
 
@@ -41,13 +43,13 @@ def cell(column: str, text: str) -> str:
 
 
 def common_value(text: str) -> str:
-    """A value that many rows have: as it is where it is a code, words, or a date that is entered where none is known; else by its form."""
+    """A value that many rows have: as it is where it is a code or what is left of one, words, or a date that is entered where none is known; else by its form."""
     date = DATE.match(text)
     if date:
         year = int(date[1])
         filler = not NO_YEAR_OF_OURS[0] < year < NO_YEAR_OF_OURS[1] or text in FIRST_DAYS
         return repr(text if filler else form_of(text))
-    word = not re.search(r"\d{2}", text) or AREA.fullmatch(text)
+    word = not re.search(r"\d{2}", text) or AREA.fullmatch(text) or SHORT_NUMBER.fullmatch(text)
     return repr(printable(text)[:LONGEST_VALUE]) if word or len(text) <= SHORT_NAME else repr(form_of(text))
 
 

@@ -18,7 +18,11 @@ from analysis.records.episodes import APRIL, CODED, OF_ROWS, Episodes
 from analysis.records.persons import NOBODY, implausible
 from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provider_spells
 
-USED = "used"
+USED, LATE = "used", "late_discharge"
+OF_USED = {
+    LATE: "of a stay that is used, and taken to end with its last episode: the discharge (DISDATE) is more than a day later, or of an episode that is not here",
+    USED: "of the emergency spells that are counted, where the month's admissions of the commissioner are shown",
+}
 BEFORE_PLACES = [*OF_SPELLS][: [*OF_SPELLS].index("outside_england")]
 MEASURES = ["admissions", "nights", "zero_day", "sensitive"]
 DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
@@ -26,9 +30,9 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 
 @dataclass(frozen=True)
 class Counts:
-    """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows] by day of admission; ``departures`` [code, day, departures]
-    by day of discharge, both by age band and practice too where asked, and in no order; ``left_out``, rows by financial year of admission and
-    reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
+    """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows, late] by day of admission, ``late`` as ``provider_spells`` has it;
+    ``departures`` [code, day, departures] by the day of the end, both by age band and practice too where asked, and in no order;
+    ``left_out``, rows by financial year of admission and reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
     ``persons.implausible`` gives them."""
 
     arrivals: pd.DataFrame
@@ -81,7 +85,7 @@ def unlinked_counts(episodes: Episodes) -> Counts:
     )  # fmt: skip
     departures = pd.DataFrame(columns=[*keys, "day", "departures"])
     left_out = _by_year([_of_rows(episodes.tally)])
-    return Counts(_frame(counts.fill_null({"nights": 0})), departures, left_out, int(episodes.tally.rows.sum()))
+    return Counts(_frame(counts.fill_null({"nights": 0})).assign(late=0), departures, left_out, int(episodes.tally.rows.sum()))
 
 
 def placed(counts: Counts, unit_of: Mapping[str, str], network_of: Mapping[str, str]) -> Counts:
@@ -97,7 +101,7 @@ def placed(counts: Counts, unit_of: Mapping[str, str], network_of: Mapping[str, 
 
 
 def ledger_by_year(counts: Counts, months: pd.DatetimeIndex) -> pd.DataFrame:
-    """Rows by reason, and those used, a column each, by financial year of admission; ``counts`` as ``placed`` gives them.
+    """Rows by reason, and those used (``OF_USED``), a column each, by financial year of admission; ``counts`` as ``placed`` gives them.
 
     Raises
     ------
@@ -108,11 +112,12 @@ def ledger_by_year(counts: Counts, months: pd.DatetimeIndex) -> pd.DataFrame:
     known = came.unit.notna()
     abroad = ~known & came.code.str.startswith(OUTSIDE_ENGLAND)
     inside = known & _month(came.day).isin(months)
-    places = {
-        "outside_england": abroad, "unknown_commissioner": ~known & ~abroad, "outside_window": known & ~inside, USED: inside,
+    rows = {
+        "outside_england": came.rows[abroad], "unknown_commissioner": came.rows[~known & ~abroad], "outside_window": came.rows[known & ~inside],
+        LATE: came.late[inside], USED: (came.rows - came.late)[inside],
     }  # fmt: skip
     year = financial_year(came.day)
-    by_place = {reason: came.rows[chosen].groupby(year[chosen]).sum() for reason, chosen in places.items()}
+    by_place = {reason: of_place.groupby(year[of_place.index]).sum() for reason, of_place in rows.items()}
     ledger = counts.left_out.join(pd.DataFrame(by_place), how="outer").fillna(0).astype(int)
     accounted = int(ledger.to_numpy().sum())
     assert accounted == counts.total, f"{counts.total} rows came in, {accounted} are accounted for"
@@ -124,11 +129,12 @@ def ledger_of_rows(counts: Counts, months: pd.DatetimeIndex) -> dict[str, int]:
     return {str(reason): int(rows) for reason, rows in ledger_by_year(counts, months).sum().items()}
 
 
-def rows_where(counts: Counts, cells: pd.Series) -> int:
-    """Rows of the stays of the units and months where ``cells``, of [unit, month], is true."""
+def used_where(counts: Counts, cells: pd.Series) -> dict[str, int]:
+    """The used rows of the ledger, of the units and months where ``cells``, of [unit, month], is true."""
     came = counts.arrivals[counts.arrivals.unit.notna()]
-    rows = came.groupby(["unit", _month(came.day).rename("month")]).rows.sum()
-    return int(rows[rows.index.isin(cells.index[cells])].sum())
+    rows = came.groupby(["unit", _month(came.day).rename("month")])[["rows", "late"]].sum()
+    late, both = rows[rows.index.isin(cells.index[cells])][["late", "rows"]].sum()
+    return {LATE: int(late), USED: int(both - late)}
 
 
 def financial_year(day: pd.Series) -> pd.Series:
@@ -218,7 +224,7 @@ def _arrivals(stays: ir.Table) -> ir.Table:
     nights = stays.ended - stays.admitted
     return stays.group_by(*keys_of(stays), day=stays.admitted).aggregate(
         admissions=stays.count(), nights=nights.sum(), zero_day=(nights == 0).sum(), sensitive=stays.sensitive.sum(),
-        rows=stays.rows.sum() - stays.duplicates.sum(), duplicates=stays.duplicates.sum(),
+        rows=stays.rows.sum() - stays.duplicates.sum(), duplicates=stays.duplicates.sum(), late=stays.late.sum(),
     )  # fmt: skip
 
 

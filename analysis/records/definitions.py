@@ -18,6 +18,7 @@ LONGEST_GAP_DAYS = 2
 ORDINARY = (
     "1"  # CLASSPAT: an ordinary admission; day cases, regular attenders and mothers with babies are other classes
 )
+LATEST_DISCHARGE = 1  # in days after the end of the last episode, which may be past midnight when the patient leaves
 FINISHED = 3  # EPISTAT: a finished episode; 1 is one that goes on, which next year's file holds again
 
 # Every value that the HES data dictionary (Admitted Patient Care) or the NHS Data Dictionary has for a column, of those in force now and
@@ -84,7 +85,7 @@ AMBULATORY_CARE_SENSITIVE = {
 MARK = "made-up-"  # the beginning of every person of a made-up extract
 PATIENTS, MADE_UP = "patient-level records", "made-up records, which are not data"
 
-# Name → (label, definition). Days are nights in hospital: discharge less admission of the continuous spell.
+# Name → (label, definition). Days are nights in hospital: end of the last episode less admission of the continuous spell.
 ADMISSIONS, BED_DAYS = "emergency_admissions", "emergency_bed_days"
 PARTS = ("emergency_zero_day", "emergency_longer")  # of admissions
 SENSITIVE = "ambulatory_care_sensitive"

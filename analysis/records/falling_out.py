@@ -9,9 +9,10 @@ import pandas as pd
 
 from analysis.errors import DataError
 from analysis.records.by_place import At
-from analysis.records.cells import common_value
+from analysis.records.cells import common_value, form_of
 from analysis.records.codes import expected_of, known_values, provider_of
-from analysis.records.counts import financial_year
+from analysis.records.counts import LATE, OF_USED, financial_year
+from analysis.records.definitions import OUTSIDE_ENGLAND, PROVIDER_FORM
 from analysis.records.episodes import APRIL, CODED, OF_ROWS, backwards
 from analysis.records.extract import Extract
 from analysis.records.spells import OF_SPELLS
@@ -24,12 +25,17 @@ ENOUGH = 0.5  # rows of the earlier reason for one of a spell without its first 
 OF_A_SPELL = ("EPIORDER", "PROCODE3", "ADMIDATE", "CLASSPAT", "DISDATE")
 COLUMN_OF = {
     "unfinished": "EPISTAT", "no_date": "ADMIDATE", "runs_backwards": "EPIEND", "not_emergency": "ADMIMETH", "other_class": "CLASSPAT",
-    "no_first_episode": "EPIORDER", "too_long": "DISDATE", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
-    "unknown_commissioner": "CCG_RESPONSIBILITY",
+    "no_first_episode": "EPIORDER", "too_long": "EPIEND", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
+    "unknown_commissioner": "CCG_RESPONSIBILITY", LATE: "DISDATE",
 }  # fmt: skip
 # Columns of persons, and reasons that go by several columns: no values are listed.
-NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone")
+NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long", "transfer_alone", LATE)
 VALUES = 4  # that a message lists
+COMMISSIONERS = "codes of commissioners, such as 05C or 05C00 (three characters, and 00 or a site)"
+READ_ANEW = (
+    "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column{or_name}; name a "
+    "code that stands for nobody in [records] missing of the protocol. Nothing was written."
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,16 @@ class Extracted:
 
 def many(what: str, years: list[int], share: float, extract: Extracted, strangers: pd.DataFrame | None) -> DataError:
     column, rules = COLUMN_OF.get(what, what), extract.rules
+    if what == "PROCODE3":
+        odd = of_no_form(_values(what, years, extract, None), PROVIDER_FORM)
+        if odd.sum() >= rules.smallest_count:
+            return no_code(what, odd, share, extract)
     listed = _listed(what, years, extract, strangers)
     if what == "runs_backwards":
         column, listed = _cause(what, years, extract)
     when = f" of {_said(years)}" if years else ""
     wanted = "none" if what in COLUMN_OF else expected_of(column, rules)
+    wanted = COMMISSIONERS if what == "unknown_commissioner" else wanted
     return DataError(
         extract.place, f"{share:.0%} of the rows{when} that come to this check {sentence(what)}{listed}",
         f"{wanted}, in all but {rules.unexpected_share:.0%} of the rows",
@@ -108,9 +119,23 @@ def unknown_commissioner(code: str, rows: int, of: int, absent: str, extract: Ex
     beside = f", and commissioner {absent!r} has no row" if absent else ""
     return DataError(
         extract.place, f"{common_value(code)} in {_percent(rows / of)} of the rows that come to this check{beside}",
-        "codes of commissioners, such as 05C or 05C00 (three characters, and 00 or a site)",
-        "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column; name a "
-        "code that stands for nobody in [records] missing of the protocol. Nothing was written.", column=column,
+        COMMISSIONERS, READ_ANEW.format(or_name=""), column=column,
+    )  # fmt: skip
+
+
+def of_no_form(rows: pd.Series, form: str) -> pd.Series:
+    """Of ``rows`` by code, those whose code has not this form; an empty one is none."""
+    there = rows[rows.index.notna() & (rows.index != "")]
+    return there[~there.index.astype(str).str.fullmatch(form)]
+
+
+def no_code(column: str, odd: pd.Series, share: float, extract: Extracted) -> DataError:
+    """Codes that no commissioner or provider can have: ``odd`` as ``of_no_form`` gives it. No share of them is right."""
+    listed = _most_frequent(odd, extract.rules.smallest_count) or f"of the form {form_of(str(odd.idxmax()))!r} and others"
+    return DataError(
+        extract.place, f"{_percent(share)} of the rows that come to this check have what is no code: {listed}",
+        COMMISSIONERS if column == "CCG_RESPONSIBILITY" else expected_of(column, extract.rules),
+        READ_ANEW.format(or_name=", or name the right one in [records.columns]"), column=extract.source.column(column),
     )  # fmt: skip
 
 
@@ -174,6 +199,8 @@ def _cause(reason: str, years: list[int], extract: Extracted) -> tuple[str, str]
 
 def sentence(what: str) -> str:
     """The verb and what follows, of rows that a reason leaves out or whose value of a column is not known."""
+    if what in OF_USED:
+        return f"are {what} ({OF_USED[what]})"
     if what in COLUMN_OF:
         return f"are left out as {what} ({OF_ROWS.get(what) or OF_SPELLS[what]})"
     return "have no value, or one that is in no dictionary"
@@ -202,7 +229,8 @@ def _values(what: str, years: list[int], extract: Extracted, strangers: pd.DataF
     column = COLUMN_OF.get(what, what)
     rows = extract.typed
     if column == "CCG_RESPONSIBILITY" and strangers is not None:
-        chosen = strangers[financial_year(strangers.day).isin(years)] if years else strangers
+        abroad = strangers.code.str.startswith(OUTSIDE_ENGLAND)
+        chosen = strangers[financial_year(strangers.day).isin(years or extract.years) & (abroad == (what == "outside_england"))]
         return chosen.groupby("code").rows.sum()
     if what in NO_VALUES:
         return pd.Series(dtype=int)

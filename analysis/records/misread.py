@@ -10,35 +10,53 @@ import pandas as pd
 
 from analysis.records.counts import DAYS_TO_1970, Counts, day_of
 from analysis.records.definitions import COMMISSIONER_FORM, OUTSIDE_ENGLAND
-from analysis.records.falling_out import Extracted, one_day, unknown_commissioner
+from analysis.records.falling_out import Extracted, no_code, of_no_form, one_day, unknown_commissioner
 
 LIKE_THE_OTHERS = 0.3  # of the rows of the median commissioner: a misspelt one has about as many
 # The busiest real days have two or three times the stays of others.
 TIMES_THE_OTHERS, FEWEST_DAYS = 10, 100
 
 
-def check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
-    """Refuse a code of a commissioner that has no form of one, or that seems to be a misspelt code of one without rows.
+def check_forms(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
+    """Refuse codes that have not the form of a commissioner's; ``came`` as ``Counts.arrivals`` has it, with ``unit``.
 
-    ``came`` as ``Counts.arrivals`` has it, with ``unit``.
+    Raises
+    ------
+    DataError
+        There are such codes in as many rows as may be shown.
+    """
+    inside = _inside(came, months)
+    odd = of_no_form(_strangers(inside), COMMISSIONER_FORM)
+    if odd.sum() >= extract.rules.smallest_count:
+        raise no_code("CCG_RESPONSIBILITY", odd, odd.sum() / inside.rows.sum(), extract)
+
+
+def check_codes(came: pd.DataFrame, months: pd.DatetimeIndex, extract: Extracted) -> None:
+    """Refuse a code that seems to be a misspelt one of a commissioner without rows; ``came`` as of ``check_forms``.
 
     Raises
     ------
     DataError
         There is such a code in as many rows as may be shown.
     """
-    inside = came[(came.day >= day_of(months[0])) & (came.day < day_of(months[-1] + pd.offsets.MonthBegin()))]
-    strangers = inside[inside.unit.isna() & (inside.code != "") & ~inside.code.str.startswith(OUTSIDE_ENGLAND)]
-    rows = strangers.groupby("code").rows.sum().sort_values(ascending=False)
+    inside = _inside(came, months)
+    rows = _strangers(inside)
     rows = rows[rows >= extract.rules.smallest_count]
-    odd = rows[~rows.index.str.fullmatch(COMMISSIONER_FORM)]
     of_units = inside.groupby("unit").rows.sum()
-    if len(odd):
-        raise unknown_commissioner(odd.index[0], int(odd.iloc[0]), int(inside.rows.sum()), "", extract)
     absent = sorted(set(extract.units) - set(of_units.index))
     # Few commissioners are absent from a national extract, and many from a local one, whose patients may come from anywhere.
     if len(rows) and absent and len(absent) <= len(rows) and rows.iloc[0] >= LIKE_THE_OTHERS * of_units.median():
         raise unknown_commissioner(rows.index[0], int(rows.iloc[0]), int(inside.rows.sum()), absent[0], extract)
+
+
+def _inside(came: pd.DataFrame, months: pd.DatetimeIndex) -> pd.DataFrame:
+    return came[(came.day >= day_of(months[0])) & (came.day < day_of(months[-1] + pd.offsets.MonthBegin()))]
+
+
+def _strangers(inside: pd.DataFrame) -> pd.Series:
+    """Rows by code of no English commissioner that is known, the most frequent first."""
+    strangers = inside[inside.unit.isna() & (inside.code != "") & ~inside.code.str.startswith(OUTSIDE_ENGLAND)]
+    return strangers.groupby("code").rows.sum().sort_values(ascending=False)
 
 
 def check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> None:
@@ -49,7 +67,7 @@ def check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> 
     DataError
         There is such a day.
     """
-    for column, table, name in (("DISDATE", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
+    for column, table, name in (("EPIEND", counts.departures, "departures"), ("ADMIDATE", counts.arrivals, "admissions")):
         by_day = table[table.day >= day_of(months[0])].groupby("day")[name].sum()
         most, of_others = by_day.max(), TIMES_THE_OTHERS * by_day.median()
         if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):

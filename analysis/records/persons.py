@@ -1,6 +1,7 @@
 """Stops a run in which one value of the person stands for several people: their stays would be joined, and most of them would not be counted.
 
-No list of markers of a missing person is complete, so that a person is judged by the stays too: nobody is in six hospitals on one day.
+No list of markers of a missing person is complete, so that a person is judged by the stays too: nobody is in six hospitals on one day, nor in more
+than a few of a country's hospitals in a life, however often they come.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from analysis.rules import Records
 # As spreadsheets write a long number; the digits after the first few are lost.
 SCIENTIFIC = "(?i)^[0-9]([.,][0-9]+)?E[+][0-9]{2,3}$"
 NOBODY, SOMEBODY, ROUNDED = 0, 1, 2
-DAYS_OF_A_YEAR = 365
-# Of the rows: a national extract has some persons who were linked wrongly, and so few of them change no number.
-NEGLIGIBLE = 0.001
+# Of the rows: a national extract has some persons who were linked wrongly, and so few of them change no number. Two patients under one value may be in
+# hospital at once; that they are at dozens of providers is hardly ever an error of a link.
+NEGLIGIBLE, NEGLIGIBLE_EVERYWHERE = 0.001, 0.0001
 SHORT = (
     4  # characters, which cannot tell the patients of a country from each other; a number of a hospital can be as short
 )
@@ -33,7 +34,7 @@ def named(person: ir.StringValue) -> ir.IntegerValue:
 
 
 def implausible(spells: ir.Table, rules: Records) -> pd.DataFrame:
-    """Persons in more stays on one day, or at more providers in a year, than ``rules`` allow, and one whose number is rounded [person, rows,
+    """Persons in more stays on one day, or at more providers, than ``rules`` allow, and one whose number is rounded [person, rows,
     at_once, providers, named]; ``spells`` as ``provider_spells`` gives them."""
     spells = spells.filter((spells.named != NOBODY) & spells.reason.isnull())
     rounded = spells.filter(spells.named == ROUNDED).select("person", "rows").limit(1)
@@ -73,19 +74,22 @@ def check_possible(
     Raises
     ------
     DataError
-        Persons who are in more stays on one day, or at more providers in a year, than one can be have one row in a thousand or more.
+        Persons who are in more stays on one day, or at more providers, than one can be have one row in a thousand or more; those at more providers
+        alone, one in ten thousand.
     """
     if persons.empty:
         return
     each = persons.groupby("person")[["rows", "at_once", "providers"]].max()
     if each.rows.sum() < NEGLIGIBLE * of:
-        return
+        each = each[each.providers > 0]
+        if each.empty or each.rows.sum() < NEGLIGIBLE_EVERYWHERE * of:
+            return
     worst = each.loc[each.rows.idxmax()]
     what = [
         where.format(bound)
         for bound, where, over in (
             (rules.most_at_once, "in more than {} stays on one day", worst.at_once > 0),
-            (rules.most_providers, "at more than {} providers in one year", worst.providers > 0),
+            (rules.most_providers, "at more than {} providers", worst.providers > 0),
         )
         if over
     ]
@@ -97,9 +101,9 @@ def check_possible(
     name = repr(printable(token)) if shown else f"a value of {len(token)} characters"
     raise DataError(
         place, f"{name}, which stands for a person who is {' and '.join(what)}; {share} of the rows that are counted by person have such values",
-        f"one person a value, who is in at most {rules.most_at_once} stays on one day and at {rules.most_providers} providers in a year, and none where "
+        f"one person a value, who is in at most {rules.most_at_once} stays on one day and at {rules.most_providers} providers, and none where "
         "nobody is known",
-        "Name the marker of a missing person in [records] missing of the protocol, or name the right column in [records.columns]; if dates of discharge "
+        "Name the marker of a missing person in [records] missing of the protocol, or name the right column in [records.columns]; if ends of episodes "
         "are too late, correct them; if it is one person, raise most_at_once or most_providers in [records]. Nothing was written.", column=column,
     )  # fmt: skip
 
@@ -125,9 +129,5 @@ def _at_once(spells: ir.Table) -> ir.Table:
 
 
 def _providers(spells: ir.Table) -> ir.Table:
-    """The most providers of each person in a year of 365 days."""
-    year = spells.mutate(year=(spells.admitted / DAYS_OF_A_YEAR).floor())
-    by_year = year.group_by("person", "year").aggregate(
-        rows=lambda t: t.rows.sum(), providers=lambda t: t.provider.nunique()
-    )
-    return by_year.group_by("person").aggregate(rows=lambda t: t.rows.sum(), providers=lambda t: t.providers.max())
+    """The providers of each person, in all years: a value in few rows is at few of them in any one."""
+    return spells.group_by("person").aggregate(rows=lambda t: t.rows.sum(), providers=lambda t: t.provider.nunique())

@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.errors import DataError
 from analysis.records.by_place import lost_at_one_place, rows_by_place, unknown_at_one_place
 from analysis.records.completeness import check_rows
-from analysis.records.counts import USED, Counts, ledger_by_year, linked_counts, placed
+from analysis.records.counts import LATE, OF_USED, USED, Counts, ledger_by_year, linked_counts, placed
 from analysis.records.engines import Engine
 from analysis.records.episodes import APRIL, BLAMED, NO_YEAR, OF_ROWS, PLACES, classified
 from analysis.records.extract import Extract
@@ -29,12 +29,12 @@ from analysis.records.falling_out import (
     no_first_episode,
     sentence,
 )
-from analysis.records.misread import check_codes, check_days
+from analysis.records.misread import check_codes, check_days, check_forms
 from analysis.records.persons import check_possible, check_written
 from analysis.rules import Records
 
 # Reasons that few rows of a sound extract have; values that are not known are as rare. Of the others a share may be large, but not change.
-UNEXPECTED = ("runs_backwards", "no_first_episode", "too_long", "unknown_commissioner")
+UNEXPECTED = ("runs_backwards", "no_first_episode", "too_long", "unknown_commissioner", LATE)
 # Rows of these are used (a duplicate's first), lie where the extract begins and ends, or are looked at by column.
 NO_FAULT = ("unknown_code", "duplicate", "outside_window", USED)
 WHOLE_YEAR = 0.5  # of the rows of the median year: the first and the last year of an extract may hold a few long stays
@@ -67,6 +67,7 @@ def checked_counts(
     counts = placed(linked_counts(engine, episodes), unit_of, network_of)
     person = source.column("TOKEN_PERSON_ID")
     check_written(counts.persons, place, person)
+    check_forms(counts.arrivals, months, extract)
     ledger = ledger_by_year(counts, months)
     strangers = counts.arrivals[counts.arrivals.unit.isna()]
     shares = pd.concat([_nameless_share(counts, episodes.tally), _reason_shares(ledger)])
@@ -79,7 +80,7 @@ def checked_counts(
     kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
     check_possible(counts.persons, engine, episodes.kept, kept, rules, place, person)
     rows = ledger.sum()
-    if rows[USED] == 0:
+    if rows[[*OF_USED]].sum() == 0:
         reasons = (rows[rows >= rules.smallest_count] / rows.sum()).nlargest(VALUES)
         listed = "; ".join(f"{share:.0%} {sentence(str(reason))}" for reason, share in reasons.items())
         raise DataError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from analysis.records.definitions import LONGEST_GAP_DAYS
+from analysis.records.definitions import LATEST_DISCHARGE, LONGEST_GAP_DAYS
 
 KEYS = ("code", "age_band", "practice")
 OF_SPELLS = {
@@ -31,9 +31,11 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     """One row a person, provider and day of admission, duplicates counted once.
 
     Duplicates are rows that agree in person, provider, admission, order, start and end (Aylin et al., BMJ 329:1207, 2004, web appendix).
-    The spell takes commissioner, age, practice and condition from its first episode, and ends when the last of its episodes does.
-    Returns [person, provider, admitted, ended, named, emergency, transfer, sensitive, rows, duplicates, reason] and ``keys_of(episodes)``; ``code`` is
-    null where no first episode is there. ``reason`` says why a spell is left out, null where it stays: one of more than ``longest_stay`` days is,
+    The spell takes commissioner, age, practice and condition from its first episode, and ends when the last of its episodes does: HES has the date of
+    discharge on the last episode alone, whose end it is. A later one is wrong, or of an episode that the extract lacks, and adds no nights.
+    Returns [person, provider, admitted, ended, named, emergency, transfer, sensitive, rows, duplicates, late, reason] and ``keys_of(episodes)``; ``code`` is
+    null where no first episode is there; ``late`` is the rows without duplicates where the discharge is later by more than ``LATEST_DISCHARGE`` days,
+    else 0. ``reason`` says why a spell is left out, null where it stays: one of more than ``longest_stay`` days is,
     before spells are joined, since with a wrong date it would swallow every later stay of the person.
     """
     keys = keys_of(episodes)
@@ -43,13 +45,14 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     )  # fmt: skip
     first = once.order == 1
     spells = once.group_by("person", "provider", "admitted").aggregate(
-        ended=lambda t: ibis.greatest(t.ends.max(), ibis.coalesce(t.discharged.max(), t.ends.max())),
+        ended=once.ends.max(),
         named=once.named.max(),
         emergency=once.emergency.any(),
         transfer=once.transfer.any(),
         sensitive=once.sensitive.any(where=first),
         rows=once.rows.sum(),
         duplicates=lambda t: t.rows.sum() - t.count(),
+        late=lambda t: (t.discharged.max() > t.ends.max() + LATEST_DISCHARGE).fill_null(False).ifelse(t.count(), 0),
         **{key: once[key].min(where=first) for key in keys},
     )
     too_long = spells.ended - spells.admitted > longest_stay
@@ -62,8 +65,8 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
     """Spells joined to the one they continue.
 
     A spell continues the person's earlier ones if it begins while one of them goes on, or within two days of their end
-    as a transfer (``definitions``). Returns [admitted, ended, emergency, sensitive, rows, duplicates] and ``keys_of(spells)``, all of the
-    first spell but ``ended``, of the last, and the sums ``rows`` and ``duplicates``.
+    as a transfer (``definitions``). Returns [admitted, ended, emergency, sensitive, rows, duplicates, late] and ``keys_of(spells)``, all of the
+    first spell but ``ended``, of the last, and the sums ``rows``, ``duplicates`` and ``late``.
     """
     keys = keys_of(spells)
     order = ["admitted", "ended", "provider"]
@@ -87,7 +90,8 @@ def continuous_spells(spells: ir.Table) -> ir.Table:
         sensitive=numbered.sensitive.any(where=first),
         rows=numbered.rows.sum(),
         duplicates=numbered.duplicates.sum(),
+        late=numbered.late.sum(),
         **{key: numbered[key].min(where=first) for key in keys},
     )
-    columns = ["admitted", "ended", "emergency", "sensitive", "rows", "duplicates", *keys]
+    columns = ["admitted", "ended", "emergency", "sensitive", "rows", "duplicates", "late", *keys]
     return alone.select(columns).union(joined.select(columns))

@@ -17,7 +17,7 @@ from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
 from analysis.records.addresses import shown as address
 from analysis.records.cells import cell
-from analysis.records.counts import USED, Counts, ledger_of_rows, rows_where
+from analysis.records.counts import LATE, OF_USED, USED, Counts, ledger_of_rows, used_where
 from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
 from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
 from analysis.records.engines import open_engine
@@ -73,7 +73,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
         counts, rules, protocol.months, sorted(units.unit.unique()), network_of, memory
     )
     ledger = ledger_of_rows(counts, protocol.months)
-    in_shown = {USED: rows_where(counts, ~tables[BY_COMMISSIONER].suppressed[ADMISSIONS])}
+    in_shown = used_where(counts, ~tables[BY_COMMISSIONER].suppressed[ADMISSIONS])
     shown_ledger, hidden_reasons = safe_ledger(ledger | in_shown, rules, memory)
     cleaned = _panel(tables[BY_COMMISSIONER].shown, units, protocol)
     write_together(
@@ -101,9 +101,9 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(made)
     for name in set(LABELS) - set(tables):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
-    for sentence in of_unknown_codes(shown_ledger):
+    for sentence in of_unknown_codes(shown_ledger) + of_late_discharges(shown_ledger):
         say(sentence)
-    say(f"{how_many(shown_ledger)}; why the others are not: {work.records(LEDGER)}")
+    say(f"{how_many(shown_ledger)}; why rows are left out: {work.records(LEDGER)}")
     return list(made)
 
 
@@ -132,30 +132,43 @@ def _panel(shown: pd.DataFrame, units: pd.DataFrame, protocol: Protocol) -> Clea
 def safe_ledger(
     ledger: dict[str, int], rules: Records, memory: Memory | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """[reason, rows, note, what] as they may be shown – where ``rows`` is empty, ``note`` says that it is suppressed – and which rows are suppressed."""
-    what = OF_ROWS | OF_SPELLS | {USED: "of the emergency spells that are counted, where the month's admissions of the commissioner are shown"}
+    """[reason, rows, note, what] as they may be shown – where ``rows`` is empty, ``note`` says that it is suppressed – and which rows are suppressed.
+
+    Of ``OF_USED`` the ledger has the rows in cells that are shown. Where there is none, all are in others: a run that uses no row is refused.
+    """
+    what = OF_ROWS | OF_SPELLS | OF_USED
     exact = pd.Series(ledger).rename_axis("reason")
     earlier = memory.suppressed(LEDGER, ["reason"]) if memory else None
     hidden = suppressed_list(exact, rules.smallest_count, None if earlier is None else earlier.rows)
-    table = pd.DataFrame({"reason": [*ledger], "rows": shown(exact, hidden, rules.round_to).astype("Int64").array})
-    note = ["suppressed" if suppressed else "" for suppressed in hidden]
+    used = exact.index.isin([*OF_USED])
+    empty = hidden | (used & (exact[used].sum() == 0))
+    table = pd.DataFrame({"reason": [*ledger], "rows": shown(exact, empty, rules.round_to).astype("Int64").array})
+    note = ["suppressed" if suppressed else "" for suppressed in empty]
     return table.assign(note=note, what=[what[reason] for reason in ledger]), hidden.to_frame("rows")
 
 
 def how_many(ledger: pd.DataFrame) -> str:
-    """The rows that are counted, in words; ``ledger`` as ``safe_ledger`` gives it."""
-    used = ledger.set_index("reason").rows[USED]
-    return "how many episodes are counted is suppressed" if pd.isna(used) else f"about {used:,} episodes are counted"
+    """The rows that are counted in admissions that are shown, in words; ``ledger`` as ``safe_ledger`` gives it."""
+    rows = ledger.set_index("reason").rows
+    if pd.isna(rows[USED]):
+        return "how many episodes are counted is suppressed"
+    return f"about {rows[rows.index.isin([*OF_USED])].sum():,} episodes are in admissions that are shown, and any others that are counted in suppressed ones"
+
+
+def of_late_discharges(ledger: pd.DataFrame) -> list[str]:
+    """What is said of stays whose discharge is late; nothing of fewer rows than may be shown. ``ledger`` as ``safe_ledger`` gives it."""
+    return _of_rows(ledger, LATE, f"are {OF_USED[LATE]}")
 
 
 def of_unknown_codes(ledger: pd.DataFrame) -> list[str]:
     """What is said of rows whose codes no dictionary has; nothing of fewer than may be shown. ``ledger`` as ``safe_ledger`` gives it."""
-    rows = ledger.set_index("reason").rows
-    unknown, total = rows["unknown_code"], rows.sum()
-    if pd.isna(unknown) or unknown == 0:
-        return []
-    share = f"about {unknown / total:.0%}" if unknown >= 0.01 * total else "less than 1%"
-    return [f"{share} of the rows are left out as unknown_code: {OF_ROWS['unknown_code']}"]
+    return _of_rows(ledger, "unknown_code", f"are left out as unknown_code: {OF_ROWS['unknown_code']}")
+
+
+def _of_rows(ledger: pd.DataFrame, reason: str, what: str) -> list[str]:
+    """The number alone: of how many rows it is a share, the ledger that is shown does not tell, as it leaves out those in suppressed cells."""
+    rows = ledger.set_index("reason").rows[reason]
+    return [] if pd.isna(rows) or rows == 0 else [f"about {rows:,} rows {what}"]
 
 
 def _counted(

@@ -77,6 +77,18 @@ def test_an_area_sums_its_unmasked_members_and_is_null_without_any(rows: pd.Data
     assert alone.loc[gap, "value_published"] > 0
 
 
+def test_what_is_suppressed_is_not_published_as_none(rows: pd.DataFrame) -> None:
+    """Of counts from records, of one of two members or of both; what is used is of the one that is shown."""
+    membership = pd.DataFrame({"unit": ["U09", "U10"], "area": ["both", "both"]})
+    hidden = (rows.unit == "U09") & (rows.month <= "2014-02-01") | (rows.unit == "U10") & (rows.month <= "2014-01-01")
+    suppressed = rows.assign(**{name: rows[name].mask(hidden) for name in ("value_published", "value", "population")})
+    sums = aggregate(suppressed, membership).set_index("month")
+    assert sums.value_published.isna().equals(pd.Series(sums.index <= "2014-02-01", sums.index))
+    assert sums.value.isna().equals(pd.Series(sums.index <= "2014-01-01", sums.index))
+    of_one = rows.set_index(["unit", "month"]).value[("U10", pd.Timestamp("2014-02-01"))]
+    assert sums.value[pd.Timestamp("2014-02-01")] == of_one and (sums.population_published > sums.population[pd.Timestamp("2014-02-01")]).all()
+
+
 def test_the_ledger_says_what_was_lost(cleaned: Cleaned) -> None:
     """One line per flagged unit-month and outcome, with the month's note."""
     ledger = cleaned.ledger[cleaned.ledger.outcome == OUTCOME]

@@ -12,7 +12,7 @@ import pytest
 from extracts import UNITS, counted, made_up, stay, write_extract
 from records_in_pandas import counts_in_pandas
 
-from analysis.records.counts import USED, Counts, ledger_of_rows, linked_counts, monthly, placed, unlinked_counts
+from analysis.records.counts import LATE, USED, Counts, ledger_of_rows, linked_counts, monthly, placed, unlinked_counts
 from analysis.records.engines import open_engine
 from analysis.records.episodes import classified
 from analysis.records.extract import find_extract
@@ -21,6 +21,7 @@ from analysis.records.typed import read_episodes
 from analysis.rules import Records
 
 MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
+ENGINES = ["duckdb", pytest.param("spark", marks=pytest.mark.spark)]
 Row = dict[str, Any]
 
 
@@ -29,9 +30,9 @@ def tabulated(counts: Counts) -> pd.DataFrame:
     return monthly(placed(counts, UNITS, {}), MONTHS, {"unit": sorted(set(UNITS.values()))})
 
 
-def answer(rows: list[Row], tmp_path: Path) -> tuple[pd.Series, dict[str, int]]:
+def answer(rows: list[Row], tmp_path: Path, engine: str = "duckdb") -> tuple[pd.Series, dict[str, int]]:
     """Outcome → total, and the ledger without its zeros."""
-    counts = counted(write_extract(rows, tmp_path / "in"), tmp_path / "private")
+    counts = counted(write_extract(rows, tmp_path / "in"), tmp_path / "private", engine)
     ledger = ledger_of_rows(placed(counts, UNITS, {}), MONTHS)
     return tabulated(counts).sum(), {reason: count for reason, count in ledger.items() if count}
 
@@ -132,6 +133,30 @@ def test_a_discharge_of_1800_or_1801_is_none(tmp_path: Path) -> None:
     ]  # fmt: skip
     totals, ledger = answer(rows, tmp_path)
     assert (totals.emergency_admissions, totals.emergency_bed_days) == (2, 6) and ledger == {USED: 2}
+
+
+@pytest.mark.fault(
+    "a date of discharge that is years too late, where the ends of the episodes are right",
+    "the stay ends with its last episode; ledger.csv has such rows as late_discharge, and many of them stop the run",
+)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("left", "late"), [("2014-05-13", 0), ("2014-05-14", 1), ("2015-05-12", 1), ("2018-05-12", 1)])
+def test_a_discharge_after_the_last_episode_adds_no_night(left: str, late: int, engine: str, tmp_path: Path) -> None:
+    """Nor does it join the person's next stay; its rows are counted as such, duplicates apart."""
+    wrong = stay("2014-05-10", left, EPIEND="2014-05-12")
+    rows = [wrong, wrong, stay("2014-06-10", "2014-06-12")]
+    totals, ledger = answer(rows, tmp_path, engine)
+    assert (totals.emergency_admissions, totals.emergency_bed_days, totals.emergency_bed_days_by_day) == (2, 4, 4)
+    assert ledger == Counter({"duplicate": 1, LATE: late, USED: 2 - late}) - Counter()
+
+
+def test_a_discharge_on_every_episode_is_that_of_the_last(tmp_path: Path) -> None:
+    """Some extracts repeat it. Where the last episode is missing, as at the end of an extract, the stay ends with the last that is there."""
+    first = stay("2014-05-10", "2014-05-15", EPIEND="2014-05-11")
+    last = stay("2014-05-10", "2014-05-15", EPISTART="2014-05-11", EPIORDER=2)
+    totals, ledger = answer([first, last, {**first, "TOKEN_PERSON_ID": "b"}], tmp_path)
+    assert (totals.emergency_admissions, totals.emergency_bed_days) == (2, 6)
+    assert ledger == {USED: 2, LATE: 1}
 
 
 def test_a_duplicate_is_counted_once(tmp_path: Path) -> None:
@@ -245,11 +270,12 @@ def test_pandas_finds_the_same(tmp_path: Path) -> None:
         {"ADMIMETH": None},
         {"CLASSPAT": "7"},
         {"CLASSPAT": None},
+        {"DISDATE": "2015-05-12"},
     ]
     write_extract([stay("2014-05-10", "2014-05-12", **change) for change in changes], folder, "unknown.parquet")
     counts = counted(folder, tmp_path / "private")
     assert_same(counts, counts_in_pandas(folder))
-    assert counts.rows["unknown_code"] == len(changes)
+    assert counts.rows["unknown_code"] == len(changes) - 1 and counts.arrivals.late.sum() == 1
 
 
 def test_a_table_of_a_database(tmp_path: Path) -> None:
