@@ -96,7 +96,8 @@ def as_document(notebook: NotebookNode, metadata: dict[str, Any], link: Callable
     """
     document = copy.deepcopy(notebook)
     for cell in document.cells:
-        cell.metadata = {}
+        for name in ("user_expressions", "written"):  # filled in
+            cell.metadata.pop(name, None)
         if cell.cell_type == "markdown":
             cell.source = references(relink_images(cell.source, link))
         for output in cell.get("outputs", []):

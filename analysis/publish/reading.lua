@@ -10,6 +10,7 @@ end
 
 -- A cell's code is folded away on the page unless the cell says otherwise; on paper there is nothing to unfold.
 local function code(block)
+  if not block.classes:includes("cell-code") then return nil end
   local folds = FORMAT:match("^html") and block.attributes["code-fold"] ~= "false"
   local attributes = folds and { fold = block.attributes["code-summary"] or "Code" } or {}
   return pandoc.CodeBlock(block.text, pandoc.Attr("", { "python" }, attributes))
@@ -29,7 +30,7 @@ local function cell(div)
   local sources, results = pandoc.List(), pandoc.List()
   for _, block in ipairs(div.content) do
     if block.t == "CodeBlock" and block.classes:includes("cell-code") then
-      sources:insert(code(block))
+      sources:insert(block)
     elseif is_output(block) then
       results:extend(block.content)
     else
@@ -85,6 +86,7 @@ end
 return {
   { Div = function(div) if div.classes:includes("cell") then return cell(div) end end },
   {
+    CodeBlock = code,
     Span = function(span) return span.attributes["data-is-shortcode"] and pandoc.Str(span.attributes["data-raw"] or "") end,
     Inlines = equations,
     Table = caption,
