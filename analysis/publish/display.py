@@ -15,6 +15,7 @@ from analysis.files import write_table, write_text
 from analysis.outside import references
 from analysis.publish.contents import KEY
 from analysis.results import Results
+from analysis.scratch import scratch_folder
 from analysis.tables.table import Table
 
 SORTABLE = Path(__file__).with_name("sortable.html")
@@ -24,9 +25,10 @@ NUMBERS = "csv"  # folder of the downloads, beside the reports
 
 def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -> Markdown:
     """The figure as ``@fig-NAME``; its SVG and CSV will stand beside the reports, or beside those of a ``folder``."""
-    picture = results.work.staged / folder / "figures" / f"{name}.svg"
+    staged = _staged(results) / folder
+    picture = staged / "figures" / f"{name}.svg"
     write_text(references(figure.svg), picture)
-    write_table(figure.data, results.work.staged / folder / NUMBERS / f"fig-{name}.csv")
+    write_table(figure.data, staged / NUMBERS / f"fig-{name}.csv")
     alt = figure.alt.replace('"', "'")
     caption = f"{figure.caption} Source: {figure.source or results.dataset_name}. {_link(f'fig-{name}')}"
     title = re.sub(r"\*\*(.*?)\*\*.*", r"\1", figure.caption, flags=re.DOTALL)
@@ -38,7 +40,7 @@ def show_figure(results: Results, name: str, figure: Figure, folder: str = "") -
 
 def show_table(results: Results, name: str, table: Table, folder: str = "") -> Markdown:
     """The table as ``@tbl-NAME``, with its note; its CSV will stand beside the reports, or beside those of a ``folder``."""
-    write_table(table.data, results.work.staged / folder / NUMBERS / f"tbl-{name}.csv")
+    write_table(table.data, _staged(results) / folder / NUMBERS / f"tbl-{name}.csv")
     widths = f' tbl-colwidths="{list(table.widths)}"' if table.widths else ""
     note = f"{table.note} Source: {table.source or results.dataset_name}. {_link(f'tbl-{name}')}".strip()
     return Markdown(
@@ -52,6 +54,12 @@ def sortable(*names: str) -> Markdown:
     selector = ", ".join(f"#tbl-{name}" for name in names)
     script = SORTABLE.read_text(encoding="utf-8").replace("SELECTOR", json.dumps(selector))
     return Markdown(f"```{{=html}}\n{script}```\n")
+
+
+def _staged(results: Results) -> Path:
+    """Where the files stand until the reports are moved to their place; a draft by hand makes the folder as a run does."""
+    staged = results.work.staged
+    return staged if staged.exists() else scratch_folder(staged)
 
 
 def _entry(identity: str, title: str, picture: str = "") -> dict[str, dict[str, str]]:
