@@ -13,11 +13,12 @@ from plotnine import aes, facet_wrap, geom_point
 
 from analysis.figures.sites import LONGEST, _short
 from analysis.figures.theme import WIDTH, canvas, draw
-from analysis.publish.embedded import HERE
+from analysis.publish.settings import PROJECT_FILE
 
 WORD = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
 LABELS = ["Multispecialty community provider", "Primaryandacutecaresystemvanguard", "Both of them, the one and the other, together"]
 POINTS_AN_INCH = 72
+TYPST = PROJECT_FILE.parent / "analysis" / "publish" / "typst.lua"
 
 
 @pytest.mark.fault(
@@ -43,12 +44,12 @@ def test_a_site_of_one_long_word_keeps_its_name_where_it_fits_and_its_beginning_
 
 @pytest.mark.parametrize("text", [WORD, f"# {WORD}", f"| a |\n|---|\n| {WORD} |"])
 def test_a_word_that_is_wider_than_a_column_may_break_in_the_pdf(text: str) -> None:
-    written = pypandoc.convert_text(text, "typst", "markdown", extra_args=[f"--lua-filter={HERE / 'typst.lua'}"])
+    written = pypandoc.convert_text(text, "typst", "markdown", extra_args=[f"--lua-filter={TYPST}"])
     parts = re.search(r"Llanf[^\s\]\[]*", written)[0].split("\u00ad")
     assert "".join(parts) == WORD and max(map(len, parts)) < 10
 
 
 def test_words_of_usual_length_are_left_as_they_are() -> None:
     text = "Randomisation, difference-in-differences, non\u00a0elective\u00a0admissions\u00a0of\u00a0places"
-    written = pypandoc.convert_text(text, "typst", "markdown", extra_args=[f"--lua-filter={HERE / 'typst.lua'}"])
+    written = pypandoc.convert_text(text, "typst", "markdown", extra_args=[f"--lua-filter={TYPST}"])
     assert "\u00ad" not in written
