@@ -67,7 +67,7 @@ def test_a_changed_report_is_made_alone_and_why_tells(made):
     assert "since reports/reconciliation.qmd has changed" in run.out and "Results" not in run.out
     after = fingerprint(build)
     different = {name for name in after if after[name] != before.get(name)}
-    assert different == {"manifest.json", "reports/reconciliation.html", "reports/reconciliation.pdf"}
+    assert different == {"manifest.json", *(f"reports/reconciliation.{suffix}" for suffix in ("html", "ipynb", "pdf"))}
     why = make(made, "why", "TARGET=build/reports/reconciliation.pdf").out
     assert why.split("\n")[:4] == [
         "reports/reconciliation: nothing has changed",
