@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -118,14 +119,25 @@ class Built:
 
     def pdf_body(self, name: str = "evaluation") -> str:
         """The whole text without blanks, and without what every page repeats."""
+        return "".join(self.pdf_bodies(name))
+
+    def pdf_bodies(self, name: str = "evaluation") -> list[str]:
+        """The same, page by page."""
         title = compact(visible(re.search(r"<title>(.*?)</title>", self.html(name), re.DOTALL)[1]))
         head = compact(f"Data: {self.results.dataset_name}")
         foot = re.compile(r"Datato\w+·commit\w+?(\d+of\d+)")
-        pages = [
+        return [
             foot.sub("", page).replace(title, "", 1 if page.startswith(title) else 0).replace(head, "", 1)
             for page in self.pdf_pages(name)
         ]
-        return "".join(pages)
+
+    def is_printed(self, text: str, name: str = "evaluation") -> bool:
+        """Whether the PDF has a text without blanks; where it goes on over a page, a figure may stand between its parts."""
+        pages = self.pdf_bodies(name)
+        if text in "".join(pages):
+            return True
+        most = [bisect(range(1, len(text) + 1), False, key=lambda end: text[:end] not in page) for page in pages]
+        return any(text[begun:] in page for begun, page in zip(most, pages[1:], strict=False))
 
 
 @cache

@@ -132,5 +132,5 @@ def test_a_change_of_one_text_renders_that_report_alone(copy):
         build_reports(copy.work, ["reconciliation"], say=lambda message: None)
     after = fingerprint(copy.work.reports)
     changed = {name for name in after if after[name] != before[name]} - {"headline.txt"}  # it names the folder
-    assert changed == {"reconciliation.html", "reconciliation.pdf"}
+    assert changed == {f"reconciliation.{suffix}" for suffix in ("html", "ipynb", "pdf")}
     assert set(after) == set(before)
