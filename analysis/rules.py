@@ -296,7 +296,7 @@ class Records(Table):
     share_change: Share = (
         0.1  # by which the share of rows that one reason takes may differ between a year and the others
     )
-    # A person in more stays on one day, or at more providers in all, is several: a value that stands for nobody known. Those who come most
+    # A value with more stays on one day, or at more providers in all, must be several people: it marks persons who are not known. Those who come most
     # often have up to hundreds of emergency admissions a year at a handful of providers; a transfer ends and begins stays on one day, at three or four of them.
     most_at_once: Count = 5
     most_providers: Count = 25

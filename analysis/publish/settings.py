@@ -42,9 +42,9 @@ def bibliography() -> Path:
 
 
 def stage_project(folder: Path) -> dict[str, Any]:
-    """Copy what ``_quarto.yml`` names – templates, style, filters, bibliography – to the same places below a folder; return what it says.
+    """Copy the templates, style sheet, filters and bibliography of ``_quarto.yml`` into a folder, at the same relative paths, and return its settings.
 
-    Both renderers run in such a folder: pandoc takes some paths for Markdown and others for addresses, and sees none of the user's.
+    Both renderers run in such a folder, because pandoc reads some characters in a path as Markdown and some paths as web addresses.
     """
     project = project_settings()
     formats = project["format"].values()

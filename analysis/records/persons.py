@@ -1,7 +1,7 @@
 """Stops a run in which one value of the person stands for several people: their stays would be joined, and most of them would not be counted.
 
-No list of markers of a missing person is complete, so that a person is judged by the stays too: nobody is in six hospitals on one day, nor in more
-than a few of a country's hospitals in a life, however often they come.
+No list of markers of a missing person is complete, so the stays of each person are checked too: nobody is in six hospitals on one day, or in dozens
+of hospitals over some years.
 """
 
 from __future__ import annotations
