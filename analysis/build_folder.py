@@ -104,7 +104,7 @@ def clean(build: Path) -> str:
     said = [f"{build} is emptied{stays}."]
     said += [f"{file} is not as {MANIFEST} lists it, so it was not removed." for file in changed]
     said += [
-        f"{path.name} has no {MARK}, which a run writes into a folder of its own, so it was not removed.{_of_patients(path)}"
+        f"{path.name} has no {MARK}, the file that a run leaves in each such folder that it makes, so it was not removed.{_of_patients(path)}"
         for path in unmarked
     ]
     said += [

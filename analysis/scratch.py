@@ -47,7 +47,7 @@ def check_scratch(folder: Path) -> None:
         first, *others = _names(folder)
         more = f" and {len(others)} more" if others else ""
         raise UsageError(
-            f"{folder}: this folder holds {first}{more}, and no {MARK}, which a run writes into a folder of its own. Choose another BUILD, or move "
+            f"{folder}: this folder holds {first}{more}, and no {MARK}, so no run made it. Choose another BUILD, or move "
             f"the files elsewhere. If a run of an earlier version made the folder, put an empty file {MARK} into it; `make clean` then removes the folder."
         )
 

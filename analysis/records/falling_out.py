@@ -33,8 +33,8 @@ NO_VALUES = ("TOKEN_PERSON_ID", "runs_backwards", "no_first_episode", "too_long"
 VALUES = 4  # that a message lists
 COMMISSIONERS = "codes of commissioners, such as 05C or 05C00 (three characters, and 00 or a site)"
 READ_ANEW = (
-    "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column{or_name}; name a "
-    "code that stands for nobody in [records] missing of the protocol. Nothing was written."
+    "Look whether a program took the code for a number (03E00 is 3.00E+00 to a spreadsheet), or a letter for a figure, and correct the column{or_name}; if the "
+    "code means that nothing is known, add it to [records] missing of the protocol. Nothing was written."
 )
 
 

@@ -103,7 +103,7 @@ def check_possible(
         place, f"{name}, which stands for a person who is {' and '.join(what)}; {share} of the rows that are counted by person have such values",
         f"one person a value, who is in at most {rules.most_at_once} stays on one day and at {rules.most_providers} providers, and none where "
         "nobody is known",
-        "Name the marker of a missing person in [records] missing of the protocol, or name the right column in [records.columns]; if ends of episodes "
+        "If the value means that the person is not known, add it to [records] missing of the protocol, or name the right column in [records.columns]; if ends of episodes "
         "are too late, correct them; if it is one person, raise most_at_once or most_providers in [records]. Nothing was written.", column=column,
     )  # fmt: skip
 
