@@ -20,7 +20,7 @@ from analysis.records.spells import OF_SPELLS, continuous_spells, keys_of, provi
 
 USED, LATE = "used", "late_discharge"
 OF_USED = {
-    LATE: "of a stay that is used, and taken to end with its last episode: the discharge (DISDATE) is more than a day later, or of an episode that is not here",
+    LATE: "of a stay that is used, and that is counted to the end of its last episode: the discharge (DISDATE) is more than a day later, or belongs to an episode that the extract lacks",
     USED: "of the emergency spells that are counted, where the month's admissions of the commissioner are shown",
 }
 BEFORE_PLACES = [*OF_SPELLS][: [*OF_SPELLS].index("outside_england")]

@@ -148,11 +148,11 @@ def safe_ledger(
 
 
 def how_many(ledger: pd.DataFrame) -> str:
-    """The rows that are counted in admissions that are shown, in words; ``ledger`` as ``safe_ledger`` gives it."""
+    """In words, how many of the counted rows are in admissions that are shown; ``ledger`` as ``safe_ledger`` gives it."""
     rows = ledger.set_index("reason").rows
     if pd.isna(rows[USED]):
-        return "how many episodes are counted is suppressed"
-    return f"about {rows[rows.index.isin([*OF_USED])].sum():,} episodes are in admissions that are shown, and any others that are counted in suppressed ones"
+        return "the number of counted episodes is suppressed"
+    return f"about {rows[rows.index.isin([*OF_USED])].sum():,} episodes are in admissions that are shown, and any others are in suppressed counts"
 
 
 def of_late_discharges(ledger: pd.DataFrame) -> list[str]:

@@ -435,7 +435,7 @@ def test_a_suppressed_count_is_not_printed_as_none() -> None:
     ledger = {"no_date": 3, "runs_backwards": 0, USED: 60}
     table, _ = safe_ledger(ledger, Records())
     assert pd.isna(table.rows.iloc[-1]), "or the other would follow from the total"
-    assert how_many(table) == "how many episodes are counted is suppressed"
+    assert how_many(table) == "the number of counted episodes is suppressed"
     assert table.note.to_list() == ["suppressed", "", "suppressed"]
     assert table.to_csv(index=False).splitlines()[1:3] == [
         'no_date,,suppressed,"without a date of admission, start or end, or with an impossible one"',
@@ -450,7 +450,7 @@ def test_a_suppressed_count_is_not_printed_as_none() -> None:
 def test_rows_that_are_all_in_suppressed_counts_are_not_printed_as_none() -> None:
     table, hidden = safe_ledger({"no_date": 12, LATE: 0, USED: 0}, Records())
     assert table.rows.isna().to_list() == [False, True, True] and table.note.to_list() == ["", "suppressed", "suppressed"]
-    assert how_many(table) == "how many episodes are counted is suppressed"
+    assert how_many(table) == "the number of counted episodes is suppressed"
     assert not hidden.rows.any(), "which cells are suppressed is remembered elsewhere"
     table, _ = safe_ledger({"no_date": 12, LATE: 0, USED: 35}, Records())
     assert table.rows.to_list() == [10, 0, 35]
