@@ -36,11 +36,10 @@ class At:
 
 
 def rows_by_place(episodes: Episodes, commissioners: Collection[str], years: list[int]) -> pd.DataFrame:
-    """The tally of ``episodes`` by code of commissioner and provider in the ``years``, with ``commissioner``, and whether it is one of ``commissioners``
+    """The tally of ``episodes`` by place in the ``years``, with ``commissioner``, and whether it is one of ``commissioners``
     (``ours``)."""
-    table = episodes.tally_by("code", "provider")
-    table["commissioner"] = commissioner_of(table.code, commissioners)
-    table["ours"] = table.commissioner.isin(list(commissioners))
+    commissioner = commissioner_of(episodes.tally_by_place.code, commissioners)
+    table = episodes.tally_by_place.assign(commissioner=commissioner, ours=commissioner.isin(list(commissioners)))
     return table[table.year.isin([NO_YEAR, *years])]
 
 
@@ -74,6 +73,8 @@ def _not_widespread(table: pd.DataFrame, what: str) -> pd.DataFrame:
 
 def _largest(table: pd.DataFrame, what: str, share: float, kinds: tuple[str, ...] = ("provider", "commissioner")) -> At | None:
     """The place with the largest share of rows with ``what``, in all years or in one, where it is over ``share``."""
+    if table[what].sum() < FEWEST:
+        return None
     for by in ([], ["year"]):
         over = [at for of in kinds if (at := _worst(table, what, of, by, share)) is not None]
         if over:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from analysis.records.definitions import (
     ADMISSION_METHODS,
@@ -28,25 +29,46 @@ from analysis.records.definitions import (
 )
 from analysis.rules import Records
 
+Check = Callable[[ir.StringValue], ir.BooleanValue]
+MANY_UNKNOWN = 100  # codes, with which a comparison takes as long as the check itself
 
-def known_values(t: ir.Table, rules: Records, practices: bool) -> dict[str, ir.BooleanValue]:
+
+def known_values(
+    t: ir.Table, rules: Records, practices: bool, codes: Mapping[str, Collection[str]] | None = None
+) -> dict[str, ir.BooleanValue]:
     """For each column that a row's fate depends on, whether its value is one of those the dictionaries have; null or
-    False where not."""
-    known = {
+    False where not.
+
+    ``codes``: all values of a column, where that is known; then only the unknown ones, of which most extracts have few, are looked for in the rows.
+    """
+
+    def known(column: str, check: Check) -> ir.BooleanValue:
+        unknown = _unknown_codes(codes[column], check) if codes and column in codes else None
+        if unknown is None or len(unknown) > MANY_UNKNOWN:
+            return check(t[column])
+        return t[column].notin(unknown) if unknown else t[column].notnull()
+
+    methods = in_either_case([*ADMISSION_METHODS, *rules.emergency_methods])
+    values = {
         "EPISTAT": t.EPISTAT.isin(EPISODE_STATUSES),
         **{name: is_date(t[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")},
-        "ADMIMETH": t.ADMIMETH.isin(in_either_case([*ADMISSION_METHODS, *rules.emergency_methods])),
-        "CLASSPAT": t.CLASSPAT.isin(PATIENT_CLASSES),
-        "ADMISORC": t.ADMISORC.isin(ADMISSION_SOURCES),
-        "PROCODE3": t.PROCODE3.re_search(PROVIDER_FORM) & t.PROCODE3.notin(NO_PROVIDER),
+        "ADMIMETH": known("ADMIMETH", lambda code: code.isin(methods)),
+        "CLASSPAT": known("CLASSPAT", lambda code: code.isin(PATIENT_CLASSES)),
+        "ADMISORC": known("ADMISORC", lambda code: code.isin(ADMISSION_SOURCES)),
+        "PROCODE3": known("PROCODE3", lambda code: code.re_search(PROVIDER_FORM) & code.notin(NO_PROVIDER)),
         "EPIORDER": (t.EPIORDER > 0) & (t.EPIORDER < NO_EPISODE_ORDER),
-        "DIAG_01": t.DIAG_01.re_search(DIAGNOSIS_FORM),
+        "DIAG_01": known("DIAG_01", lambda code: code.re_search(DIAGNOSIS_FORM)),
     }
     if rules.by_age:
-        known["STARTAGE"] = in_years(t.STARTAGE).notnull()
+        values["STARTAGE"] = in_years(t.STARTAGE).notnull()
     if practices:
-        known["GPPRAC"] = t.GPPRAC.re_search(PRACTICE_FORM)
-    return known
+        values["GPPRAC"] = known("GPPRAC", lambda code: code.re_search(PRACTICE_FORM))
+    return values
+
+
+def _unknown_codes(codes: Collection[str], check: Check) -> list[str]:
+    table = ibis.memtable(pa.table({"code": pa.array([*codes], pa.string())}))
+    return table.filter(~check(table.code)).to_pyarrow()["code"].to_pylist()
 
 
 def expected_of(column: str, rules: Records) -> str:
@@ -97,6 +119,7 @@ def practice_of(code: ir.StringValue) -> ir.StringValue:
 
 def commissioner_of(codes: pd.Series, known: Collection[str]) -> pd.Series:
     """The commissioner, of codes that may have two more characters (``05C00``, or a site's), where the first three are one of ``known``."""
-    upper = codes.str.upper()
+    different = pd.Series(codes.unique()).dropna()
+    upper = different.str.upper()
     parent = upper.str.extract(COMMISSIONER_WITH_SITE, expand=False)
-    return upper.mask(parent.isin(list(known)), parent)
+    return codes.map(dict(zip(different, upper.mask(parent.isin(list(known)), parent), strict=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -54,17 +55,17 @@ def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     left_out, nameless, persons = [_of_rows(tally)], [pd.Series(dtype=int)], []
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
-    for part in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum())):
-        with provider_spells(part, episodes.rules.longest_stay).cache() as spells:
-            left_out.append(_of_spells(spells.filter(spells.reason.notnull())))
-            nameless.append(_nameless(spells))
-            persons.append(implausible(spells, episodes.rules))
-            with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
-                alone = stays.filter(~stays.emergency)
-                left_out.append(_of_spells(alone.mutate(reason=ibis.literal("transfer_alone"))))
-                counted = stays.filter(stays.emergency)
-                arrivals.add(_arrivals(counted))
-                departures.add(_departures(counted))
+    spells_of = partial(provider_spells, longest_stay=episodes.rules.longest_stay)
+    for spells in engine.by_person(kept, int(tally.rows[tally.reason.isna()].sum()), spells_of):
+        left_out.append(_of_spells(spells.filter(spells.reason.notnull())))
+        nameless.append(_nameless(spells))
+        persons.append(implausible(spells, episodes.rules))
+        with continuous_spells(spells.filter(spells.reason.isnull())).cache() as stays:
+            alone = stays.filter(~stays.emergency)
+            left_out.append(_of_spells(alone.mutate(reason=ibis.literal("transfer_alone"))))
+            counted = stays.filter(stays.emergency)
+            arrivals.add(_arrivals(counted))
+            departures.add(_departures(counted))
     came = arrivals.frame()
     left_out.append(_duplicates(came.day, came.pop("duplicates")))
     without_person = pd.concat(nameless).groupby(level=0).sum()

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,19 +63,25 @@ class Engine:
         """What stands in for the person in the tables of ``by_person``."""
         return _hash(person) if self.name == DUCKDB else person
 
-    def by_person(self, episodes: ir.Table, rows: int) -> Iterator[ir.Table]:
-        """The same rows in tables that each hold whole persons.
+    def by_person(
+        self, episodes: ir.Table, rows: int, spells_of: Callable[[ir.Table], ir.Table]
+    ) -> Iterator[ir.Table]:
+        """``spells_of`` the same rows in tables that each hold whole persons; each result is there until the next is asked for.
 
-        On one machine they are written, by a 64-bit hash of the person that also stands in for the token, to the private folder, so that
-        memory does not grow with the extract. Two of 50 million persons share a hash with a probability below 1 in 10,000.
+        On one machine the rows are held in memory while their spells are made or, where they are many, written, by a 64-bit hash of the person that
+        also stands in for the token, to the private folder, so that memory does not grow with the extract. Two of 50 million persons share a hash
+        with a probability below 1 in 10,000.
         """
-        buckets = math.ceil(rows / BUCKET_ROWS)
         if self.name != DUCKDB:
-            yield episodes
+            with spells_of(episodes).cache() as spells:
+                yield spells
             return
-        person = self.key_of(episodes.person)
+        person, buckets = self.key_of(episodes.person), math.ceil(rows / BUCKET_ROWS)
         if buckets <= 1:
-            yield episodes.mutate(person=person)
+            with episodes.mutate(person=person).cache() as table:
+                spells = spells_of(table).cache()
+            with spells:
+                yield spells
             return
         store = self.private / "store"
         shutil.rmtree(store, ignore_errors=True)
@@ -85,8 +91,9 @@ class Engine:
             )  # fmt: skip
             for folder in sorted(store.iterdir()):
                 files = [_exactly(file) for file in folder.iterdir()]
-                yield self.connection.read_parquet(files, hive_partitioning=False)
-                shutil.rmtree(folder)
+                with spells_of(self.connection.read_parquet(files, hive_partitioning=False)).cache() as spells:
+                    shutil.rmtree(folder)
+                    yield spells
         finally:
             shutil.rmtree(store, ignore_errors=True)
 

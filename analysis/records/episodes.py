@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,8 +56,9 @@ CODED = ("EPISTAT", "ADMIMETH", "CLASSPAT")  # each the only one to blame for it
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown, code, provider], a row of the extract each; the
-    ``columns`` that bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the rules."""
+    """Episodes that stay, as ``classified`` gives them; ``sorted_rows`` [reason, year, unknown, code, provider], a row of the extract each, with
+    the provider as it is written; the ``columns`` that bits of ``unknown`` stand for, from the lowest; the ``years`` that a date may be of; and the
+    rules."""
 
     kept: ir.Table
     sorted_rows: ir.Table
@@ -66,27 +67,35 @@ class Episodes:
     rules: Records
 
     @cached_property
-    def tally(self) -> pd.DataFrame:
-        """Rows [reason, year, rows] of the extract, and for each column how many of them have a value that is not known.
+    def tally_by_place(self) -> pd.DataFrame:
+        """Rows [reason, year, unknown, code, provider, rows] of the extract, and for each column how many of them have a value that is not known.
 
         ``reason`` is a place in ``OF_ROWS``, from 0, the first that applies, and null for rows that stay; ``year`` the one in which the financial
-        year of the admission begins, ``NO_YEAR`` where that is not known.
+        year of the admission begins, ``NO_YEAR`` where that is not known; ``code`` and ``provider`` as in ``kept``.
         """
-        return self.tally_by()
-
-    def tally_by(self, *keys: str) -> pd.DataFrame:
-        """The same by further columns of ``sorted_rows``."""
-        sums = self.sorted_rows.group_by("reason", "year", "unknown", *keys).aggregate(rows=lambda t: t.count())
+        keys = ["reason", "year", "unknown", "code", "provider"]
+        # By the provider as it is written first, since that is quick, and leaves few codes to be read.
+        sums = self.sorted_rows.group_by(keys).aggregate(rows=lambda t: t.count())
+        sums = sums.mutate(provider=provider_of(sums.provider)).group_by(keys).aggregate(rows=lambda t: t.rows.sum())
         tally = sums.to_pyarrow().to_pandas()
         tally["year"] = tally.year.where(tally.year.isin(self.years), NO_YEAR).astype(int)
         unknown = {column: tally.rows.where((tally.unknown & 2**at) > 0, 0) for at, column in enumerate(self.columns)}
-        return tally.drop(columns="unknown").assign(**unknown)
+        return tally.assign(**unknown)
+
+    @cached_property
+    def tally(self) -> pd.DataFrame:
+        """The same of all places [reason, year, rows]."""
+        keys = ["reason", "year", "unknown"]
+        sums = self.tally_by_place.drop(columns=["code", "provider"]).groupby(keys, dropna=False).sum()
+        return sums.reset_index().drop(columns="unknown")
 
 
-def classified(table: ir.Table, rules: Records, practices: Collection[str] = ()) -> Episodes:
+def classified(
+    table: ir.Table, rules: Records, practices: Collection[str] = (), codes: Mapping[str, Collection[str]] | None = None
+) -> Episodes:
     """Typed episodes sorted into those that stay and, by reason, those that do not; days are numbers since 1970.
 
-    A date before ``definitions.FIRST_DATE`` or after ``rules.last_date`` is none.
+    A date before ``definitions.FIRST_DATE`` or after ``rules.last_date`` is none. ``codes`` are of ``known_values``.
 
     ``kept`` is [person, named, provider, code, order, month, admitted, discharged, starts, ends, emergency, transfer, sensitive], and ``age_band``
     and ``practice`` where the rules and ``practices`` ask for them; ``code``, of the commissioner, is empty where it has none, and ``practice``
@@ -94,27 +103,27 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
     """
     t = table
     dated = {name: is_date(t[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")}
-    left = _left(t, rules)
     # What is asked of an episode that stays, of the columns as they come: so an engine can leave most rows unread.
     sound = {
         "unfinished": t.EPISTAT == FINISHED,
         "no_date": ibis.and_(*dated.values()),
-        "runs_backwards": ibis.and_(*_in_order(t, left).values()),
+        "runs_backwards": ibis.and_(*_in_order(t, rules).values()),
         "not_emergency": t.ADMIMETH.isin(in_either_case([*rules.emergency_methods, *TRANSFER_METHODS])),
         "other_class": t.CLASSPAT == ORDINARY,
     }
     cases = [(~sound[reason].fill_null(False), ibis.literal(place, "int8")) for place, reason in enumerate(sound)]
     year = (t.ADMIDATE.year() - (t.ADMIDATE.month() < APRIL).cast("int32")).cast("int32")
     with_reason = t.mutate(reason=ibis.cases(*cases, else_=ibis.null("int8")), year=year)
-    known = known_values(with_reason, rules, bool(practices))
+    known = known_values(with_reason, rules, bool(practices), codes)
     sorted_rows = with_reason.select(
         "reason", "year", unknown=_unknown(with_reason.reason, known), code=with_reason.CCG_RESPONSIBILITY.fill_null(""),
-        provider=provider_of(with_reason.PROCODE3).fill_null(""),
+        provider=with_reason.PROCODE3.fill_null(""),
     )  # fmt: skip
     t = t.filter(*sound.values())
+    left = is_date(t.DISDATE, rules).ifelse(t.DISDATE, ibis.null("date"))
     diagnosis = diagnosis_of(t.DIAG_01)
-    codes = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
-    sensitive = ibis.or_(*[diagnosis.left(n).isin([code for code in codes if len(code) == n]) for n in (3, 4)])
+    conditions = [code for group in AMBULATORY_CARE_SENSITIVE.values() for code in group]
+    sensitive = ibis.or_(*[diagnosis.left(n).isin([code for code in conditions if len(code) == n]) for n in (3, 4)])
     asked: dict[str, ir.Value] = {}
     if rules.by_age:
         asked["age_band"] = age_band(t.STARTAGE, rules.age_bands)
@@ -135,19 +144,14 @@ def classified(table: ir.Table, rules: Records, practices: Collection[str] = ())
 def backwards(table: ir.Table, rules: Records) -> dict[str, ir.Table]:
     """Column → the rows with dates in which its date is before that which it must not precede."""
     dated = table.filter(*[is_date(table[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")])
-    return {column: dated.filter(~sound) for column, sound in _in_order(dated, _left(dated, rules)).items()}
+    return {column: dated.filter(~sound) for column, sound in _in_order(dated, rules).items()}
 
 
-def _left(t: ir.Table, rules: Records) -> ir.DateValue:
-    """The date of discharge, where it is one."""
-    return is_date(t.DISDATE, rules).ifelse(t.DISDATE, ibis.null("date"))
-
-
-def _in_order(t: ir.Table, left: ir.DateValue) -> dict[str, ir.BooleanValue]:
+def _in_order(t: ir.Table, rules: Records) -> dict[str, ir.BooleanValue]:
     return {
         "EPIEND": t.EPIEND >= t.EPISTART,
         "EPISTART": t.EPISTART >= t.ADMIDATE,
-        "DISDATE": (left >= t.ADMIDATE).fill_null(True),
+        "DISDATE": ~((t.DISDATE < t.ADMIDATE) & is_date(t.DISDATE, rules)).fill_null(False),
     }
 
 

@@ -54,7 +54,7 @@ class Part:
 class Extract:
     """``parts`` of files, or a ``table`` of the database at ``url`` whose columns are found once it is open.
 
-    ``missing``: further markers of a missing value; ``tidy``: columns of which every value is known to need no trimming; ``not_read``:
+    ``missing``: further markers of a missing value; ``codes``: all values of columns that need no trimming; ``not_read``:
     documents among the files; ``skipped``: hidden and temporary ones that hold rows.
     """
 
@@ -64,13 +64,17 @@ class Extract:
     column_map: Mapping[str, str] = field(default_factory=dict)
     asked: Collection[str] = ()
     missing: tuple[str, ...] = ()
-    tidy: frozenset[str] = frozenset()
+    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     not_read: tuple[Path, ...] = ()
     skipped: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         return tuple(sorted(file for part in self.parts for file in part.files))
+
+    @property
+    def is_parquet(self) -> bool:
+        return bool(self.parts) and not any(part.layout for part in self.parts)
 
     @property
     def rows(self) -> int:

@@ -16,7 +16,8 @@ from analysis.records.engines import Engine
 from analysis.rules import Records
 
 # As spreadsheets write a long number; the digits after the first few are lost.
-SCIENTIFIC = "(?i)^[0-9]([.,][0-9]+)?E[+][0-9]{2,3}$"
+SCIENTIFIC = "(?i)^[0-9]([.,][0-9]{1,20})?E[+][0-9]{2,3}$"
+LONGEST_SCIENTIFIC = 27  # characters, which most pseudonyms exceed: they need no search
 NOBODY, SOMEBODY, ROUNDED = 0, 1, 2
 # Of the rows: a national extract has some persons who were linked wrongly, and so few of them change no number. Two patients under one value may be in
 # hospital at once; that they are at dozens of providers is hardly ever an error of a link.
@@ -29,7 +30,7 @@ SEVERAL_TIMES = 4  # the bound on providers: no person is there, so that the val
 
 def named(person: ir.StringValue) -> ir.IntegerValue:
     """Whether a row has a person, or a number that may be of several."""
-    rounded = (person.contains("E+") | person.contains("e+")) & person.re_search(SCIENTIFIC)
+    rounded = (person.length() <= LONGEST_SCIENTIFIC) & person.re_search(SCIENTIFIC)
     return ibis.cases((person.isnull(), NOBODY), (rounded, ROUNDED), else_=SOMEBODY).cast("int8")
 
 

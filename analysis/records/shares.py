@@ -54,7 +54,7 @@ def checked_counts(
         or the values of one commissioner or provider are not known; or a value of the person stands for several; or no row at all is counted; or the
         files hold other rows than the engine reads.
     """
-    episodes = classified(typed, rules, network_of)
+    episodes = classified(typed, rules, network_of, source.codes)
     years = sorted({month.year - (month.month < APRIL) for month in months})
     extract = Extracted(typed, source, place, rules, bool(network_of), years, tuple(sorted(set(unit_of.values()))))
     # Before long work begins:

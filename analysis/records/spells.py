@@ -38,23 +38,20 @@ def provider_spells(episodes: ir.Table, longest_stay: int) -> ir.Table:
     else 0. ``reason`` says why a spell is left out, null where it stays: one of more than ``longest_stay`` days is,
     before spells are joined, since with a wrong date it would swallow every later stay of the person.
     """
-    keys = keys_of(episodes)
-    once = episodes.group_by("person", "provider", "admitted", "order", "starts", "ends").aggregate(
-        rows=lambda t: t.count(), named=lambda t: t.named.max(), discharged=lambda t: t.discharged.max(), emergency=lambda t: t.emergency.any(),
-        transfer=lambda t: t.transfer.any(), sensitive=lambda t: t.sensitive.any(), **{key: episodes[key].min() for key in keys},
+    keys, stay = keys_of(episodes), ["person", "provider", "admitted"]
+    first = episodes.order == 1
+    # A row and its duplicate count as one: what these sums take of a spell is the same of either.
+    spells = episodes.group_by(*stay).aggregate(
+        ended=episodes.ends.max(), discharged=episodes.discharged.max(), named=episodes.named.max(), emergency=episodes.emergency.any(),
+        transfer=episodes.transfer.any(), sensitive=episodes.sensitive.any(where=first), rows=episodes.count(),
+        **{key: episodes[key].min(where=first) for key in keys},
     )  # fmt: skip
-    first = once.order == 1
-    spells = once.group_by("person", "provider", "admitted").aggregate(
-        ended=once.ends.max(),
-        named=once.named.max(),
-        emergency=once.emergency.any(),
-        transfer=once.transfer.any(),
-        sensitive=once.sensitive.any(where=first),
-        rows=once.rows.sum(),
-        duplicates=lambda t: t.rows.sum() - t.count(),
-        late=lambda t: (t.discharged.max() > t.ends.max() + LATEST_DISCHARGE).fill_null(False).ifelse(t.count(), 0),
-        **{key: once[key].min(where=first) for key in keys},
-    )
+    several = spells.filter(spells.rows > 1).select(*stay)
+    same = episodes.semi_join(several, stay).group_by(*stay, "order", "starts", "ends").aggregate(again=lambda t: t.count() - 1)
+    same = same.filter(same.again > 0).group_by(*stay).aggregate(duplicates=lambda t: t.again.sum())
+    spells = spells.left_join(same, stay).select(*spells.columns, duplicates=same.duplicates.fill_null(0))
+    is_late = (spells.discharged > spells.ended + LATEST_DISCHARGE).fill_null(False)
+    spells = spells.mutate(late=is_late.ifelse(spells.rows - spells.duplicates, 0)).drop("discharged")
     too_long = spells.ended - spells.admitted > longest_stay
     return spells.mutate(
         reason=ibis.cases((spells.code.isnull(), "no_first_episode"), (too_long, "too_long"), else_=ibis.null("string"))

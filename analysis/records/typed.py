@@ -9,12 +9,12 @@ from collections.abc import Collection, Sequence
 import ibis
 import ibis.expr.types as ir
 
-from analysis.records.extract import COLUMNS, DATE, WHOLE, Extract
+from analysis.records.extract import COLUMNS, DATE, TEXT, WHOLE, Extract
 
 PERSON = "TOKEN_PERSON_ID"
-# By these an engine chooses rows, and leaves the others unread where the columns are compared as they come.
-CHOSEN_BY = ("ADMIMETH", "CLASSPAT")
-MANY_CODES = 1_000
+# Columns with few different values: to look at each value is much faster than to search every row.
+CODES = tuple(column for column, kind in COLUMNS.items() if kind == TEXT and column not in (PERSON, "EPIKEY"))
+MANY_CODES = 50_000
 
 # Markers of a missing value in exports of HES (described in data_raw/README.md), in any case. Codes that mean "not known", such as 9, 99 or X,
 # are no markers: what they mean depends on the column.
@@ -86,21 +86,30 @@ def read_episodes(parts: Sequence[ir.Table], extract: Extract) -> ir.Table:
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
 
 
-def tidy_columns(parts: Sequence[ir.Table], extract: Extract) -> frozenset[str]:
-    """Those of ``CHOSEN_BY`` in which no value changes by being trimmed."""
+def tidy_codes(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[str, ...]]:
+    """All values of those of ``CODES`` in which none changes by being trimmed; none of an extract that is not Parquet, of which every look reads
+    all columns.
+
+    An engine compares these columns as they come, and so leaves most of a file unread where it chooses rows by them.
+    """
+    if not extract.is_parquet:
+        return {}
     untidy = re.compile(_untidy(extract.missing))
-    tidy = set()
-    for column in CHOSEN_BY:
-        codes = [
-            code
-            for part in parts
-            for code in part.select(code=part[column].cast("string")).distinct().limit(MANY_CODES).to_pyarrow()["code"].to_pylist()
-            if code is not None
-        ]  # fmt: skip
-        plain = all(part[column].type().is_string() or part[column].type().is_integer() for part in parts)
-        if plain and len(codes) < MANY_CODES and not any(untidy.search(code) for code in codes):
-            tidy.add(column)
-    return frozenset(tidy)
+    found = {column: _codes([part[column] for part in parts if column in part.columns]) for column in CODES}
+    return {
+        column: codes for column, codes in found.items() if codes is not None and not any(untidy.search(code) for code in codes)
+    }  # fmt: skip
+
+
+def _codes(columns: Sequence[ir.Column]) -> tuple[str, ...] | None:
+    """All values as text; None where they are too many, or numbers with fractions."""
+    codes: set[str] = set()
+    for values in columns:
+        if not (values.type().is_string() or values.type().is_integer()):
+            return None
+        different = values.cast("string").name("code").as_table().distinct().limit(MANY_CODES)
+        codes |= {*different.to_pyarrow()["code"].drop_null().to_pylist()}
+    return tuple(sorted(codes)) if len(codes) < MANY_CODES else None
 
 
 def unreadable(parts: Sequence[ir.Table], extract: Extract) -> dict[str, tuple[str, str]]:
@@ -142,11 +151,16 @@ def _typed(part: ir.Table, extract: Extract) -> ir.Table:
             columns[column] = _date(value, extract.missing)
         elif kind == WHOLE:
             columns[column] = _whole(value, extract.missing)
-        elif column in extract.tidy:
+        elif column in extract.codes or _is_plain(value, column, extract):
             columns[column] = value.cast("string")
         else:
             columns[column] = _tidied(_as_text(value), extract.missing, column)
     return part.select(**columns)
+
+
+def _is_plain(value: ir.Value, column: str, extract: Extract) -> bool:
+    """Whether it is a whole number, of which none is a marker of a missing value, but for persons or where the protocol names some."""
+    return value.type().is_integer() and column != PERSON and not extract.missing
 
 
 def _untidy(markers: Collection[str], column: str = "") -> str:

@@ -33,7 +33,7 @@ from analysis.records.shares import checked_counts
 from analysis.records.spells import OF_SPELLS
 from analysis.records.tables import BY_COMMISSIONER, LABELS, records_tables, to_remember
 from analysis.records.trouble import engine_errors, place_of, refused_cell
-from analysis.records.typed import read_episodes, tidy_columns, unreadable
+from analysis.records.typed import read_episodes, tidy_codes, unreadable
 from analysis.rules import Records
 from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
@@ -188,7 +188,7 @@ def _counted(
         raw = engine.read(source)
         check_content(raw, source, protocol)
         made_up = is_made_up(raw, source)
-        source = replace(source, tidy=tidy_columns(raw, source))
+        source = replace(source, codes=tidy_codes(raw, source))
         counts = checked_counts(
             engine, read_episodes(raw, source), source, address(place), rules, protocol.months, unit_of, network_of
         )
@@ -234,10 +234,9 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
                 "They seem to be midnights of another zone, such as 23:00 in UTC of British Summer Time, so that the day would be the one before. "
                 "Write the column as dates of that zone, or with the zone.", column=source.column(column),
             )  # fmt: skip
-    admitted = read_episodes(raw, source).ADMIDATE
-    inside = admitted.between(*days)
-    months = admitted.name("day").as_table().filter(inside).select(month=lambda t: t.day.truncate("M")).distinct()
-    absent = protocol.months.difference(pd.DatetimeIndex(months.to_pyarrow()["month"].to_pylist()))
+    admitted = read_episodes(raw, source).ADMIDATE.name("day").as_table().distinct()
+    inside = admitted.filter(admitted.day.between(*days)).to_pyarrow()["day"].to_pylist()
+    absent = protocol.months.difference(pd.DatetimeIndex(inside).to_period("M").to_timestamp())
     if len(absent):
         raise DataError(
             place_of(source), f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",

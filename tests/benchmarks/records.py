@@ -22,7 +22,7 @@ from analysis.records.counts import linked_counts, unlinked_counts
 from analysis.records.engines import MEMORY, open_engine
 from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
-from analysis.records.typed import read_episodes, tidy_columns
+from analysis.records.typed import read_episodes, tidy_codes
 from analysis.rules import Records
 from tests.records_in_pandas import counts_in_pandas
 
@@ -42,15 +42,15 @@ def scan(folder: Path, private: Path) -> None:
 def outcomes(folder: Path, private: Path) -> None:
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", private)
     raw = engine.read(source)
-    source = replace(source, tidy=tidy_columns(raw, source))
-    unlinked_counts(classified(read_episodes(raw, source), Records()))
+    source = replace(source, codes=tidy_codes(raw, source))
+    unlinked_counts(classified(read_episodes(raw, source), Records(), codes=source.codes))
 
 
 def linked(folder: Path, private: Path) -> None:
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", private)
     raw = engine.read(source)
-    source = replace(source, tidy=tidy_columns(raw, source))
-    linked_counts(engine, classified(read_episodes(raw, source), Records()))
+    source = replace(source, codes=tidy_codes(raw, source))
+    linked_counts(engine, classified(read_episodes(raw, source), Records(), codes=source.codes))
 
 
 def pandas(folder: Path, private: Path) -> None:

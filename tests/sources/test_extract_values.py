@@ -22,7 +22,7 @@ from analysis.protocol import Protocol
 from analysis.records.cells import cell as refused
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
-from analysis.records.typed import tidy_columns
+from analysis.records.typed import tidy_codes
 
 LONDON = ZoneInfo("Europe/London")
 DATES = ["ADMIDATE", "DISDATE", "EPISTART", "EPIEND"]
@@ -151,7 +151,7 @@ def test_a_tidy_column_is_left_as_it_is(tmp_path: Path) -> None:
     }.items():
         folder = write_extract([stay("2014-05-10", "2014-05-12", ADMIMETH=code) for code in codes], tmp_path / name)
         source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
-        tidy[name] = "ADMIMETH" in tidy_columns(engine.read(source), source)
+        tidy[name] = "ADMIMETH" in tidy_codes(engine.read(source), source)
     assert tidy == {"tidy": True, "untidy": False, "marked": False, "none": True}
 
 
