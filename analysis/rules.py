@@ -290,6 +290,9 @@ class Records(Table):
     last_date: Day = dt.date(2030, 3, 31)  # a later one is none; fixed, so that a rerun in another year gives the same
     # In days, at one provider: what is longer than a study of five years is mostly a date that is wrong, and its nights outweigh a month of others.
     longest_stay: Count = 1826
+    # Of the nights of all stays, or of those that begin in a year, in stays of more than a year. An assumption, which leaves room for wards of mental
+    # health: a wrong year in one row of two hundred takes a third.
+    long_stay_share: Share = 0.2
     unexpected_share: Share = (
         0.01  # of rows, in all or in a year, that fall out for one reason that no sound extract has often
     )

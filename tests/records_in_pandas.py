@@ -74,7 +74,7 @@ def _reason(chunk: pd.DataFrame) -> np.ndarray:
     found = [
         chunk.EPISTAT != 3,
         chunk.ADMIDATE.isna() | chunk.EPISTART.isna() | chunk.EPIEND.isna(),
-        (chunk.EPIEND < chunk.EPISTART) | (chunk.DISDATE < chunk.ADMIDATE) | (chunk.EPISTART < chunk.ADMIDATE),
+        (chunk.EPIEND < chunk.EPISTART) | (chunk.DISDATE < chunk.ADMIDATE) | (chunk.DISDATE < chunk.EPIEND) | (chunk.EPISTART < chunk.ADMIDATE),
         ~chunk.ADMIMETH.isin([*EMERGENCY_METHODS, *TRANSFER_METHODS]),
         (chunk.CLASSPAT != "1").fillna(True),
     ]

@@ -161,11 +161,15 @@ class _Basis:
         self.effects, self.across, self.cluster = effects, across, cluster
 
     def studentised(self, doses: csr_array) -> tuple[np.ndarray, np.ndarray]:
-        """The statistic and the estimate of each row of ``doses`` (assignments × units)."""
+        """The statistic and the estimate of each row of ``doses`` (assignments × units).
+
+        Where the assigned units have too few cells for an estimate, the statistic is infinite, so that the draw never speaks against the null.
+        """
         row, unit, dose = np.repeat(np.arange(doses.shape[0]), np.diff(doses.indptr)), doses.indices, doses.data
         alone, shared = dose**2 * self.alone[unit], dose * (doses @ self.shared)[row, unit]
         denominator = np.bincount(row, alone - shared, doses.shape[0])
-        estimate = (doses @ self.score) / denominator
+        with np.errstate(divide="ignore", invalid="ignore"):
+            estimate = (doses @ self.score) / denominator
 
         # Σ_t W D̃² of each unit
         month, smoothed = [doses @ part for part in self.month], [doses @ part for part in self.smoothed]
@@ -181,9 +185,12 @@ class _Basis:
                     spread -= first * second * block
         spread[row, unit] += alone - 2 * shared
 
-        scores = spread * -estimate[:, None]
+        usable = np.isfinite(estimate)
+        scores = spread * -np.where(usable, estimate, 0.0)[:, None]
         scores -= doses @ self.residual
         scores[row, unit] += dose * self.score[unit]
         by_site = by_cluster(scores.T, self.cluster)
         meat, clusters = (by_site**2).sum(axis=0), len(by_site)
-        return estimate * denominator / np.sqrt(meat * clusters / (clusters - 1)), np.asarray(estimate)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))
+        return np.where(usable & ~np.isnan(statistic), statistic, np.inf), np.asarray(estimate)

@@ -18,6 +18,7 @@ from analysis.records.definitions import (
     EPISODE_STATUSES,
     FIRST_DATE,
     NO_EPISODE_ORDER,
+    NO_PRACTICE,
     NO_PROVIDER,
     OLDEST,
     ORGANISATION_ITSELF,
@@ -62,7 +63,7 @@ def known_values(
     if rules.by_age:
         values["STARTAGE"] = in_years(t.STARTAGE).notnull()
     if practices:
-        values["GPPRAC"] = known("GPPRAC", lambda code: code.re_search(PRACTICE_FORM))
+        values["GPPRAC"] = known("GPPRAC", lambda code: code.re_search(PRACTICE_FORM) & code.notin(in_either_case(NO_PRACTICE)))
     return values
 
 

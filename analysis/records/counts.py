@@ -26,6 +26,7 @@ OF_USED = {
 }
 BEFORE_PLACES = [*OF_SPELLS][: [*OF_SPELLS].index("outside_england")]
 MEASURES = ["admissions", "nights", "zero_day", "sensitive"]
+A_YEAR = 365  # nights
 DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 
 
@@ -33,13 +34,14 @@ DAYS_TO_1970 = np.datetime64("1970-01-01", "D")
 class Counts:
     """``arrivals`` [code, day, admissions, nights, zero_day, sensitive, rows, late] by day of admission, ``late`` as ``provider_spells`` has it;
     ``departures`` [code, day, departures] by the day of the end, both by age band and practice too where asked, and in no order;
-    ``left_out``, rows by financial year of admission and reason; ``total``, all rows; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
+    ``left_out``, rows by financial year of admission and reason; ``total``, all rows; ``long_stays`` [day, stays, nights] of more than ``A_YEAR`` nights, by day of admission; ``nameless``, rows of no known person by year, which are counted one by one; ``persons`` who are none, as
     ``persons.implausible`` gives them."""
 
     arrivals: pd.DataFrame
     departures: pd.DataFrame
     left_out: pd.DataFrame
     total: int
+    long_stays: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["day", "stays", "nights"], dtype=int))
     nameless: pd.Series = field(default_factory=lambda: pd.Series(dtype=int))
     persons: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -52,7 +54,7 @@ class Counts:
 def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
     """Count with duplicates removed and spells joined."""
     tally, kept = episodes.tally, episodes.kept.drop("month")
-    left_out, nameless, persons = [_of_rows(tally)], [pd.Series(dtype=int)], []
+    left_out, nameless, persons, long_stays = [_of_rows(tally)], [pd.Series(dtype=int)], [], []
     keys = [*keys_of(kept), "day"]
     arrivals, departures = _Sums(keys), _Sums(keys)
     spells_of = partial(provider_spells, longest_stay=episodes.rules.longest_stay)
@@ -66,12 +68,13 @@ def linked_counts(engine: Engine, episodes: Episodes) -> Counts:
             counted = stays.filter(stays.emergency)
             arrivals.add(_arrivals(counted))
             departures.add(_departures(counted))
+            long_stays.append(_long_stays(counted))
     came = arrivals.frame()
     left_out.append(_duplicates(came.day, came.pop("duplicates")))
     without_person = pd.concat(nameless).groupby(level=0).sum()
     return Counts(
-        came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), without_person, pd.concat(persons)
-    )
+        came, departures.frame(), _by_year(left_out), int(tally.rows.sum()), pd.concat(long_stays), without_person, pd.concat(persons)
+    )  # fmt: skip
 
 
 def unlinked_counts(episodes: Episodes) -> Counts:
@@ -231,6 +234,12 @@ def _arrivals(stays: ir.Table) -> ir.Table:
 
 def _departures(stays: ir.Table) -> ir.Table:
     return stays.group_by(*keys_of(stays), day=stays.ended).aggregate(departures=stays.count())
+
+
+def _long_stays(stays: ir.Table) -> pd.DataFrame:
+    nights = stays.ended - stays.admitted
+    long = stays.filter(nights > A_YEAR)
+    return _frame(long.group_by(day=long.admitted).aggregate(stays=long.count(), nights=(long.ended - long.admitted).sum()))
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:

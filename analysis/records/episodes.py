@@ -40,7 +40,7 @@ APRIL = 4  # in which a financial year begins
 OF_ROWS = {
     "unfinished": "not finished (EPISTAT): next year's file holds it again",
     "no_date": "without a date of admission, start or end, or with an impossible one",
-    "runs_backwards": "ends before it starts, or starts before the admission",
+    "runs_backwards": "ends before it starts or after the discharge, or starts before the admission",
     "not_emergency": "neither an emergency admission nor a transfer",
     "other_class": "not an ordinary admission (CLASSPAT)",
     "unknown_code": "an EPISTAT, ADMIMETH or CLASSPAT that no dictionary has, or none",
@@ -148,10 +148,15 @@ def backwards(table: ir.Table, rules: Records) -> dict[str, ir.Table]:
 
 
 def _in_order(t: ir.Table, rules: Records) -> dict[str, ir.BooleanValue]:
+    """Of two columns that may be to blame, the first comes first."""
+
+    def not_after_discharge(date: ir.DateValue) -> ir.BooleanValue:
+        return ~((date > t.DISDATE) & is_date(t.DISDATE, rules)).fill_null(False)
+
     return {
-        "EPIEND": t.EPIEND >= t.EPISTART,
+        "DISDATE": not_after_discharge(t.ADMIDATE),
+        "EPIEND": (t.EPIEND >= t.EPISTART) & not_after_discharge(t.EPIEND),
         "EPISTART": t.EPISTART >= t.ADMIDATE,
-        "DISDATE": ~((t.DISDATE < t.ADMIDATE) & is_date(t.DISDATE, rules)).fill_null(False),
     }
 
 

@@ -148,6 +148,16 @@ def one_day(column: str, day: str, share: float, extract: Extracted) -> DataErro
     )  # fmt: skip
 
 
+def long_stays(year: int | None, share: float, extract: Extracted) -> DataError:
+    """Nights of stays of more than a year, of all that begin in the study or in a year of it."""
+    when = f" of {_said([year])}" if year else ""
+    return DataError(
+        extract.place, f"{share:.0%} of the nights{when} are of stays of more than a year", f"{extract.rules.long_stay_share:.0%} of them at most",
+        "Look whether a year is wrong in some of the dates of admission or of ends of episodes, or a date stands for one that is not known; if the extract is right, raise "
+        "long_stay_share in [records] of the protocol. Nothing was written.", column=extract.source.column("EPIEND"),
+    )  # fmt: skip
+
+
 def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 

@@ -12,6 +12,9 @@ import pandas as pd
 from analysis.records.typed import text_or_instants
 
 QUARTER_HOUR = "^.{11}[0-9]{2}:(00|15|30|45)(:00|[^:]|$)"  # by which time zones differ, in any year of a window
+# A database of 3 ms, or a day as a fraction, writes 23:00 as 22:59:59.997. A day's last second, 23:59:59, is of the day that is written.
+JUST_BEFORE = "^.{11}[0-9]{2}:(14|29|44|59):59"
+A_DAY = 24 * 60
 NOON, OTHER = 12 * 60, -1
 FIXED_TIMES = 3  # such as midnight of winter time, of summer time, and of the files that are right
 # Of the rows, in all or in a year: how many have one of those times, and how many of them are after noon. Where nearly all are fixed, a monthly file
@@ -62,10 +65,13 @@ def _day(value: ir.StringValue | ir.TimestampValue) -> ir.DateValue:
 def _time(value: ir.StringValue | ir.TimestampValue) -> ir.IntegerValue:
     """Minutes after midnight, where they are a full quarter of an hour: 96 times at most are to be counted."""
     if not isinstance(value, ir.StringValue):
-        fixed = (value.minute() % 15 == 0) & (value.second() == 0)
-        return fixed.ifelse(value.hour() * 60 + value.minute(), OTHER)
-    clock = value.re_search(QUARTER_HOUR).ifelse(value.substr(11, 5), ibis.null("string"))
-    minutes = clock.left(2).cast("int32") * 60 + clock.right(2).cast("int32")
+        minutes = value.hour() * 60 + value.minute()
+        fixed = (minutes % 15 == 0) & (value.second() == 0)
+        before = (minutes % 15 == 14) & (value.second() == 59)
+        return ibis.cases((fixed, minutes), (before, (minutes + 1) % A_DAY), else_=OTHER)
+    before = value.re_search(JUST_BEFORE)
+    clock = (before | value.re_search(QUARTER_HOUR)).ifelse(value.substr(11, 5), ibis.null("string"))
+    minutes = (clock.left(2).cast("int32") * 60 + clock.right(2).cast("int32") + before.cast("int32")) % A_DAY
     return (value.length() > len("2014-05-10")).ifelse(minutes.fill_null(OTHER), 0)
 
 

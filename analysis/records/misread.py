@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.records.counts import DAYS_TO_1970, Counts, day_of
+from analysis.records.counts import DAYS_TO_1970, Counts, day_of, financial_year
 from analysis.records.definitions import COMMISSIONER_FORM, OUTSIDE_ENGLAND
-from analysis.records.falling_out import Extracted, no_code, of_no_form, one_day, unknown_commissioner
+from analysis.records.falling_out import Extracted, long_stays, no_code, of_no_form, one_day, unknown_commissioner
 
 LIKE_THE_OTHERS = 0.3  # of the rows of the median commissioner: a misspelt one has about as many
 # The busiest real days have two or three times the stays of others.
@@ -73,3 +73,20 @@ def check_days(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> 
         if len(by_day) >= FEWEST_DAYS and most > max(of_others, extract.rules.unexpected_share * by_day.sum()):
             day = DAYS_TO_1970 + int(by_day.idxmax())
             raise one_day(column, str(day), most / by_day.sum(), extract)
+
+
+def check_lengths(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) -> None:
+    """Refuse dates by which few stays, of more than a year, take an undue part of all nights: most of them have a wrong year.
+
+    Raises
+    ------
+    DataError
+        Their part is larger than ``long_stay_share``, of all nights or of those of a year of admission.
+    """
+    inside = _inside(counts.arrivals, months)
+    long = _inside(counts.long_stays.astype(int), months)
+    nights = inside.nights.groupby(financial_year(inside.day)).sum()
+    of_long = long[["stays", "nights"]].groupby(financial_year(long.day)).sum().reindex(nights.index, fill_value=0)
+    for year, stays, taken, of in [(None, *of_long.sum(), nights.sum()), *zip(nights.index, of_long.stays, of_long.nights, nights, strict=True)]:
+        if stays >= extract.rules.smallest_count and taken > extract.rules.long_stay_share * of:
+            raise long_stays(year, taken / of, extract)

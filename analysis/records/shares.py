@@ -29,7 +29,7 @@ from analysis.records.falling_out import (
     no_first_episode,
     sentence,
 )
-from analysis.records.misread import check_codes, check_days, check_forms
+from analysis.records.misread import check_codes, check_days, check_forms, check_lengths
 from analysis.records.persons import check_possible, check_written
 from analysis.rules import Records
 
@@ -77,6 +77,7 @@ def checked_counts(
         raise at_one_place(at, extract)
     check_codes(counts.arrivals, months, extract)
     check_days(counts, months, extract)
+    check_lengths(counts, months, extract)
     kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
     check_possible(counts.persons, engine, episodes.kept, kept, rules, place, person)
     rows = ledger.sum()
@@ -140,6 +141,8 @@ def _value_shares(tally: pd.DataFrame) -> pd.DataFrame:
     for column in tally.columns.drop(["reason", "year", "rows"]):
         place = PLACES[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
         looked_at = tally[tally.reason.fillna(len(OF_ROWS)) >= place]
+        if column == "ADMIMETH":  # of the rows that would be counted: planned ones, which are many, would hide that a code of emergencies is lost
+            looked_at = looked_at[looked_at.reason.isna() | (looked_at[column] > 0)]
         sums = looked_at.groupby("year")[[column, "rows"]].sum()
         parts.append(sums.set_axis(["rows", "of"], axis=1).reset_index().assign(what=column))
     return pd.concat(parts, ignore_index=True)

@@ -22,7 +22,7 @@ from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
 from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
 from analysis.records.engines import open_engine
 from analysis.records.episodes import OF_ROWS
-from analysis.records.extract import Extract, find_extract
+from analysis.records.extract import COLUMNS, DATE, Extract, find_extract
 from analysis.records.instants import midnights_elsewhere
 from analysis.records.memory import FORGOTTEN, Memory
 from analysis.records.networks import practices_of, read_networks
@@ -39,6 +39,7 @@ from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
 LEDGER = "ledger.csv"
+OF_DATES = ", as days of the clock where the hospital is, without a time zone (of the form the figures are written as 9, the letters as A)"
 
 
 def build_records(work: Workspace, place: str, engine_name: str, master: str, say: Say) -> list[Path]:
@@ -101,7 +102,7 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(made)
     for name in set(LABELS) - set(tables):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
-    for sentence in of_unknown_codes(shown_ledger) + of_late_discharges(shown_ledger):
+    for sentence in of_unknown_codes(shown_ledger) + of_late_discharges(shown_ledger) + of_absent(tables[BY_COMMISSIONER].shown):
         say(sentence)
     say(f"{how_many(shown_ledger)}; why rows are left out: {work.records(LEDGER)}")
     return list(made)
@@ -165,6 +166,12 @@ def of_unknown_codes(ledger: pd.DataFrame) -> list[str]:
     return _of_rows(ledger, "unknown_code", f"are left out as unknown_code: {OF_ROWS['unknown_code']}")
 
 
+def of_absent(shown: pd.DataFrame) -> list[str]:
+    """What is said of commissioners who have no admission; ``shown`` as ``records_tables`` has it of commissioners."""
+    none = (shown[ADMISSIONS] == 0).groupby(level="unit").all()
+    return [f"{none.sum()} of {len(none)} commissioners have no admission in the extract: their counts are 0"] if none.any() else []
+
+
 def _of_rows(ledger: pd.DataFrame, reason: str, what: str) -> list[str]:
     """The number alone: of how many rows it is a share, the ledger that is shown does not tell, as it leaves out those in suppressed cells."""
     rows = ledger.set_index("reason").rows[reason]
@@ -221,7 +228,7 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     for column, (text, expected) in unreadable(raw, source).items():
         file, row, refused = refused_cell(source, column, text)
         raise DataError(
-            file, cell(column, refused), expected, "Write the column in one form; name markers of a missing value in [records] missing of the protocol.",
+            file, cell(column, refused), expected, f"Write the column in one form{OF_DATES if COLUMNS[column] == DATE else ''}; name markers of a missing value in [records] missing of the protocol.",
             row=row, column=source.column(column),
         )  # fmt: skip
     first, last = protocol.months[0], protocol.months[-1] + pd.offsets.MonthEnd()

@@ -248,3 +248,15 @@ def test_masked_values_never_enter() -> None:
     assignments = draw_assignments(sample.cluster, sample.treated, 1000, 1)
     tests = [_test(s, post, assignments)[0] for s in (sample, masked)]
     assert (tests[0].statistics == tests[1].statistics).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_draw_without_an_estimate_never_speaks_against_the_null() -> None:
+    """Of units that were seen in no month after the start there is none: such a draw counts as an extreme one."""
+    sample, post = make_sample(SITES, [0], 10, seed=11)
+    unseen = (sample.cluster == 6)[:, None] & post
+    sample = replace(sample, counts=np.where(unseen, np.nan, sample.counts))
+    assignments = draw_assignments(sample.cluster, sample.treated, 100, seed=1)
+    values = _statistics(sample, post, assignments)
+    without = assignments.clusters[:, 0] == 6
+    assert np.isinf(values[without]).all() and np.isfinite(values[~without]).all()

@@ -184,7 +184,7 @@ def test_dates_that_do_not_exist_are_refused(cell: str, tmp_path: Path, protocol
     rows = [EVERY_MONTH[0], {**EVERY_MONTH[1], "DISDATE": cell}]
     (folder / "2014.csv").write_text(as_csv(rows), encoding="utf-8")
     problem = refusal(folder, tmp_path / "private", protocol)
-    assert isinstance(problem, DataError) and problem.found == refused("DISDATE", cell)
+    assert isinstance(problem, DataError) and problem.found == refused("DISDATE", cell) and "without a time zone" in problem.action
     assert (Path(problem.file).name, problem.row, problem.column) == ("2014.csv", 3, "DISDATE")
 
 
@@ -357,6 +357,19 @@ def test_midnights_of_another_zone_are_refused(
     problem = refusal(folder, tmp_path / "private", protocol)
     assert isinstance(problem, DataError) and problem.column == "ADMIDATE" and times in problem.found
     assert str(problem.file).startswith(str(folder))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.fault(
+    "midnights of summer time stored in UTC three thousandths of a second early, as a database writes them (22:59:59.997)",
+    "the run stops and names the time",
+)
+def test_midnights_that_are_a_moment_early(kind: str | None, tmp_path: Path, protocol: Protocol) -> None:
+    def instant(at: int, day: dt.date) -> dt.datetime:
+        return midnight_in("Europe/London")(at, day) - dt.timedelta(milliseconds=3)
+
+    problem = refusal(with_clock(MANY, instant, tmp_path / "in", kind), tmp_path / "private", protocol)
+    assert isinstance(problem, DataError) and "23:00 in 59% of the rows" in problem.found
 
 
 @pytest.mark.parametrize("kind", KINDS)

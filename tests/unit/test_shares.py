@@ -100,7 +100,8 @@ def test_missing_persons_are_counted_and_never_listed(tmp_path: Path) -> None:
         ({"EPIEND": "2013-01-01"}, "EPIEND", "runs_backwards"),
         ({"DISDATE": "2013-01-01"}, "DISDATE", "runs_backwards"),
         ({"EPISTART": "2013-01-01"}, "EPISTART", "runs_backwards"),
-        ({"EPIEND": "2027-01-01"}, "EPIEND", "too_long"),
+        ({"EPIEND": "2027-01-01"}, "EPIEND", "runs_backwards"),
+        ({"EPIEND": "2027-01-01", "DISDATE": None}, "EPIEND", "too_long"),
     ],
 )
 def test_an_unexpected_reason_is_named_without_dates(change: Row, column: str, reason: str, tmp_path: Path) -> None:
@@ -283,6 +284,59 @@ def test_a_day_that_stands_for_an_unknown_date(column: str, tmp_path: Path) -> N
     assert problem.column == column and filler[column] in problem.found
 
 
+def with_later_end(days: int, columns: tuple[str, ...], every: int) -> list[Row]:
+    def later(row: Row) -> Row:
+        return {column: f"{pd.Timestamp(row[column]) + pd.Timedelta(days=days):%F}" for column in columns}
+
+    rows = [row | {"TOKEN_PERSON_ID": f"person {at}"} for at, row in enumerate(rows_of() * 8)]
+    return [row | (later(row) if at % every == 1 else {}) for at, row in enumerate(rows)]
+
+
+@pytest.mark.fault(
+    "a year that is wrong in the end of one episode in two hundred, and in the discharge too or not",
+    "the row is left out where it ends after its discharge; else the run stops with the share of the nights in stays of more than a year",
+)
+def test_a_wrong_year_in_few_ends(tmp_path: Path) -> None:
+    sound = checked(with_later_end(0, ("EPIEND",), 200), tmp_path / "sound", MONTHS)
+    counts = checked(with_later_end(365, ("EPIEND",), 200), tmp_path / "end", MONTHS)
+    lost = counts.rows["runs_backwards"]
+    assert 8 <= lost < 20 and counts.arrivals.nights.sum() == sound.arrivals.nights.sum() - 2 * lost
+    problem = refusal(with_later_end(365, ("EPIEND", "DISDATE"), 200), tmp_path / "both")
+    assert problem.column == "EPIEND" and "of the nights are of stays of more than a year" in problem.found and "long_stay_share" in problem.action
+    raised = checked(with_later_end(365, ("EPIEND", "DISDATE"), 200), tmp_path / "raised", MONTHS, Records(long_stay_share=0.9))
+    assert raised.arrivals.nights.sum() > sound.arrivals.nights.sum() * 1.3
+
+
+def test_a_wrong_year_in_the_rows_of_one_year(tmp_path: Path) -> None:
+    rows = [
+        row | ({"DISDATE": None, "EPIEND": "2016-03-31"} if row["ADMIDATE"][:7] == "2014-12" and at % 3 else {})
+        for at, row in enumerate(with_later_end(0, ("EPIEND",), 200))
+    ]
+    assert "of the nights of 2014/15" in refusal(rows, tmp_path, long_stay_share=0.85, unexpected_share=0.1).found
+
+
+@pytest.mark.fault(
+    "one code of emergency admissions that is lost (2D read as a number) in fewer than one in a hundred of all rows, planned ones included",
+    "the run stops: unknown methods are set against the rows that are counted",
+)
+@pytest.mark.parametrize("code", ["2.0", "2", '"2D"', None])
+def test_an_emergency_code_that_is_lost_among_planned_rows(code: str | None, tmp_path: Path) -> None:
+    planned = [row | {"ADMIMETH": "11", "CLASSPAT": "2"} for row in rows_of()] * 3
+    rows = rows_of(lambda year, at: {"ADMIMETH": code} if at % 40 == 1 else {}) + planned
+    problem = refusal(rows, tmp_path)
+    assert problem.column == "ADMIMETH" and ("empty" if code is None else repr(code)) in problem.found
+
+
+@pytest.mark.fault(
+    "V81999, which stands for a practice that is not known, in many rows", "a count by network stops, with the code and its share"
+)
+def test_practices_that_are_not_known(tmp_path: Path) -> None:
+    rows = rows_of(lambda year, at: {"GPPRAC": "V81999" if at % 8 == 1 else "V81997"} if at % 4 == 1 else {})
+    problem = refusal(rows, tmp_path, by_age=True)
+    assert problem.column == "GPPRAC" and "'V81999' 100%" in problem.found and "V81997" not in problem.found
+    checked(rows, tmp_path / "no networks", MONTHS)
+
+
 def test_few_rows_of_a_provider_are_left_to_the_ledger(tmp_path: Path) -> None:
     counts = checked(of_providers(lambda year, at: {"ADMIMETH": "EMERG"} if at % 7 == 0 else {}), tmp_path, MONTHS)
     ledger = ledger_of_rows(counts, MONTHS)
@@ -439,7 +493,7 @@ def test_a_suppressed_count_is_not_printed_as_none() -> None:
     assert table.note.to_list() == ["suppressed", "", "suppressed"]
     assert table.to_csv(index=False).splitlines()[1:3] == [
         'no_date,,suppressed,"without a date of admission, start or end, or with an impossible one"',
-        'runs_backwards,0,,"ends before it starts, or starts before the admission"',
+        'runs_backwards,0,,"ends before it starts or after the discharge, or starts before the admission"',
     ]
     assert how_many(safe_ledger({"no_date": 0, USED: 61}, Records())[0]).startswith("about 60 episodes are in admissions that are shown, and any others")
 
