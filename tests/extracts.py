@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, find_extract
 from analysis.records.shares import checked_counts
 from analysis.records.synthesise import synthesise
-from analysis.records.typed import read_episodes
+from analysis.records.typed import read_episodes, tidy_codes
 from analysis.rules import Records
 
 UNITS = {"00A": "00A", "00B": "00B", "01H": "01H+01K", "01K": "01H+01K"}
@@ -36,9 +37,7 @@ def stay(admitted: str, discharged: str | None, **other: Any) -> dict[str, Any]:
 def write_extract(rows: Sequence[dict[str, Any]], folder: Path, name: str = "part.parquet") -> Path:
     """Parquet with dates as dates, or CSV, by the name's suffix."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(list(rows))
-    for at, row in enumerate(rows, 1):
-        table.loc[at - 1, "EPIKEY"] = str(at) if row["EPIKEY"] == "1" else row["EPIKEY"]
+    table = pd.DataFrame([row | ({"EPIKEY": str(at)} if row["EPIKEY"] == "1" else {}) for at, row in enumerate(rows, 1)])
     table = table[[column for column in COLUMNS if column in table]]
     if name.endswith(".csv"):
         table.to_csv(folder / name, index=False)
@@ -70,9 +69,11 @@ def checked(
     source = find_extract(str(write_extract(rows, folder / "in")), {}, asked)
     running = open_engine("duckdb", folder / "private")
     networks = dict.fromkeys(practices, "network")
+    raw = running.read(source)
+    source = replace(source, codes=tidy_codes(raw, source))
     return checked_counts(
-        running, read_episodes(running.read(source), source), source, str(folder / "in"), rules, months, UNITS, networks
-    )
+        running, read_episodes(raw, source), source, str(folder / "in"), rules, months, UNITS, networks
+    )  # fmt: skip
 
 
 def made_up(folder: Path, rows: int, workers: int = 1, effect: float = -0.03) -> Path:
