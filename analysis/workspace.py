@@ -251,6 +251,8 @@ def _protocol(root: Path) -> Path:
 
 
 def _check_name(name: str, root: Path) -> None:
+    if os.environ.get(name, "").startswith("~"):
+        raise UsageError(f"{name}={os.environ[name]}: the shell left the ~ as it is. Write the whole name of the folder or file.")
     try:
         (root / os.environ.get(name, "")).exists()
     except OSError as problem:

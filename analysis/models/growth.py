@@ -59,7 +59,7 @@ def _log_growth(sample: Sample, rule: Growth) -> tuple[float, float, int, int]:
     parts = [np.where(matched, part, 0.0).sum(axis=1) for part in (*window, *baseline)]
     totals = [part.sum() for part in parts]
     if not all(total > 0 for total in totals):
-        raise NotIdentified(f"no count above zero in the months that can be compared for {rule.label}")
+        raise NotIdentified(f"no known count above zero in the months that can be compared for {rule.label}")
     estimate = float(np.log(totals[0] / totals[1]) - np.log(totals[2] / totals[3]))
     influence = sum(sign * part / total for sign, part, total in zip((1, -1, -1, 1), parts, totals, strict=True))
     clusters = int(sample.cluster.max()) + 1

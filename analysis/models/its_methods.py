@@ -162,10 +162,10 @@ def check_series(series: Series, design: Segments) -> None:
     """Raises
     ------
     NotIdentified
-        A month has no count above zero, or nothing that counts could come from; there are no more months than coefficients; or the
+        A month has no known count above zero, or nothing that counts could come from; there are no more months than coefficients; or the
         series has no noise: a constant one, say.
     """
-    for values, said in ((series.exposure, "no people or days"), (series.counts, "no count above zero")):
+    for values, said in ((series.exposure, "no people or days"), (series.counts, "no known count above zero")):
         bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
         if len(bad):
             raise NotIdentified(f"{said} in {series.months[bad[0]]:%B %Y}")

@@ -160,7 +160,7 @@ def build_sample(
     )
     empty = np.nansum(sample.counts, axis=1) <= 0
     reasons = [f"{name}: share covered not known, or of more than one model" for name in unknown]
-    reasons += [f"{name}: no count above zero in any month used" for name in attributes.unit_name[empty]]
+    reasons += [f"{name}: no known count above zero in any month used" for name in attributes.unit_name[empty]]
     return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
 
 

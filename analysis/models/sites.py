@@ -150,7 +150,7 @@ def _site(
     context: dict[str, Any] = {"cohort": site, "n_units": 0, "n_treated": 0, "n_obs": 0}
     try:
         if sample is None:
-            raise NotIdentified("no unit of the site has a count above zero in any month")
+            raise NotIdentified("no unit of the site has a known count above zero in any month")
         with not_identified_where_singular():
             comparison = compare(sample, specification, post)
             context |= {"n_units": len(sample.units), "n_treated": int(sample.treated.sum())}

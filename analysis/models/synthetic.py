@@ -60,7 +60,7 @@ class Pool:
         series = _complete(controls)
         whole = (series.counts > 0).all(axis=1)
         if not whole.any():
-            raise NotIdentified("no control has a count above zero in every month")
+            raise NotIdentified("no control has a known count above zero in every month")
         self.units = controls.units[whole]
         self.series = series[whole]
         self.left_out = int((~sample.treated).sum() - whole.sum())

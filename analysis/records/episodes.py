@@ -142,13 +142,17 @@ def classified(
 
 
 def backwards(table: ir.Table, rules: Records) -> dict[str, ir.Table]:
-    """Column → the rows with dates in which its date is before that which it must not precede."""
-    dated = table.filter(*[is_date(table[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")])
-    return {column: dated.filter(~sound) for column, sound in _in_order(dated, rules).items()}
+    """Column → the rows with dates in which its date is out of order; each row is of the first such column."""
+    rest = table.filter(*[is_date(table[name], rules) for name in ("ADMIDATE", "EPISTART", "EPIEND")])
+    found = {}
+    for column in _in_order(rest, rules):
+        sound = _in_order(rest, rules)[column]
+        found[column], rest = rest.filter(~sound), rest.filter(sound)
+    return found
 
 
 def _in_order(t: ir.Table, rules: Records) -> dict[str, ir.BooleanValue]:
-    """Of two columns that may be to blame, the first comes first."""
+    """Column → whether its date is in order; of two that may be to blame for a row, the first is."""
 
     def not_after_discharge(date: ir.DateValue) -> ir.BooleanValue:
         return ~((date > t.DISDATE) & is_date(t.DISDATE, rules)).fill_null(False)

@@ -83,10 +83,14 @@ def check_lengths(counts: Counts, months: pd.DatetimeIndex, extract: Extracted) 
     DataError
         Their part is larger than ``long_stay_share``, of all nights or of those of a year of admission.
     """
-    inside = _inside(counts.arrivals, months)
-    long = _inside(counts.long_stays.astype(int), months)
-    nights = inside.nights.groupby(financial_year(inside.day)).sum()
-    of_long = long[["stays", "nights"]].groupby(financial_year(long.day)).sum().reindex(nights.index, fill_value=0)
-    for year, stays, taken, of in [(None, *of_long.sum(), nights.sum()), *zip(nights.index, of_long.stays, of_long.nights, nights, strict=True)]:
+    by_year = long_by_year(counts, months)
+    for year, stays, taken, of in [(None, *by_year.sum()), *by_year.itertuples()]:
         if stays >= extract.rules.smallest_count and taken > extract.rules.long_stay_share * of:
             raise long_stays(year, taken / of, extract)
+
+
+def long_by_year(counts: Counts, months: pd.DatetimeIndex) -> pd.DataFrame:
+    """By financial year of admission, the number of stays of more than a year, their nights, and those of all stays [stays, nights, of]."""
+    inside, long = _inside(counts.arrivals, months), _inside(counts.long_stays.astype(int), months)
+    of = inside.nights.groupby(financial_year(inside.day)).sum().rename("of")
+    return long[["stays", "nights"]].groupby(financial_year(long.day)).sum().reindex(of.index, fill_value=0).join(of)

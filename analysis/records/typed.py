@@ -52,10 +52,10 @@ EMPTY_HASHED = [
     hashlib.new(name, usedforsecurity=False).hexdigest()
     for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 ]
-# No pseudonym of a person: zeros, negative numbers, one character eight times or more, digits in their order, and what stands for nobody.
+# No pseudonym of a person: zeros, also in the form of a GUID, negative numbers, one character eight times or more, digits in their order, and what stands for nobody.
 NO_PERSON = "|".join(
     [
-        "0+([.,]0*)?", "-[0-9]{1,9}([.,]0*)?", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?"),
+        "0+([.,]0*)?", "[{(]?0{8}-0{4}-0{4}-0{4}-0{12}[)}]?", "-[0-9]{1,9}([.,]0*)?", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?"),
         "0?12345678(90?)?", "N", "NK", "no nhs number", "(unknown|anonymous|dummy|test|no|missing)[ _-](patient|person)",
         "#(value!|ref!|num!|name[?]|div/0!)", *EMPTY_HASHED,
     ]

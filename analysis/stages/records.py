@@ -25,6 +25,7 @@ from analysis.records.episodes import OF_ROWS
 from analysis.records.extract import COLUMNS, DATE, Extract, find_extract
 from analysis.records.instants import midnights_elsewhere
 from analysis.records.memory import FORGOTTEN, Memory
+from analysis.records.misread import long_by_year
 from analysis.records.networks import practices_of, read_networks
 from analysis.records.origin import is_made_up
 from analysis.records.sampled import PERSONS, sample_of
@@ -39,6 +40,7 @@ from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
 LEDGER = "ledger.csv"
+WORTH_A_LOOK = 0.05  # of the nights, in stays of more than a year
 OF_DATES = ", as days of the clock where the hospital is, without a time zone (of the form the figures are written as 9, the letters as A)"
 
 
@@ -102,7 +104,9 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     write_together(made)
     for name in set(LABELS) - set(tables):  # of an earlier run that was asked for more
         work.records(name).unlink(missing_ok=True)
-    for sentence in of_unknown_codes(shown_ledger) + of_late_discharges(shown_ledger) + of_absent(tables[BY_COMMISSIONER].shown):
+    remarkable = of_unknown_codes(shown_ledger) + of_late_discharges(shown_ledger)
+    remarkable += of_long_stays(long_by_year(counts, protocol.months), rules) + of_absent(tables[BY_COMMISSIONER].shown)
+    for sentence in remarkable:
         say(sentence)
     say(f"{how_many(shown_ledger)}; why rows are left out: {work.records(LEDGER)}")
     return list(made)
@@ -164,6 +168,14 @@ def of_late_discharges(ledger: pd.DataFrame) -> list[str]:
 def of_unknown_codes(ledger: pd.DataFrame) -> list[str]:
     """What is said of rows whose codes no dictionary has; nothing of fewer than may be shown. ``ledger`` as ``safe_ledger`` gives it."""
     return _of_rows(ledger, "unknown_code", f"are left out as unknown_code: {OF_ROWS['unknown_code']}")
+
+
+def of_long_stays(by_year: pd.DataFrame, rules: Records) -> list[str]:
+    """What is said of the nights of stays of more than a year, where they are many; ``by_year`` as ``long_by_year`` gives it."""
+    stays, nights, of = by_year.sum()
+    if stays < rules.smallest_count or nights < WORTH_A_LOOK * of:
+        return []
+    return [f"{nights / of:.0%} of the nights are of stays of more than a year: if that is more than you expect, look for wrong years in the dates"]
 
 
 def of_absent(shown: pd.DataFrame) -> list[str]:

@@ -309,7 +309,7 @@ def test_a_site_without_a_usable_month_stays_in_the_table(specification: Specifi
     counts.loc[["T0", "T1"]] = 0.0
     rows, table = _failing(counts, specification, protocol)
     assert np.isnan(table.estimate["Alone"])
-    assert "no unit of the site has a count above zero" in table.reason["Alone"]
+    assert "no unit of the site has a known count above zero" in table.reason["Alone"]
     assert not table.in_pool["Alone"]
     assert "unit_left_out" in table["flags"]["Pair"].split(";")
     assert _row(rows, "Pair", "att")["n_treated"] == 1

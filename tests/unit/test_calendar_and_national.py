@@ -337,7 +337,7 @@ def test_months_that_cannot_be_used_are_said(whole: pd.DataFrame, protocol: Prot
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_month_without_a_total_is_refused(whole: pd.DataFrame, protocol: Protocol, value: float) -> None:
-    """As for a group of places: no count above zero in that month, and no row of missing numbers."""
+    """As for a group of places: no known count above zero in that month, and no row of missing numbers."""
     chosen = (whole.outcome == CHECK) & (whole.month == "2014-07-01")
     spoilt = whole.assign(value=whole.value.mask(chosen, value))
     rows, _, absent = national_series(spoilt, "mar", protocol)

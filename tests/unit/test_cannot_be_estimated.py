@@ -57,7 +57,7 @@ def test_growth_between_months_that_no_unit_has_in_both_windows(protocol: Protoc
     sample, rule = alike(), protocol.growth[0]
     gone = np.asarray((months() >= rule.window[0]) & (months() <= rule.window[1]))
     masked = np.where(gone, np.nan, sample.counts)
-    with pytest.raises(NotIdentified, match=f"no count above zero in the months that can be compared for {rule.label}"):
+    with pytest.raises(NotIdentified, match=f"no known count above zero in the months that can be compared for {rule.label}"):
         growth_per_head(replace(sample, counts=masked), rule, 0.95)
 
 

@@ -200,7 +200,7 @@ def test_a_month_without_people(protocol: Protocol) -> None:
 def test_a_month_without_counts(protocol: Protocol) -> None:
     """Of the group: both kinds of series. Of everyone else: the controlled one."""
     sample = a_sample()
-    named = "no count above zero in November 2013"
+    named = "no known count above zero in November 2013"
     for members, kinds in (
         (sample.treated, {SINGLE: named, CONTROLLED: named}),
         (~sample.treated, {CONTROLLED: named}),
@@ -219,7 +219,7 @@ def test_several_groups_are_refused_for_the_month_of_one() -> None:
     sample = a_sample()
     counts = sample.counts.copy()
     counts[3, 50] = 0.0
-    with pytest.raises(NotIdentified, match="no count above zero in June 2017"):
+    with pytest.raises(NotIdentified, match="no known count above zero in June 2017"):
         cohort_series(replace(sample, counts=counts), np.eye(12))
 
 
@@ -354,7 +354,7 @@ def test_a_job_with_a_gap(run: Run) -> None:
 
 def test_a_job_with_a_month_without_counts(run: Run) -> None:
     found = run(lambda rows: where(rows, in_january(rows, ["U00", "U01"]), 0.0))
-    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "no count above zero in January 2016")
+    assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "no known count above zero in January 2016")
 
 
 def test_a_job_with_everyone_of_a_cohort_masked(run: Run) -> None:
@@ -427,7 +427,7 @@ def test_sites_and_the_synthetic_control_are_recorded_beside_the_cohort(
     )
     months_without = 1 + panel.unit.str[1:].astype(int) % 12
     holes = (panel.unit > "U02") & (panel.month.dt.month == months_without) & (panel.month.dt.year == 2016)
-    for rows, absent in ((panel, []), (where(panel, holes, 0.0), ["no control has a count above zero in every month"])):
+    for rows, absent in ((panel, []), (where(panel, holes, 0.0), ["no control has a known count above zero in every month"])):
         primary = fewer.specification("primary")
         job = Job(rows, fewer.outcome(OUTCOME), "MCP+PACS", primary, fewer, UnitTables())
         record = Record(job)

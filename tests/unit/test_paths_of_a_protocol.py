@@ -214,3 +214,11 @@ def test_a_data_folder_that_is_a_link_to_another_disk(tmp_path: Path) -> None:
     (tmp_path / "disk/elsewhere.csv").symlink_to("/etc/passwd")
     with pytest.raises(StudyError, match="leads elsewhere"):
         work.named("data_raw/elsewhere.csv")
+
+
+@pytest.mark.fault("BUILD=~/build, in which the shell left the ~ as it is", "a refusal: no folder of that name is made in the checkout")
+@pytest.mark.parametrize("name", ["BUILD", "MIRROR", "PROTOCOL"])
+def test_a_tilde_that_no_shell_expanded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "~/somewhere")
+    with pytest.raises(UsageError, match=f"{name}=~/somewhere"):
+        Workspace.from_environment()

@@ -15,9 +15,10 @@ from extracts import checked, stay
 from analysis.errors import DataError
 from analysis.records.counts import LATE, USED, ledger_of_rows
 from analysis.records.engines import open_engine
+from analysis.records.misread import long_by_year
 from analysis.records.persons import check_possible
 from analysis.rules import Records
-from analysis.stages.records import how_many, of_late_discharges, of_unknown_codes, safe_ledger
+from analysis.stages.records import how_many, of_late_discharges, of_long_stays, of_unknown_codes, safe_ledger
 
 MONTHS = pd.date_range("2013-04-01", "2016-03-01", freq="MS")
 A_YEAR = 120
@@ -107,6 +108,13 @@ def test_missing_persons_are_counted_and_never_listed(tmp_path: Path) -> None:
 def test_an_unexpected_reason_is_named_without_dates(change: Row, column: str, reason: str, tmp_path: Path) -> None:
     problem = refusal(rows_of(lambda year, at: change if at % 4 == 1 else {}), tmp_path)
     assert problem.column == column and f"left out as {reason} (" in problem.found and "2027" not in problem.found
+
+
+def test_the_column_to_blame_among_other_rows_out_of_order(tmp_path: Path) -> None:
+    """A missing discharge written as a date is before the end too: the end is not to blame for it, but for rows of its own."""
+    wrong: dict[int, Row] = {1: {"DISDATE": "1970-01-01"}, 5: {"EPIEND": "2013-03-01"}}
+    problem = refusal(rows_of(lambda year, at: wrong.get(at % 8, {}) if at % 24 != 5 else {}), tmp_path)
+    assert problem.column == "DISDATE" and "1970-01-01" in problem.found
 
 
 @pytest.mark.parametrize(
@@ -305,6 +313,13 @@ def test_a_wrong_year_in_few_ends(tmp_path: Path) -> None:
     assert problem.column == "EPIEND" and "of the nights are of stays of more than a year" in problem.found and "long_stay_share" in problem.action
     raised = checked(with_later_end(365, ("EPIEND", "DISDATE"), 200), tmp_path / "raised", MONTHS, Records(long_stay_share=0.9))
     assert raised.arrivals.nights.sum() > sound.arrivals.nights.sum() * 1.3
+
+
+def test_long_stays_that_are_few_are_told(tmp_path: Path) -> None:
+    counts = checked(with_later_end(365, ("EPIEND", "DISDATE"), 200), tmp_path, MONTHS, Records(long_stay_share=0.9))
+    (sentence,) = of_long_stays(long_by_year(counts, MONTHS), Records())
+    assert "of the nights are of stays of more than a year" in sentence
+    assert of_long_stays(long_by_year(checked(rows_of(), tmp_path / "sound", MONTHS), MONTHS), Records()) == []
 
 
 def test_a_wrong_year_in_the_rows_of_one_year(tmp_path: Path) -> None:

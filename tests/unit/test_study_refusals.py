@@ -223,7 +223,7 @@ def test_a_unit_without_a_count_is_left_out_and_listed(run: Run, value: float) -
     """Always zero, or masked throughout: the others are estimated, and the unit is named with the reason."""
     found = run(lambda rows: _where(rows, rows.unit == "U20", value))
     assert found.absent == [
-        (OUTCOME, "MCP", "primary", "unit", "NHS U20 CCG: no count above zero in any month used")
+        (OUTCOME, "MCP", "primary", "unit", "NHS U20 CCG: no known count above zero in any month used")
     ]  # fmt: skip
     assert {row["n_units"] for row in found.rows} == {38}  # forty less PACS' one and U20
     whole = run(lambda rows: rows)
@@ -349,7 +349,7 @@ def test_sites_keep_their_estimates_where_no_donor_is_whole(run: Run) -> None:
     found = run(holes, "MCP+PACS", designs=["synthetic", "sites"])
     reasons = {(cohort, design): reason for _, cohort, _, design, reason in found.absent}
     assert reasons == {
-        (cohort, "synthetic"): "no control has a count above zero in every month" for cohort in ("MCP+PACS", "sites")
+        (cohort, "synthetic"): "no control has a known count above zero in every month" for cohort in ("MCP+PACS", "sites")
     }
     (table,) = found.sites
     assert len(table) == 3 and table.synthetic.isna().all()
@@ -360,7 +360,7 @@ def test_a_site_without_a_usable_month_stands_in_the_table_with_the_reason(run: 
     (table,) = found.sites
     row = table.set_index("site").iloc[0]
     assert np.isnan(row.estimate) and not row.in_pool
-    assert row.reason == "no unit of the site has a count above zero in any month"
+    assert row.reason == "no unit of the site has a known count above zero in any month"
 
 
 def test_quarters_whose_covariance_is_singular_leave_the_event_study_and_a_reason(run: Run) -> None:

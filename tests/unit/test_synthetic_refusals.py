@@ -70,7 +70,7 @@ def test_too_few_single_controls_for_an_interval(few_draws: Protocol) -> None:
 
 def test_no_control_at_all(few_draws: Protocol) -> None:
     gaps = changed(changed(sample_of(units=4), [2], slice(3, 4), 0.0), [3], slice(8, 9), 0.0)
-    assert "no control has a count above zero in every month" in refusal(gaps, few_draws)
+    assert "no control has a known count above zero in every month" in refusal(gaps, few_draws)
 
 
 def test_controls_without_a_usable_month_are_left_out_and_counted(few_draws: Protocol) -> None:
