@@ -30,7 +30,7 @@ RUN := $(VENV)/bin/python -m analysis
 PYTEST := $(VENV)/bin/python -m pytest
 READY := $(VENV)/.ready
 
-.PHONY: help report data results records spark refresh edition headlines test check slow fuzz bench bench-records simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results records spark refresh edition headlines test check slow fuzz nightly bench bench-records simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -66,7 +66,7 @@ records: data ## count a patient-level extract: make records EXTRACT=folder (ENG
 	@$(RUN) records
 
 test: $(READY) ## the quick tests (some minutes)
-	@$(PYTEST) -m "not slow and not spark" --numprocesses 2 --dist loadfile
+	@$(PYTEST) -m "not slow and not spark and not nightly" --numprocesses 2 --dist loadfile
 
 check: test slow ## everything: style, types, all the tests
 
@@ -82,6 +82,10 @@ spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 
 fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
 	@FUZZ="$${FUZZ:-5000}" $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2
+
+nightly: $(READY) ## what takes too long for every push: larger attacks on suppressed counts, and fuzz
+	@$(PYTEST) -m nightly --numprocesses 2
+	@$(MAKE) --no-print-directory fuzz
 
 bench: data ## time the stages and print ratios
 	@.ci/install bench

@@ -29,8 +29,18 @@ SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= 4 else ()) for see
 def test_two_editions_together_recover_nothing(seed: int, tmp_path: Path) -> None:
     """All tables that can be asked for, of a made-up extract and of the same with a few stays more."""
     rng = np.random.default_rng(seed)
-    stays = Stays.drawn(rng, rng.choice([4, 10, 20, 40]))
-    editions = [released(stays, tmp_path), released(stays.with_more(rng, 0.03), tmp_path)]
+    check_two_editions(Stays.drawn(rng, rng.choice([4, 10, 20, 40])), rng, 0.03, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(1000, 1200))
+def test_larger_extracts_tell_no_more(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    check_two_editions(Stays.drawn(rng, rng.choice([6, 30, 80, 160, 320])), rng, rng.choice([0.001, 0.01, 0.1, 0.3]), tmp_path)
+
+
+def check_two_editions(stays: Stays, rng: np.random.Generator, more: float, folder: Path) -> None:
+    editions = [released(stays, folder), released(stays.with_more(rng, more), folder)]
     for name, table in editions[0].items():
         assert not (table.suppressed & ~editions[1][name].suppressed).any(axis=None), "what was suppressed stays so"
         small = (table.exact > 0) & (table.exact < SMALLEST)
