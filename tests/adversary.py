@@ -21,7 +21,7 @@ from analysis.records.tables import BY_AGE, BY_COMMISSIONER, BY_NETWORK, Table
 
 MEASURES = (ADMISSIONS, *PARTS, SENSITIVE, BED_DAYS)
 FEWEST_VALUES = 5  # of a suppressed count: what is pinned to fewer is recovered
-MOST = 1e5
+MOST = 1e6
 WHOLE = 1e-6  # by which a whole number may be missed
 Cell = tuple[str, object, str]  # table, label, outcome
 
