@@ -20,6 +20,7 @@ from scipy.sparse import csc_array, csr_array, hstack
 from analysis.inference.inversion import invert, p_value
 from analysis.models.regression import Comparison, Fit, by_cluster
 
+LEAST_LEFT = 1e-9  # of Σ W D² when the effects are taken off: less is rounding, and there is no estimate
 ASSIGNMENTS_AT_ONCE = 500  # whose arrays fit a processor's cache
 
 
@@ -152,7 +153,8 @@ class _Basis:
 
         smoothed = [along(effects.shares[:, a]) for a in range(effects.shares.shape[1])]
         shared = along(weighted) - sum(own[:, [a]] * part for a, part in enumerate(smoothed))
-        self.alone = weighted @ post - (unit * own).sum(axis=1)  # Σ W D̃² with no effects of months
+        self.size = weighted @ post  # Σ W D², the effects still in it
+        self.alone = self.size - (unit * own).sum(axis=1)  # Σ W D̃² with no effects of months
         self.score = null.scores @ post
         # Units assigned × units (or months).
         self.shared, self.residual = np.ascontiguousarray(shared.T), np.ascontiguousarray(along(null.scores).T)
@@ -163,13 +165,14 @@ class _Basis:
     def studentised(self, doses: csr_array) -> tuple[np.ndarray, np.ndarray]:
         """The statistic and the estimate of each row of ``doses`` (assignments × units).
 
-        Where the assigned units have too few cells for an estimate, the statistic is infinite, so that the draw never speaks against the null.
+        Where the assigned units have too few observed cells for an estimate, that is NaN and the statistic infinite, so that the draw never speaks
+        against the null.
         """
         row, unit, dose = np.repeat(np.arange(doses.shape[0]), np.diff(doses.indptr)), doses.indices, doses.data
         alone, shared = dose**2 * self.alone[unit], dose * (doses @ self.shared)[row, unit]
         denominator = np.bincount(row, alone - shared, doses.shape[0])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            estimate = (doses @ self.score) / denominator
+        no_estimate = denominator <= LEAST_LEFT * np.bincount(row, dose**2 * self.size[unit], doses.shape[0])
+        estimate = (doses @ self.score) / np.where(no_estimate, np.nan, denominator)
 
         # Σ_t W D̃² of each unit
         month, smoothed = [doses @ part for part in self.month], [doses @ part for part in self.smoothed]
@@ -185,12 +188,10 @@ class _Basis:
                     spread -= first * second * block
         spread[row, unit] += alone - 2 * shared
 
-        usable = np.isfinite(estimate)
-        scores = spread * -np.where(usable, estimate, 0.0)[:, None]
+        scores = spread * -estimate[:, None]
         scores -= doses @ self.residual
         scores[row, unit] += dose * self.score[unit]
         by_site = by_cluster(scores.T, self.cluster)
         meat, clusters = (by_site**2).sum(axis=0), len(by_site)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistic = estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))
-        return np.where(usable & ~np.isnan(statistic), statistic, np.inf), np.asarray(estimate)
+        statistic = estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))
+        return np.where(no_estimate, np.inf, statistic), np.asarray(estimate)

@@ -165,10 +165,10 @@ def check_series(series: Series, design: Segments) -> None:
         A month has no known count above zero, or nothing that counts could come from; there are no more months than coefficients; or the
         series has no noise: a constant one, say.
     """
-    for values, said in ((series.exposure, "no people or days"), (series.counts, "no known count above zero")):
+    for values, absence in ((series.exposure, "no people or days"), (series.counts, "no known count above zero")):
         bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
         if len(bad):
-            raise NotIdentified(f"{said} in {series.months[bad[0]]:%B %Y}")
+            raise NotIdentified(f"{absence} in {series.months[bad[0]]:%B %Y}")
     months, number = design.matrix.shape
     if months <= number:
         raise NotIdentified(f"{months} months for {number} coefficients")

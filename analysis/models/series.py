@@ -55,10 +55,10 @@ def cohort_series(sample: Sample, weights: np.ndarray, complete: bool = True) ->
         Some month has no people in it, or no count, which has no logarithm.
     """
     series = group_series(sample, weights, complete)
-    for values, said in ((series.exposure, "no people"), (series.counts, "no known count above zero")):
+    for values, absence in ((series.exposure, "no people"), (series.counts, "no known count above zero")):
         empty = np.argwhere(~(values > 0))
         if len(empty):
-            raise NotIdentified(f"{said} in {sample.months[empty[0][-1]]:%B %Y}")
+            raise NotIdentified(f"{absence} in {sample.months[empty[0][-1]]:%B %Y}")
     return series
 
 

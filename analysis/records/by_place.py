@@ -43,9 +43,9 @@ def rows_by_place(episodes: Episodes, commissioners: Collection[str], years: lis
     return table[table.year.isin([NO_YEAR, *years])]
 
 
-def unknown_at_one_place(by_place: pd.DataFrame, episodes: Episodes, rules: Records) -> At | None:
+def unknown_at_one_place(by_place: pd.DataFrame, rules: Records) -> At | None:
     """The first column of which a commissioner or a provider has too many values that are not known; ``by_place`` as ``rows_by_place`` gives it."""
-    for column in [column for column in DECIDING if episodes.tally[column].sum() >= FEWEST]:
+    for column in DECIDING:
         place = PLACES[BLAMED[column]] if column in BLAMED else len(OF_ROWS)
         looked_at = by_place[by_place.ours & (by_place.reason.fillna(len(OF_ROWS)) >= place)]
         if at := _largest(looked_at, column, rules.unexpected_share):

@@ -237,9 +237,9 @@ def _departures(stays: ir.Table) -> ir.Table:
 
 
 def _long_stays(stays: ir.Table) -> pd.DataFrame:
-    nights = stays.ended - stays.admitted
-    long = stays.filter(nights > A_YEAR)
-    return _frame(long.group_by(day=long.admitted).aggregate(stays=long.count(), nights=(long.ended - long.admitted).sum()))
+    with_nights = stays.mutate(nights=stays.ended - stays.admitted)
+    long = with_nights.filter(with_nights.nights > A_YEAR)
+    return _frame(long.group_by(day=long.admitted).aggregate(stays=long.count(), nights=long.nights.sum()))
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:

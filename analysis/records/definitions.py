@@ -53,7 +53,7 @@ ORGANISATION_ITSELF = "00"
 COMMISSIONER_FORM = r"^[0-9A-Z]{3}([0-9A-Z]{2})?$"
 COMMISSIONER_WITH_SITE = r"^([0-9A-Z]{3})[0-9A-Z]{2}$"
 PRACTICE_FORM = r"^[A-Za-z][0-9]{5}([0-9]{3})?$"  # a branch surgery has three more digits
-# In place of a practice: not known to the patient's record. V81997, of patients who have no practice, says what is known.
+# Default codes for a practice that was not recorded. V81997 is known: the patient has no practice.
 NO_PRACTICE = ("V81998", "V81999")
 PRACTICE_CHARACTERS = 6
 DIAGNOSIS_FORM = "^[A-Za-z][0-9]{2}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,18 +13,18 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from analysis.errors import DataError, MachineError, UsageError
+from analysis.errors import DataError, UsageError
 from analysis.records.databases import open_database, open_table
-from analysis.records.delimited import GZIP, Layout
-from analysis.records.extract import Extract, Part, check_types, column_names
+from analysis.records.delimited import Layout
+from analysis.records.extract import NO_VALUE, Extract, Part, check_types, column_names, key_pattern
 from analysis.records.private import private_folder
+from analysis.records.spark import part_on_spark, spark_session
 
 DUCKDB, SPARK = "duckdb", "spark"
 BUCKET_ROWS = 4_000_000  # that a window over persons may hold at once on one machine
 MEMORY = "2GB"
 SPILL = "spill"  # the folder in the private one for what does not fit into memory
 FILE = "the file of the row"  # a name that no column of a file has
-NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # in the name of a folder
 
 
 @ibis.udf.scalar.builtin(name="hash", signature=(("string",), "uint64"))
@@ -56,7 +55,7 @@ class Engine:
             names = column_names(f"table {extract.table}", table.columns, extract.column_map, extract.asked)
             check_types(f"table {extract.table}", table.schema().to_pyarrow(), names)
             return (table.select(**{column: _clock(table[name]) for column, name in names.items()}),)
-        read = _part_on_spark if self.name == SPARK else part_on_duckdb
+        read = part_on_spark if self.name == SPARK else part_on_duckdb
         return tuple(read(self.connection, part, f"extract_{number}") for number, part in enumerate(extract.parts))
 
     def key_of(self, person: ir.StringValue) -> ir.Value:
@@ -118,7 +117,7 @@ def open_engine(
     if name == DUCKDB:
         return Engine(DUCKDB, in_utc(ibis.duckdb.connect(**options)), private)
     if name == SPARK:
-        session = _spark_session(private, master)  # which says what is not installed, before Ibis looks for it
+        session = spark_session(private, master)  # which says what is not installed, before Ibis looks for it
         return Engine(SPARK, ibis.pyspark.connect(session), private)
     raise UsageError(f"ENGINE={name}: it must be one of {DUCKDB}, {SPARK}.")
 
@@ -209,13 +208,8 @@ def _clock_in_sql(name: str, zone: str | None) -> str:
 
 
 def _of_folder_in_sql(key: str) -> str:
-    value = f'url_decode(regexp_extract("{FILE}", {_text(_key_pattern(key))}, 1))'
+    value = f'url_decode(regexp_extract("{FILE}", {_text(key_pattern(key))}, 1))'
     return f"nullif({value}, '{NO_VALUE}')"
-
-
-def _key_pattern(key: str) -> str:
-    """Of the value of a key in a path, to RE2 and Java."""
-    return f"/{re.escape(key)}=([^/]*)/"
 
 
 def _minutes(zone: str) -> int:
@@ -226,82 +220,3 @@ def _minutes(zone: str) -> int:
 
 def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _part_on_spark(connection: Any, part: Part, view: str) -> ir.Table:
-    from pyspark.sql import functions, types
-
-    # Spark takes these characters for patterns:
-    files = [re.sub(r"([][{}*?\\])", r"\\\1", str(file)) for file in part.files]
-    reader = connection._session.read
-    if part.layout:
-        packed = part.layout.compression == GZIP
-        for file in part.files:
-            if packed != file.name.lower().endswith(".gz"):  # by which Spark knows
-                raise DataError(
-                    file, "gzip under another name" if packed else "a name in .gz, and plain text", "packed files alone in .gz", "Rename the file."
-                )  # fmt: skip
-        stored = {name: f"c{at}" for at, name in enumerate(part.layout.columns)}
-        schema = types.StructType([types.StructField(name, types.StringType()) for name in stored.values()])
-        rows = reader.csv(
-            files,
-            schema=schema,
-            header=True,
-            enforceSchema=True,
-            sep=part.layout.delimiter,
-            quote='"',
-            escape='"',
-            mode="FAILFAST",
-            multiLine=True,
-        )
-    else:
-        stored = {name: name for name in part.names.values()}
-        rows = reader.parquet(*files)
-    columns = []
-    for column, name in part.names.items():
-        if column in part.in_folders:
-            columns.append(_of_folder_on_spark(name).alias(column))
-            continue
-        value = rows["`" + stored[name].replace("`", "``") + "`"]
-        zone = part.zones.get(column)
-        columns.append((functions.from_utc_timestamp(value, zone) if zone else value).alias(column))
-    rows.select(*columns).createOrReplaceTempView(view)
-    return connection.table(view)
-
-
-def _of_folder_on_spark(key: str) -> Any:
-    from pyspark.sql import functions
-
-    def decoded(text: Any) -> Any:
-        return functions.url_decode(functions.replace(text, functions.lit("+"), functions.lit("%2B")))
-
-    path = decoded(functions.col("_metadata.file_path"))  # as an address, in which the name itself may be encoded
-    value = decoded(functions.regexp_extract(path, _key_pattern(key), 1))
-    return functions.nullif(value, functions.lit(NO_VALUE))
-
-
-def _spark_session(private: Path, master: str) -> Any:
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError as problem:
-        raise MachineError("ENGINE=spark needs the package pyspark: install the extra `spark`.") from problem
-    if shutil.which("java") is None:
-        raise MachineError(
-            "ENGINE=spark needs Java 17 or later, and there is no `java` here. Install it, or use ENGINE=duckdb."
-        )
-    settings = {
-        "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.session.timeZone": "UTC", "spark.local.dir": str(private / "spark"),
-        "spark.sql.shuffle.partitions": "16", "spark.driver.memory": "3g", "spark.sql.warehouse.dir": str(private / "warehouse"),
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "OFF",  # which shows rows; what fails is raised
-        "spark.sql.csv.parser.columnPruning.enabled": "false",  # else a row with too many or too few cells is not noticed
-    }  # fmt: skip
-    # Spark prefers these variables to its settings; on a cluster they are of this machine alone, where results come together.
-    os.environ["SPARK_LOCAL_DIRS"] = settings["spark.local.dir"]
-    os.environ.pop("SPARK_EXECUTOR_DIRS", None)
-    builder = SparkSession.builder.master(master).appName("vanguard-evaluation")
-    for key, value in settings.items():
-        if master.startswith("local") or key.startswith(
-            ("spark.ui", "spark.sql.session", "spark.sql.csv", "spark.log")
-        ):
-            builder = builder.config(key, value)
-    return builder.getOrCreate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ OTHER_NAMES = {
 OTHER_THINGS = ("DIAG_3_01", "CCG_RESPONSIBILITY_ORIGIN", "STARTAGE_CALC")  # that a misspelt name is not taken for
 KIND_OF_DECIMAL = {True: WHOLE, False: FRACTION}
 UTC = "UTC"
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # in the name of a folder
 
 
 @dataclass(frozen=True)
@@ -254,3 +256,8 @@ def _text_part(file: Path, settings: Extract) -> Part:
     names = column_names(file, layout.columns, settings.column_map, settings.asked, _folder_keys(file))
     in_folders = frozenset(column for column, name in names.items() if name not in layout.columns)
     return Part((file,), {file: count_rows(file, layout)}, names, in_folders, {}, layout=layout)
+
+
+def key_pattern(key: str) -> str:
+    """Of the value of a key in a path, to RE2 and Java."""
+    return f"/{re.escape(key)}=([^/]*)/"

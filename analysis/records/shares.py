@@ -61,7 +61,7 @@ def checked_counts(
     check_rows(engine, source, place, int(episodes.tally.rows.sum()))
     _check(_value_shares(episodes.tally), extract, episodes.tally, None)
     by_place = rows_by_place(episodes, unit_of, years)
-    at = unknown_at_one_place(by_place, episodes, rules)
+    at = unknown_at_one_place(by_place, rules)
     if at is not None:
         raise at_one_place(at, extract)
     counts = placed(linked_counts(engine, episodes), unit_of, network_of)

@@ -52,7 +52,8 @@ EMPTY_HASHED = [
     hashlib.new(name, usedforsecurity=False).hexdigest()
     for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 ]
-# No pseudonym of a person: zeros, also in the form of a GUID, negative numbers, one character eight times or more, digits in their order, and what stands for nobody.
+# Values that are no pseudonym of a person: zeros, alone or as a GUID; negative numbers; one character eight times or more; digits in their order; and words for
+# an unknown patient.
 NO_PERSON = "|".join(
     [
         "0+([.,]0*)?", "[{(]?0{8}-0{4}-0{4}-0{4}-0{12}[)}]?", "-[0-9]{1,9}([.,]0*)?", *(re.escape(each) + "{8,}" for each in "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-*#.?"),

@@ -41,7 +41,8 @@ from analysis.workspace import Workspace
 
 LEDGER = "ledger.csv"
 WORTH_A_LOOK = 0.05  # of the nights, in stays of more than a year
-OF_DATES = ", as days of the clock where the hospital is, without a time zone (of the form the figures are written as 9, the letters as A)"
+OF_DATES = "Write every date as YYYY-MM-DD, by the hospital's clock and without a time zone"
+OF_NUMBERS = "Write the column in one form"
 
 
 def build_records(work: Workspace, place: str, engine_name: str, master: str, say: Say) -> list[Path]:
@@ -181,7 +182,7 @@ def of_long_stays(by_year: pd.DataFrame, rules: Records) -> list[str]:
 def of_absent(shown: pd.DataFrame) -> list[str]:
     """What is said of commissioners who have no admission; ``shown`` as ``records_tables`` has it of commissioners."""
     none = (shown[ADMISSIONS] == 0).groupby(level="unit").all()
-    return [f"{none.sum()} of {len(none)} commissioners have no admission in the extract: their counts are 0"] if none.any() else []
+    return [f"commissioners without an admission in the extract: {none.sum()} of {len(none)}; their counts are 0"] if none.any() else []
 
 
 def _of_rows(ledger: pd.DataFrame, reason: str, what: str) -> list[str]:
@@ -240,7 +241,7 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     for column, (text, expected) in unreadable(raw, source).items():
         file, row, refused = refused_cell(source, column, text)
         raise DataError(
-            file, cell(column, refused), expected, f"Write the column in one form{OF_DATES if COLUMNS[column] == DATE else ''}; name markers of a missing value in [records] missing of the protocol.",
+            file, cell(column, refused), expected, f"{OF_DATES if COLUMNS[column] == DATE else OF_NUMBERS}; name markers of a missing value in [records] missing of the protocol.",
             row=row, column=source.column(column),
         )  # fmt: skip
     first, last = protocol.months[0], protocol.months[-1] + pd.offsets.MonthEnd()

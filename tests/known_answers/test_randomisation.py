@@ -251,10 +251,11 @@ def test_masked_values_never_enter() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_draw_without_an_estimate_never_speaks_against_the_null() -> None:
-    """Of units that were seen in no month after the start there is none: such a draw counts as an extreme one."""
+@pytest.mark.parametrize("after", [True, False])
+def test_a_draw_without_an_estimate_never_speaks_against_the_null(after: bool) -> None:
+    """Of units that were seen in no month after the start, or in no month before, there is none: such a draw counts as an extreme one."""
     sample, post = make_sample(SITES, [0], 10, seed=11)
-    unseen = (sample.cluster == 6)[:, None] & post
+    unseen = (sample.cluster == 6)[:, None] & (post if after else ~post)
     sample = replace(sample, counts=np.where(unseen, np.nan, sample.counts))
     assignments = draw_assignments(sample.cluster, sample.treated, 100, seed=1)
     values = _statistics(sample, post, assignments)

@@ -14,11 +14,19 @@ from extracts import checked, stay
 
 from analysis.errors import DataError
 from analysis.records.counts import LATE, USED, ledger_of_rows
+from analysis.records.definitions import ADMISSIONS
 from analysis.records.engines import open_engine
 from analysis.records.misread import long_by_year
 from analysis.records.persons import check_possible
 from analysis.rules import Records
-from analysis.stages.records import how_many, of_late_discharges, of_long_stays, of_unknown_codes, safe_ledger
+from analysis.stages.records import (
+    how_many,
+    of_absent,
+    of_late_discharges,
+    of_long_stays,
+    of_unknown_codes,
+    safe_ledger,
+)
 
 MONTHS = pd.date_range("2013-04-01", "2016-03-01", freq="MS")
 A_YEAR = 120
@@ -320,6 +328,13 @@ def test_long_stays_that_are_few_are_told(tmp_path: Path) -> None:
     (sentence,) = of_long_stays(long_by_year(counts, MONTHS), Records())
     assert "of the nights are of stays of more than a year" in sentence
     assert of_long_stays(long_by_year(checked(rows_of(), tmp_path / "sound", MONTHS), MONTHS), Records()) == []
+
+
+def test_commissioners_of_whom_there_is_no_row_are_told() -> None:
+    index = pd.MultiIndex.from_product([["00A", "00B", "01C"], MONTHS[:2]], names=["unit", "month"])
+    shown = pd.DataFrame({ADMISSIONS: [0, 0, 0, 10, None, None]}, index)
+    assert of_absent(shown) == ["commissioners without an admission in the extract: 1 of 3; their counts are 0"]
+    assert of_absent(shown.drop("00A")) == []
 
 
 def test_a_wrong_year_in_the_rows_of_one_year(tmp_path: Path) -> None:
