@@ -17,13 +17,18 @@ def examine(work: Workspace) -> str:
     """One line a thing: there or not, and what follows."""
     return "\n".join(
         f"{'✓' if there else '·'} {name}: {follows}"
-        for name, there, follows in (_python(), _data(work), _quarto(), _browser(), _poppler(), _java())
+        for name, there, follows in (_python(), _git(), _data(work), _quarto(), _browser(), _poppler(), _java())
     )
 
 
 def _python() -> tuple[str, bool, str]:
     enough = sys.version_info >= (3, 11)
     return "Python", enough, f"{platform.python_version()}" + ("" if enough else "; 3.11 or newer is needed")
+
+
+def _git() -> tuple[str, bool, str]:
+    path = shutil.which("git")
+    return "Git", bool(path), path or "not here; the reports cannot name their commit, and are dated by the newest source file"
 
 
 def _data(work: Workspace) -> tuple[str, bool, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,6 +14,7 @@ Data = Literal["auto", "mar", "snapshot"]
 Renderer = Literal["auto", "quarto", "embedded"]
 
 DEFAULT_MIRROR = Path("../shared/data")
+CHOICES = ("BUILD", "DATA", "ENGINE", "EXTRACT", "FROM", "MIRROR", "PROTOCOL", "RENDERER", "SPARK_MASTER", "WORKERS")
 PROTOCOL_FILE = Path(__file__).with_name("protocol.toml")
 
 
@@ -228,6 +230,11 @@ class Workspace:
             A choice has a value it cannot have.
         """
         root = Path(__file__).resolve().parent.parent
+        for name in CHOICES:
+            if any(unicodedata.category(sign) == "Cc" for sign in os.environ.get(name, "")):
+                raise UsageError(
+                    f"{name}: its value has a character that no screen shows, such as the \\r with which Windows ends a line. Write it without."
+                )
         for name in ("BUILD", "MIRROR", "PROTOCOL"):
             _check_name(name, root)
         mirror = root / os.environ["MIRROR"] if os.environ.get("MIRROR") else root / DEFAULT_MIRROR

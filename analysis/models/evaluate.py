@@ -116,10 +116,14 @@ def known_of_units(
 
 
 def _flagged(rows: pd.DataFrame, departures: set[float], protocol: Protocol) -> dict[float, pd.DataFrame]:
-    """What the masking rule would mask of an outcome's CCGs at other departures: [unit, month] by departure."""
-    counts = rows[rows.geography == CCG].pivot(index="unit", columns="month", values="value_published").dropna()
+    """What the masking rule would mask of an outcome's CCGs at other departures: [unit, month] by departure.
+
+    Units with a suppressed month are not looked at, and of a small extract all may have one: then nothing is masked.
+    """
+    units = rows[rows.geography == CCG]
+    counts = units.pivot(index="unit", columns="month", values="value_published").dropna()
     if counts.empty:
-        return {}
+        return {departure: units.loc[:, ["unit", "month"]].head(0) for departure in departures}
     rules = {
         departure: protocol.quality.model_copy(update={"departure": departure}) for departure in sorted(departures)
     }

@@ -23,13 +23,18 @@ def held(results: Results) -> list[Outcome]:
     return [outcome for outcome in results.outcomes if outcome.source == RECORDS]
 
 
+def absence(results: Results) -> str:
+    """Why there are no estimates from records; nothing where there are some."""
+    if held(results):
+        return ""
+    return NOT_ESTIMATED if results.work.has_records else NONE
+
+
 def records_paragraph(results: Results) -> str:
     """What the co-primary outcomes of patient-level records show, model by model; one sentence where no extract was counted, or nothing came of it."""
-    if not results.work.has_records:
-        return NONE
     outcomes = held(results)
     if not outcomes:
-        return NOT_ESTIMATED
+        return absence(results)
     names = listed([in_sentence(outcome.label) for outcome in outcomes])
     found = " ".join(_together(results, outcomes, model) for model in results.protocol.model_ids)
     return (

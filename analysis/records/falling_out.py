@@ -22,7 +22,7 @@ from analysis.rules import Records
 # wrong. EPIORDER itself is sound then.
 BEFORE_THE_FIRST = ("no_date", "runs_backwards", "unknown_code")
 ENOUGH = 0.5  # rows of the earlier reason for one of a spell without its first episode: the spell has others
-OF_A_SPELL = ("EPIORDER", "PROCODE3", "ADMIDATE", "CLASSPAT", "DISDATE")
+OF_A_SPELL = ("EPIORDER", "PROCODE3", "ADMIDATE", "CLASSPAT", "DISDATE", "TOKEN_PERSON_ID")
 COLUMN_OF = {
     "unfinished": "EPISTAT", "no_date": "ADMIDATE", "runs_backwards": "EPIEND", "not_emergency": "ADMIMETH", "other_class": "CLASSPAT",
     "no_first_episode": "EPIORDER", "too_long": "EPIEND", "transfer_alone": "ADMISORC", "outside_england": "CCG_RESPONSIBILITY",
@@ -185,8 +185,8 @@ def no_first_episode(years: list[int], share: float, shares: pd.DataFrame, extra
     candidates = ", ".join(extract.source.column(column) for column in OF_A_SPELL)
     return DataError(
         extract.place, f"{found}{before}", f"the first episode of the spell, in all but {rules.unexpected_share:.0%} of the rows",
-        "Look at the columns that say which episodes are one spell, and whether its first one stays: one spell has one provider and one date of admission, "
-        f"and its first episode is numbered 1. One of these is wrong: {candidates}. If the extract is right, raise unexpected_share in [records] of the "
+        "Look at the columns that say which episodes are one spell, and whether its first one stays: one spell has one person, one provider and one date of "
+        f"admission, and its first episode is numbered 1. One of these is wrong: {candidates}. If the extract is right, raise unexpected_share in [records] of the "
         "protocol. Nothing was written.",
     )  # fmt: skip
 

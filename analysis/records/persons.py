@@ -37,7 +37,8 @@ def named(person: ir.StringValue) -> ir.IntegerValue:
 def implausible(spells: ir.Table, rules: Records) -> pd.DataFrame:
     """Persons in more stays on one day, or at more providers, than ``rules`` allow, and one whose number is rounded [person, rows,
     at_once, providers, named]; ``spells`` as ``provider_spells`` gives them."""
-    spells = spells.filter((spells.named != NOBODY) & spells.reason.isnull())
+    # Whoever has a later episode of a spell was there.
+    spells = spells.filter((spells.named != NOBODY) & (spells.reason.isnull() | (spells.reason == "no_first_episode")))
     rounded = spells.filter(spells.named == ROUNDED).select("person", "rows").limit(1)
     often = _often(spells, min(rules.most_at_once, rules.most_providers))
     with often.cache() as theirs:

@@ -68,6 +68,9 @@ def checked_counts(
     person = source.column("TOKEN_PERSON_ID")
     check_written(counts.persons, place, person)
     check_forms(counts.arrivals, months, extract)
+    kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
+    # Before the shares, which a value of many strangers changes: wrong dates put nobody at many providers, but some into several stays at once.
+    check_possible(counts.persons[counts.persons.providers > 0], engine, episodes.kept, kept, rules, place, person)
     ledger = ledger_by_year(counts, months)
     strangers = counts.arrivals[counts.arrivals.unit.isna()]
     shares = pd.concat([_nameless_share(counts, episodes.tally), _reason_shares(ledger)])
@@ -78,7 +81,6 @@ def checked_counts(
     check_codes(counts.arrivals, months, extract)
     check_days(counts, months, extract)
     check_lengths(counts, months, extract)
-    kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
     check_possible(counts.persons, engine, episodes.kept, kept, rules, place, person)
     rows = ledger.sum()
     if rows[[*OF_USED]].sum() == 0:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -15,10 +16,11 @@ from analysis.errors import DataError, UsageError
 from analysis.files import write_together
 from analysis.inputs import study_geography
 from analysis.protocol import RECORDS, Protocol, load_protocol
+from analysis.records.addresses import is_address
 from analysis.records.addresses import shown as address
 from analysis.records.cells import cell
 from analysis.records.counts import LATE, OF_USED, USED, Counts, ledger_of_rows, used_where
-from analysis.records.definitions import ADMISSIONS, MADE_UP, PATIENTS
+from analysis.records.definitions import ADMISSIONS, FIRST_DATE, MADE_UP, PATIENTS
 from analysis.records.disclosure import shown, suppressed_list, with_length_of_stay
 from analysis.records.engines import open_engine
 from analysis.records.episodes import OF_ROWS
@@ -40,6 +42,7 @@ from analysis.stages.data import Say, as_json
 from analysis.workspace import Workspace
 
 LEDGER = "ledger.csv"
+SHARE_OF_EARLY = 0.01  # of the dates of admission: from here on they are told of where a month has none
 WORTH_A_LOOK = 0.05  # of the nights, in stays of more than a year
 OF_DATES = "Write every date as YYYY-MM-DD, by the hospital's clock and without a time zone"
 OF_NUMBERS = "Write the column in one form"
@@ -53,12 +56,14 @@ def build_records(work: Workspace, place: str, engine_name: str, master: str, sa
     Raises
     ------
     UsageError
-        There is no extract, no such engine, the panel of published data is of another geography, or the tables would be cut in another way
+        There is no extract, or it lies in the build folder; there is no such engine, the panel of published data is of another geography, or the tables would be cut in another way
         than those of an earlier run.
     DataError
         The extract is not sound, does not cover the window, or has rows that fall out in a way that nobody expects.
     """
     work.require(work.panel)
+    if not is_address(place) and Path(place).resolve().is_relative_to(work.build.resolve()):
+        raise UsageError(f"EXTRACT: the extract lies in {work.build}, and `make clean` would remove it with the build. Move it to another folder.")
     protocol = load_protocol(work.protocol_file)
     published = pd.read_parquet(work.panel)
     units = published[published.geography == CCG]
@@ -254,14 +259,20 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
                 "They seem to be midnights of another zone, such as 23:00 in UTC of British Summer Time, so that the day would be the one before. "
                 "Write the column as dates of that zone, or with the zone.", column=source.column(column),
             )  # fmt: skip
-    admitted = read_episodes(raw, source).ADMIDATE.name("day").as_table().distinct()
+    typed = read_episodes(raw, source)
+    admitted = typed.ADMIDATE.name("day").as_table().distinct()
     inside = admitted.filter(admitted.day.between(*days)).to_pyarrow()["day"].to_pylist()
     absent = protocol.months.difference(pd.DatetimeIndex(inside).to_period("M").to_timestamp())
     if len(absent):
+        early, action = typed.ADMIDATE < ibis.date(FIRST_DATE), "Add the files that are missing, or shorten the window of the protocol."
+        share, year = typed.aggregate(share=early.mean(), year=typed.ADMIDATE.year().mode(where=early)).to_pyarrow().to_pylist()[0].values()
+        found = f"no admission in {absent[0]:%B %Y}"
+        if share and share >= SHARE_OF_EARLY:
+            found += f", and {share:.0%} of the dates are before {FIRST_DATE}, most often of the year {year:04d}"
+            action = f"Correct the dates; where they are right: {action[0].lower()}{action[1:]}"
         raise DataError(
-            place_of(source), f"no admission in {absent[0]:%B %Y}", f"admissions in every month from {first:%B %Y} to {last:%B %Y}",
-            "Add the files that are missing, or shorten the window of the protocol.", column=source.column("ADMIDATE"),
-        )  # fmt: skip
+            place_of(source), found, f"admissions in every month from {first:%B %Y} to {last:%B %Y}", action, column=source.column("ADMIDATE")
+        )
 
 
 def check_safe(work: Workspace, say: Say) -> list[str]:

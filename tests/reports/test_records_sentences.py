@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.narrative.records import NONE, NOT_ESTIMATED, _reading, records_paragraph
+from analysis.narrative.records import NONE, NOT_ESTIMATED, _reading, absence, records_paragraph
 from analysis.results import Estimate
 
 FALL, RISE, UNCLEAR = Estimate(-3, -5, -1, 0.01), Estimate(3, 1, 5, 0.01), Estimate(-3, -9, 3, 0.3)
@@ -30,12 +30,12 @@ def test_two_effects_are_read_together(effects: list[Estimate], said: str) -> No
 )
 def test_an_extract_that_gave_nothing_was_still_counted(world, told):
     results = told(world)
-    assert records_paragraph(results) == NONE
+    assert records_paragraph(results) == absence(results) == NONE
     panel = results.work.records("panel.parquet")
     panel.parent.mkdir()
     try:
         panel.touch()
-        assert records_paragraph(results) == NOT_ESTIMATED
+        assert records_paragraph(results) == absence(results) == NOT_ESTIMATED
     finally:
         panel.unlink()
         panel.parent.rmdir()

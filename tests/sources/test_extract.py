@@ -13,7 +13,8 @@ from analysis.errors import DataError, EvaluationError, UsageError
 from analysis.protocol import Protocol
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
-from analysis.stages.records import check_content
+from analysis.stages.records import build_records, check_content
+from analysis.workspace import Workspace
 
 ROWS = [stay("2014-05-10", "2014-05-12"), stay("2014-06-10", None, TOKEN_PERSON_ID="b")]
 
@@ -114,6 +115,24 @@ def test_an_extract_that_does_not_cover_the_window(tmp_path: Path, protocol: Pro
     source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
     with pytest.raises(DataError, match="no admission in April 2013"):
         check_content(engine.read(source), source, protocol)
+
+
+@pytest.mark.fault("years of two figures read as of the first century", "a refusal that names the dates, beside the month that is without one")
+def test_dates_of_another_century_are_told_of(tmp_path: Path, protocol: Protocol) -> None:
+    folder = write_extract([*ROWS, stay("0016-04-10", "0016-04-12")], tmp_path / "in", "part.csv")
+    source, engine = find_extract(str(folder), {}), open_engine("duckdb", tmp_path / "private")
+    with pytest.raises(DataError) as caught:
+        check_content(engine.read(source), source, protocol)
+    assert "before 1930-01-01, most often of the year 0016" in caught.value.found and caught.value.action.startswith("Correct the dates")
+
+
+@pytest.mark.fault("an extract that lies in the build folder", "a refusal: `make clean` would remove it")
+def test_an_extract_in_the_build_folder(tmp_path: Path) -> None:
+    work = Workspace(build=tmp_path / "build")
+    work.panel.parent.mkdir(parents=True)
+    work.panel.touch()
+    with pytest.raises(UsageError, match="make clean"):
+        build_records(work, str(write_extract(ROWS, work.private / "hes")), "duckdb", "local", print)
 
 
 def test_an_engine_that_is_none(tmp_path: Path) -> None:

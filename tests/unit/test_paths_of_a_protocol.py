@@ -222,3 +222,11 @@ def test_a_tilde_that_no_shell_expanded(name: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(name, "~/somewhere")
     with pytest.raises(UsageError, match=f"{name}=~/somewhere"):
         Workspace.from_environment()
+
+
+@pytest.mark.fault("a value of a choice that ends in a carriage return, as in a file that Notepad saved", "a refusal that names the choice; no second build is begun")
+@pytest.mark.parametrize("name", ["BUILD", "EXTRACT", "DATA"])
+def test_a_character_that_no_screen_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "build\r")
+    with pytest.raises(UsageError, match=rf"{name}: .*Windows"):
+        Workspace.from_environment()

@@ -196,7 +196,7 @@ def test_spells_without_their_first_episode_name_every_column(change: Row, tmp_p
     first = 1 if "EPIORDER" in change else 2
     problem = refusal(of_several_episodes(lambda order, at: change if order == first else {}), tmp_path)
     assert problem.column is None and "no_first_episode" in problem.found and "not_emergency 75%" in problem.found
-    assert "EPIORDER, PROCODE3, ADMIDATE, CLASSPAT, DISDATE" in problem.action and "'1'" not in problem.found
+    assert "EPIORDER, PROCODE3, ADMIDATE, CLASSPAT, DISDATE, TOKEN_PERSON_ID" in problem.action and "'1'" not in problem.found
 
 
 def of_providers(change: Callable[[int, int], Row]) -> list[Row]:
@@ -415,6 +415,16 @@ def test_a_value_of_many_strangers_in_few_rows(tmp_path: Path) -> None:
     problem = refusal(withheld(92), tmp_path / "many")
     assert problem.column == "TOKEN_PERSON_ID" and "more than 25 providers" in problem.found and "missing of the protocol" in problem.action
     checked(withheld(400), tmp_path / "few", MONTHS)
+
+
+def test_a_value_of_strangers_by_which_spells_lose_their_first_episode(tmp_path: Path) -> None:
+    """The cause is named, and not the share that follows from it."""
+
+    def unknown(order: int, at: int) -> Row:
+        return {"PROCODE3": f"R{at:02d}"} | ({"TOKEN_PERSON_ID": "nobody we know of"} if order > 1 and at % 2 else {})
+
+    problem = refusal(of_several_episodes(unknown), tmp_path, most_providers=15)
+    assert problem.column == "TOKEN_PERSON_ID" and "more than 15 providers" in problem.found
 
 
 def test_one_who_comes_on_most_days_passes(tmp_path: Path) -> None:

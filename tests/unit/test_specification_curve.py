@@ -14,6 +14,7 @@ from synthetic import attributes_of, changed, cleaned_panel, protocol_with, two_
 from analysis.cleaning.panel import CCG
 from analysis.errors import StudyError
 from analysis.models.did import difference_in_differences
+from analysis.models.evaluate import known_of_units
 from analysis.models.sample import UnitTables, build_sample
 from analysis.models.specification_curve import (
     Combination,
@@ -218,3 +219,15 @@ def test_a_choice_that_could_not_be_run_leaves_the_others_as_they_are(protocol: 
 
 def test_a_curve_of_nothing_is_empty(protocol: Protocol) -> None:
     assert choices_that_move(curve_table([]), protocol).empty
+
+
+@pytest.mark.fault("an extract so small that every commissioner has a suppressed month", "other thresholds of the masking rule mask nothing of it; the results come out")
+def test_nothing_is_masked_where_every_unit_has_a_suppressed_month(panel: pd.DataFrame, protocol: Protocol) -> None:
+    first = {unit: panel[panel.unit == unit].index[at % 7] for at, unit in enumerate(panel.unit.unique())}
+    rows = panel.drop(columns="value_published").join(panel.value_published.drop([*first.values()]))
+    empty = pd.DataFrame(columns=["outcome", "unit", "rank", "similar_unit"])
+    outcome, covariates = protocol.primary_outcomes[0].id, pd.DataFrame({"unit": rows.unit.unique()})
+    known = known_of_units(rows, empty, covariates, empty, protocol)[outcome]
+    specification = next(s for s in protocol.specifications if s.departure)
+    found = build_sample(rows, outcome, ["MCP"], specification, protocol, known)
+    assert np.isnan(found.counts).sum() == np.isfinite(rows.value_published).eq(False)[rows.model.isin(["none", "MCP"])].sum() > 0
