@@ -265,7 +265,7 @@ def check_content(raw: Sequence[ir.Table], source: Extract, protocol: Protocol) 
     absent = protocol.months.difference(pd.DatetimeIndex(inside).to_period("M").to_timestamp())
     if len(absent):
         first_known, action = ibis.date(FIRST_DATE), "Add the files that are missing, or shorten the window of the protocol."
-        early = typed.ADMIDATE < first_known
+        early = first_known > typed.ADMIDATE
         share, year = typed.aggregate(share=early.mean(), year=typed.ADMIDATE.year().mode(where=early)).to_pyarrow().to_pylist()[0].values()
         found = f"no admission in {absent[0]:%B %Y}"
         if share and share >= SHARE_OF_EARLY:
