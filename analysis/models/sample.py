@@ -12,10 +12,8 @@ from analysis.cleaning.quality import PENDING
 from analysis.protocol import NO_MODEL, Protocol
 from analysis.rules import Specification
 
-USED = [  # of the panel's columns
-    "geography", "unit", "unit_name", "month", "value_published", "population_published", "value", "population", "quality",
-    "model", "site", "covered_share", "other_programmes",
-]  # fmt: skip
+# Of each unit, in every row of it.
+ATTRIBUTES = ["geography", "unit_name", "model", "site", "covered_share", "other_programmes"]
 
 
 @dataclass(frozen=True)
@@ -130,51 +128,82 @@ def build_sample(
     is by local authority, all whose share is known. Units of other models are in neither group.
     """
     tables = tables or UnitTables()
-    rows = panel.loc[(panel.geography != ENGLAND) & (panel.outcome == outcome), USED]
-    dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in rows.geography.unique()
-    ours = rows.model.isin(models)
-    also = ours & rows.unit.isin(specification.also_treated)
-    share = rows.covered_share.where(~also, 1.0)
-    rows = rows.assign(covered_share=share)
+    theirs = ((panel.geography != ENGLAND) & (panel.outcome == outcome)).to_numpy()
+    rows = _UnitMonths(panel if theirs.all() else panel[theirs])
+    units = rows.attributes
+    dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in units.geography.unique()
+    ours = units.model.isin(models)
+    also = ours & units.index.isin(specification.also_treated)
+    share = units.covered_share.where(~also, 1.0)
     treated = ours & (share > 0 if dosed else share == 1)
-    unknown = sorted(rows.unit_name[ours & share.isna()].unique()) if dosed else []
-    control = rows.model == NO_MODEL
-    excluded = _excluded(rows, treated, control, specification, tables)
-    rows = rows[(treated | control) & ~rows.unit.isin(excluded)]
-    rows = apply_specification(rows, specification, protocol, tables)
-    wide = rows.pivot(index="unit", columns="month", values=["y", "people", "everyone"]).sort_index()
-    attributes = rows.drop_duplicates("unit").set_index("unit").loc[wide.index]
-    names = attributes.site.where(attributes.model != NO_MODEL, attributes.index.to_series())
+    unknown = sorted(units.unit_name[ours & share.isna()]) if dosed else []
+    control = units.model == NO_MODEL
+    excluded = _excluded(units, treated, control, specification, tables)
+    kept = ((treated | control) & ~units.index.isin(excluded)).to_numpy()
+    counts, people, everyone = (values[kept] for values in _as_specified(rows, specification, protocol, tables))
+    units, share = units[kept], share[kept]
+    names = units.site.where(units.model != NO_MODEL, units.index.to_series())
     covariates = specification.month_effects_by
     sample = Sample(
-        units=wide.index,
-        months=pd.DatetimeIndex(wide["y"].columns),
-        counts=wide["y"].to_numpy(float),
-        population=wide["people"].to_numpy(float),
-        population_full=wide["everyone"].to_numpy(float),
-        treated=(attributes.model != NO_MODEL).to_numpy(),
+        units=units.index,
+        months=rows.months,
+        counts=counts,
+        population=people,
+        population_full=everyone,
+        treated=(units.model != NO_MODEL).to_numpy(),
         cluster=pd.factorize(names)[0],
-        share=attributes.covered_share.to_numpy(float) if dosed else None,
-        covariates=_standardised(tables.covariates.loc[wide.index, covariates]) if covariates else None,
+        share=share.to_numpy(float) if dosed else None,
+        covariates=_standardised(tables.covariates.loc[units.index, covariates]) if covariates else None,
         site=names.to_numpy(str),
     )
     empty = np.nansum(sample.counts, axis=1) <= 0
     reasons = [f"{name}: share covered not known, or of more than one model" for name in unknown]
-    reasons += [f"{name}: no known count above zero in any month used" for name in attributes.unit_name[empty]]
+    reasons += [f"{name}: no known count above zero in any month used" for name in units.unit_name[empty]]
     return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
 
 
+class _UnitMonths:
+    """One outcome's rows of a panel as matrices, units × months: ``of`` a column. ``attributes`` is one row a unit."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows
+        self._unit, names = pd.factorize(rows.unit, sort=True)
+        self._month, months = pd.factorize(rows.month, sort=True)
+        first = np.unique(self._unit, return_index=True)[1]
+        self.attributes = rows[ATTRIBUTES].iloc[first].set_axis(pd.Index(names, name="unit"))
+        self.months = pd.DatetimeIndex(months, name="month")
+
+    def of(self, column: str) -> np.ndarray:
+        return self._matrix(self._rows[column].to_numpy(float), np.nan)
+
+    def where(self, rows: np.ndarray | pd.Series) -> np.ndarray:
+        """Booleans, false where there is no row."""
+        return self._matrix(np.asarray(rows, dtype=bool), False)
+
+    def equal(self, column: str, value: str) -> np.ndarray:
+        return self.where(self._rows[column] == value)
+
+    def listed(self, pairs: pd.DataFrame) -> np.ndarray:
+        """Whether a cell is among these [unit, month]."""
+        return self.where(pd.MultiIndex.from_frame(self._rows[["unit", "month"]]).isin(pd.MultiIndex.from_frame(pairs)))
+
+    def _matrix(self, values: np.ndarray, nothing: float | bool) -> np.ndarray:
+        table = np.full((len(self.attributes), len(self.months)), nothing)
+        table[self._unit, self._month] = values
+        return table
+
+
 def _excluded(
-    rows: pd.DataFrame, treated: pd.Series, control: pd.Series, specification: Specification, tables: UnitTables
+    units: pd.DataFrame, treated: pd.Series, control: pd.Series, specification: Specification, tables: UnitTables
 ) -> set[str]:
-    """Units that the specification leaves out; ``treated`` and ``control`` say which rows are whose."""
+    """Units that the specification leaves out; ``treated`` and ``control`` say which of ``units`` are whose."""
     excluded: set[str] = set(tables.shifted) if specification.units == "no_lasting_shift" else set()
     if specification.controls == "no_other_programmes":
-        excluded |= set(rows.unit[control & (rows.other_programmes != "")].unique())
+        excluded |= set(units.index[control & (units.other_programmes != "")])
     if specification.controls == "similar":
-        compared = set(rows.unit[treated].unique()) - excluded
+        compared = set(units.index[treated]) - excluded
         similar = tables.similar.similar_unit[tables.similar.unit.isin(compared)]
-        excluded |= set(rows.unit[control].unique()) - set(similar)
+        excluded |= set(units.index[control]) - set(similar)
     return excluded
 
 
@@ -182,37 +211,34 @@ def _standardised(values: pd.DataFrame) -> np.ndarray:
     return ((values - values.mean()) / values.std(ddof=0)).to_numpy(float)
 
 
-def apply_specification(
-    rows: pd.DataFrame, specification: Specification, protocol: Protocol, tables: UnitTables
-) -> pd.DataFrame:
-    """Add ``y`` (count, NaN where masked), ``people`` (its population) and ``everyone`` (population with nobody masked).
+def _as_specified(
+    rows: _UnitMonths, specification: Specification, protocol: Protocol, tables: UnitTables
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Units × months: counts, NaN where masked; their population; and the population with nobody masked.
 
-    Where an area has masked members, ``people`` is the share of them who remain of whichever population is wanted.
+    Where an area has masked members, the second is the share of them who remain of whichever population is wanted.
     """
-    if specification.masked and specification.departure:
-        flagged = pd.MultiIndex.from_frame(tables.flagged[specification.departure][["unit", "month"]])
-        kept = ~pd.MultiIndex.from_frame(rows[["unit", "month"]]).isin(flagged)
-        y, people = rows.value_published.where(kept), rows.population_published.where(kept)
-    elif specification.masked:
-        y, people = rows.value, rows.population
+    published = rows.of("population_published")
+    if specification.masked and not specification.departure:
+        counts, people = rows.of("value"), rows.of("population")
     else:
-        y, people = rows.value_published, rows.population_published
+        counts, people = rows.of("value_published"), published
+    if specification.masked and specification.departure:
+        masked = rows.listed(tables.flagged[specification.departure])
+        counts, people = np.where(masked, np.nan, counts), np.where(masked, np.nan, people)
     if specification.masked and specification.pending_masked:
-        pending = rows.quality == PENDING
-        y, people = y.mask(pending), people.mask(pending)
-    everyone = _everyone(rows, specification, protocol)
-    return rows.assign(y=y, people=people / rows.population_published * everyone, everyone=everyone)
+        pending = rows.equal("quality", PENDING)
+        counts, people = np.where(pending, np.nan, counts), np.where(pending, np.nan, people)
+    everyone = _everyone(published, rows.months, specification, protocol)
+    return counts, people / published * everyone, everyone
 
 
-def _everyone(rows: pd.DataFrame, specification: Specification, protocol: Protocol) -> pd.Series:
+def _everyone(
+    published: np.ndarray, months: pd.DatetimeIndex, specification: Specification, protocol: Protocol
+) -> np.ndarray:
     """Population with nobody masked: as it moved, held at the anchor month, or held flat before the first lists."""
     if specification.population == "moving":
-        return rows.population_published
-    if specification.population == "fixed":
-        return rows.unit.map(_at(rows, protocol.population.anchor))
-    first = protocol.population.first_list
-    return rows.population_published.where(rows.month >= first, rows.unit.map(_at(rows, first)))
-
-
-def _at(rows: pd.DataFrame, month: pd.Timestamp) -> pd.Series:
-    return rows[rows.month == month].set_index("unit").population_published
+        return published
+    held_at = protocol.population.anchor if specification.population == "fixed" else protocol.population.first_list
+    held = published[:, months == held_at] if held_at in months else np.full((len(published), 1), np.nan)
+    return np.where(specification.population == "fixed" or months < held_at, held, published)
