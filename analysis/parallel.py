@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from analysis.errors import MachineError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_work: tuple[Callable[[Any], Any], Sequence[Any]]  # of this worker
 
 
 def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
@@ -28,13 +30,25 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
         yield from map(function, jobs)
         return
     try:
-        with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
-            yield from pool.map(function, jobs)
+        # Jobs share tables. A worker gets all jobs once, most often by being forked, and then only numbers are sent.
+        with ProcessPoolExecutor(workers, initializer=_begin, initargs=(function, jobs)) as pool:
+            yield from pool.map(_run, range(len(jobs)))
     except BrokenProcessPool as problem:
         raise MachineError(
             "A worker was stopped from outside, most likely because memory ran out. "
             "Earlier outputs are untouched. Free some memory and run again."
         ) from problem
+
+
+def _begin(function: Callable[[Any], Any], jobs: Sequence[Any]) -> None:
+    global _work
+    _work = function, jobs
+    _end_with_parent()
+
+
+def _run(number: int) -> Any:
+    function, jobs = _work
+    return function(jobs[number])
 
 
 def _end_with_parent() -> None:

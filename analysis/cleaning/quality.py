@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -125,17 +126,13 @@ def median_polish(counts: pd.DataFrame, rounds: int = 10) -> tuple[FloatArray, F
 def _windows(centred: FloatArray, rule: Quality) -> Iterator[tuple[int, int, FloatArray, FloatArray | None]]:
     """Every run of months that has a level before it: first, one past last, level before, level after if seen."""
     months = centred.shape[1]
+    level = cache(lambda first, end: np.median(centred[:, first:end], axis=1))  # runs that begin or end together share one
     for length in range(1, rule.longest_run + 1):
         for first in range(rule.shortest_neighbour, months - length + 1):
             last = first + length
-            before = np.median(centred[:, max(0, first - rule.neighbour_window) : first], axis=1)
             seen = months - last >= rule.shortest_neighbour
-            yield (
-                first,
-                last,
-                before,
-                np.median(centred[:, last : last + rule.neighbour_window], axis=1) if seen else None,
-            )
+            after = level(last, last + rule.neighbour_window) if seen else None
+            yield first, last, level(max(0, first - rule.neighbour_window), first), after
 
 
 def _level_before(centred: FloatArray, labels: np.ndarray, first: int, rule: Quality) -> FloatArray:

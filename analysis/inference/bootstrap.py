@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.inference.inversion import invert, p_value
-from analysis.inference.randomisation import actual_statistic
 from analysis.models.regression import Comparison, Fit, by_cluster
 
 
@@ -56,7 +55,7 @@ def cluster_bootstrap(
     else:
         interval = invert(
             everywhere=lambda theta: bootstrap_statistics(comparison, comparison.null(theta, none), signs),
-            actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
+            actual=comparison.statistic_along(),
             under_null=under_null, estimate=estimate, std_error=std_error, conf_level=conf_level,
         )  # fmt: skip
     return BootstrapTest(p_value(under_null), interval, under_null, exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -56,6 +57,8 @@ def invert(
                 break
             inner, reach = outer, 1.5 * reach
         return side * float("inf")
+
+    actual = cache(actual)  # every look at the critical value begins at the same effects
 
     def against(threshold: float) -> Callable[[float], float]:
         return lambda theta: abs(actual(theta)) - threshold * (1 + ROUNDING)

@@ -11,6 +11,7 @@ Intervals invert the test.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, permutations
 from math import comb, perm
 
@@ -18,7 +19,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, hstack
 
 from analysis.inference.inversion import invert, p_value
-from analysis.models.regression import Comparison, Fit, by_cluster
+from analysis.models.regression import Comparison, Fit
 
 LEAST_LEFT = 1e-9  # of Σ W D² when the effects are taken off: less is rounding, and there is no estimate
 ASSIGNMENTS_AT_ONCE = 500  # whose arrays fit a processor's cache
@@ -58,9 +59,13 @@ def draw_assignments(cluster: np.ndarray, dose: np.ndarray, draws: int, seed: in
     if number(total, len(actual)) - 1 <= draws:
         others = [c for c in every(range(total), len(actual)) if c != tuple(actual)]
         return Assignments(np.array([actual, *others]), exact=True)
-    generator = np.random.default_rng(seed)
-    order = generator.random((draws, total)).argsort(axis=1)[:, : len(actual)]
-    return Assignments(np.vstack([actual, order]), exact=False)
+    return Assignments(np.vstack([actual, _random(draws, total, len(actual), seed)]), exact=False)
+
+
+@lru_cache(maxsize=4)
+def _random(draws: int, total: int, treated: int, seed: int) -> np.ndarray:
+    """Random choices (draws × treated) of clusters: many specifications of a cohort have the same number of them, and so the same draws."""
+    return np.random.default_rng(seed).random((draws, total)).argsort(axis=1)[:, :treated]
 
 
 def randomisation_test(
@@ -75,7 +80,7 @@ def randomisation_test(
     studentised, estimates = one_step(comparison, everyone, none)
     interval = invert(
         everywhere=lambda theta: one_step(comparison, everyone, comparison.null(theta, none))[0],
-        actual=lambda theta: actual_statistic(comparison, comparison.null(theta, none)),
+        actual=comparison.statistic_along(),
         under_null=studentised, estimate=estimate, std_error=std_error, conf_level=conf_level,
     )  # fmt: skip
     return RandomisationTest(p_value(studentised), interval, studentised, estimates, assignments.exact)
@@ -118,16 +123,6 @@ def one_step(comparison: Comparison, assigned: csc_array, null: Fit) -> tuple[np
     return np.concatenate([t for t, _ in found]), np.concatenate([beta for _, beta in found])
 
 
-def actual_statistic(comparison: Comparison, null: Fit) -> float:
-    """The studentised one-step estimate of the actual assignment, straight from its definition."""
-    treatment = null.effects.residual(comparison.treatment)
-    spread = null.weights * treatment**2
-    estimate = (treatment * null.scores).sum() / spread.sum()
-    scores = by_cluster((treatment * null.scores - spread * estimate).sum(axis=1), comparison.cluster)
-    clusters = len(scores)
-    return float(estimate * spread.sum() / np.sqrt((scores**2).sum() * clusters / (clusters - 1)))
-
-
 class _Basis:
     """The treatment of each single unit less its effects, from which that of any assignment is a sum.
 
@@ -160,7 +155,11 @@ class _Basis:
         self.shared, self.residual = np.ascontiguousarray(shared.T), np.ascontiguousarray(along(null.scores).T)
         self.smoothed = [np.ascontiguousarray(part.T) for part in smoothed]
         self.month = [np.ascontiguousarray(part.T) for part in month]
-        self.effects, self.across, self.cluster = effects, across, cluster
+        q, a = range(across.shape[1]), range(len(self.smoothed))
+        self.scaled = [(i, j, (effects.weights * (across[:, i] * across[:, j])[:, None]).T) for i in q for j in q]
+        self.blocks = [(i, j, effects.block[:, i, j]) for i in a for j in a if effects.block[:, i, j].any()]
+        members = [np.flatnonzero(cluster == site) for site in np.flatnonzero(np.bincount(cluster) > 1)]
+        self.clusters, self.sites = int(cluster.max()) + 1, [list(each) for each in members]
 
     def studentised(self, doses: csr_array) -> tuple[np.ndarray, np.ndarray]:
         """The statistic and the estimate of each row of ``doses`` (assignments × units).
@@ -176,22 +175,18 @@ class _Basis:
 
         # Σ_t W D̃² of each unit
         month, smoothed = [doses @ part for part in self.month], [doses @ part for part in self.smoothed]
-        spread = np.zeros(doses.shape)
-        for q, first in enumerate(month):
-            for r, second in enumerate(month):
-                scale = (self.across[:, q] * self.across[:, r])[:, None]
-                spread += (first * second) @ (self.effects.weights * scale).T
-        for a, first in enumerate(smoothed):
-            for b, second in enumerate(smoothed):
-                block = self.effects.block[:, a, b]
-                if block.any():
-                    spread -= first * second * block
+        spread = sum((month[q] * month[r]) @ weights for q, r, weights in self.scaled)
+        for a, b, block in self.blocks:
+            spread -= smoothed[a] * smoothed[b] * block
         spread[row, unit] += alone - 2 * shared
 
-        scores = spread * -estimate[:, None]
+        scores = spread
+        scores *= -estimate[:, None]
         scores -= doses @ self.residual
         scores[row, unit] += dose * self.score[unit]
-        by_site = by_cluster(scores.T, self.cluster)
-        meat, clusters = (by_site**2).sum(axis=0), len(by_site)
+        for first, *others in self.sites:  # the sum of a site's stands in the place of its first unit's
+            scores[:, first] += scores[:, others].sum(axis=1)
+            scores[:, others] = 0.0
+        meat, clusters = np.einsum("du,du->d", scores, scores), self.clusters
         statistic = estimate * denominator / np.sqrt(meat * clusters / (clusters - 1))
         return np.where(no_estimate, np.inf, statistic), np.asarray(estimate)

@@ -52,6 +52,11 @@ class Nuisance:
     def rows(self, kept: np.ndarray) -> Nuisance:
         return Nuisance(self.within, self.across[kept])
 
+    @property
+    def is_two_way(self) -> bool:
+        """One effect for each unit and one for each month, of a constant each."""
+        return self.within.shape[1] == self.across.shape[1] == 1
+
     @cached_property
     def in_common(self) -> np.ndarray:
         """What a unit's columns can mimic with the months', as a projection (qT × qT)."""
@@ -97,13 +102,14 @@ class Absorbed:
     def effects(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit (…, n, a) and month (…, q, T) effects of ``values`` (…, n, T)."""
         across = self.nuisance.across
-        by_unit = ((self.weights * values)[..., None, :] @ self.nuisance.within)[..., 0, :]
-        seen = self.weights * values - self._back(by_unit)
+        weighted = self.weights * values
+        by_unit = weighted @ self.nuisance.within
+        seen = weighted - self._back(by_unit)
         by_month = across.T @ seen
         stacked = by_month.reshape(*by_month.shape[:-2], len(self.schur_inverse))
         month = (stacked @ self.schur_inverse).reshape(by_month.shape)
         across_month = across @ month
-        unit = (self.block_inverse @ by_unit[..., None])[..., 0] - (self.shares @ across_month[..., None])[..., 0]
+        unit = np.einsum("nab,...nb->...na", self.block_inverse, by_unit) - np.einsum("nat,...nt->...na", self.shares, across_month)
         return unit, month
 
     def fitted(self, unit: np.ndarray, month: np.ndarray) -> np.ndarray:
@@ -115,7 +121,7 @@ class Absorbed:
 
     def _back(self, by_unit: np.ndarray) -> np.ndarray:
         """Weighted fit of the units' own part, from its normal equations' right-hand side (…, n, a)."""
-        return (by_unit[..., None, :] @ self.shares)[..., 0, :]
+        return np.asarray(np.einsum("...na,nat->...nt", by_unit, self.shares))
 
 
 def _inverses(blocks: np.ndarray) -> np.ndarray:

@@ -19,10 +19,13 @@ from analysis.models.synthetic import Pool
 from analysis.protocol import REST
 
 
-def interrupted_series(record: Record, sample: Sample, seed: int, synthetic: bool, sites: bool) -> None:
-    """Record every series of the job's sample. ``synthetic``: the cohort against its synthetic control too; ``sites``: each site."""
+def interrupted_series(
+    record: Record, whole: Sample, seed: int, pool: Callable[[], Pool] | None, sites: bool
+) -> None:
+    """Record every series of the job's sample. ``pool``, of its controls: the cohort against its synthetic control too; ``sites``: each site."""
     job, draws = record.job, record.job.protocol.its.pseudo_cohorts
-    sample = sample.restrict(within_baseline(sample.months, job.specification, job.protocol))
+    used = within_baseline(whole.months, job.specification, job.protocol)
+    sample = whole.restrict(used)
     rest = sample.only(~sample.treated)
     pseudo = PseudoCohorts(rest, draws, seed, job.specification.fill_masked)
     groups = Groups(sample, job.outcome, job.specification, job.protocol, pseudo)
@@ -33,10 +36,10 @@ def interrupted_series(record: Record, sample: Sample, seed: int, synthetic: boo
         record.attempt(PLACEBO_START, lambda: placebo_starts(groups, draws, seed), sample)
     if job.headline and job.outcome.role == "primary":
         record.attempt(WITHOUT_SITE, lambda: leave_one_out(groups), sample)
-    if synthetic:
+    if pool:
 
         def against_synthetic() -> Interrupted:
-            return groups.against_synthetic(Pool(sample, seed, job.protocol))
+            return groups.against_synthetic(pool() if used.all() else Pool(sample, seed, job.protocol))
 
         record.attempt(AGAINST_SYNTHETIC, lambda: _series(record, AGAINST_SYNTHETIC, against_synthetic), sample)
     if sites:

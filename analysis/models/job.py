@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from analysis.cleaning.panel import LOCAL_AUTHORITY
 from analysis.inference.power import evaluability
@@ -47,7 +47,11 @@ def run_job(job: Job) -> Found:
             attempt("trend_sensitivity", lambda: trend_sensitivity(study, placebos, protocol))
         return event_study(study, placebos, protocol)
 
-    def synthetic(of: Sample, pool: Pool | None = None, cohort: str | None = None) -> Rows:
+    @cache
+    def own_pool() -> Pool:
+        return Pool(sample, seed, protocol)
+
+    def synthetic(of: Sample, pool: Pool, cohort: str | None = None) -> Rows:
         rows, fit, weights, paths = synthetic_designs(of, seed, protocol, pool)
         for name, table in (("fit", fit), ("weights", weights), ("paths", paths)):
             record.keep(f"synthetic_{name}", table, cohort)
@@ -108,7 +112,7 @@ def run_job(job: Job) -> Found:
     if "robustness" in designs and main and pooled:
         attempt("power", power_by_size, rest, REST)
     if "synthetic" in designs and outcome.role == "primary":
-        attempt("synthetic", lambda: synthetic(sample))
+        attempt("synthetic", lambda: synthetic(sample, own_pool()))
     if "sites" in designs and outcome.role == "primary" and pooled:
         attempt("sites", sites)
     if "growth" in designs:
@@ -126,5 +130,5 @@ def run_job(job: Job) -> Found:
     if "its" in designs:
         of_sites = pooled and by_commissioner and ("sites" in designs or specification.known_breaks)
         synthetic_too = "synthetic" in designs and outcome.role == "primary"
-        interrupted_series(record, sample, seed, synthetic_too, of_sites)
+        interrupted_series(record, sample, seed, own_pool if synthetic_too else None, of_sites)
     return record.found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance, two_way
-from analysis.models.regression import Fit
+from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance
+from analysis.models.regression import Fit, Working, working_nulls
 
 COLLINEAR = 1e-10
 TINY = 1e-300
@@ -30,13 +32,30 @@ class LogRate:
         return np.isfinite(self.values)
 
     def fit(self, regressors: np.ndarray, start: np.ndarray | None = None) -> Fit:
-        return fit_log_rate(self.values, regressors, self.nuisance, self.weight)
+        return _least_squares(self.values, regressors, self.effects)
+
+    @cached_property
+    def effects(self) -> Absorbed:
+        """Raises
+        ------
+        NotIdentified
+            A unit or month is never observed, or the effects cannot be told apart.
+        """
+        observed = self.observed
+        if not (observed.any(axis=1).all() and observed.any(axis=0).all()):
+            raise NotIdentified("a unit or a month has no observed count above zero")
+        return Absorbed(observed * self.weight[:, None], self.nuisance)
 
     def less(self, effect: np.ndarray) -> LogRate:
-        return replace(self, values=self.values - effect)
+        less = replace(self, values=self.values - effect)
+        less.__dict__["effects"] = self.effects  # they depend on the weights alone
+        return less
 
     def units(self, kept: np.ndarray) -> LogRate:
         return LogRate(self.values[kept], self.nuisance.rows(kept), self.weight[kept])
+
+    def working_nulls(self, treatment: np.ndarray) -> Callable[[float], Working]:
+        return working_nulls(self, treatment)
 
 
 def log_rate(counts: np.ndarray, population: np.ndarray, nuisance: Nuisance, weight: np.ndarray) -> LogRate:
@@ -45,30 +64,25 @@ def log_rate(counts: np.ndarray, population: np.ndarray, nuisance: Nuisance, wei
     return LogRate(np.log(positive / population), nuisance, weight)
 
 
-def fit_log_rate(
-    values: np.ndarray, regressors: np.ndarray, nuisance: Nuisance | None = None, weight: np.ndarray | None = None
-) -> Fit:
-    """Weighted least squares of ``values`` (n × T, NaN where missing) on ``regressors`` (k × n × T) and the effects.
+def _least_squares(values: np.ndarray, regressors: np.ndarray, effects: Absorbed) -> Fit:
+    """Weighted least squares of ``values`` (n × T) on ``regressors`` (k × n × T) and the effects.
 
     Raises
     ------
     NotIdentified
-        A unit or month is never observed, or a regressor is collinear with the effects.
+        A regressor is collinear with the effects.
     """
-    nuisance = nuisance or two_way(*values.shape)
-    observed = np.isfinite(values)
-    if not (observed.any(axis=1).all() and observed.any(axis=0).all()):
-        raise NotIdentified("a unit or a month has no observed count above zero")
-    weights = observed * (np.ones(len(values)) if weight is None else weight)[:, None]
-    y = np.where(observed, values, 0.0)
-    effects = Absorbed(weights, nuisance)
-    residual_x = effects.residual(regressors)
+    weights = effects.weights
+    y = np.where(np.isfinite(values), values, 0.0)
+    residual = effects.residual(np.concatenate([regressors, y[None]]))
+    residual_x, left = residual[:-1], residual[-1]
     information = np.einsum("jnt,nt,knt->jk", residual_x, weights, residual_x)
     size = np.sqrt(np.einsum("jnt,nt->j", regressors**2, weights))
     identified = np.linalg.eigvalsh(information / np.maximum(np.outer(size, size), TINY))
     if len(regressors) and not identified[0] > COLLINEAR:
         raise NotIdentified("the regressors are collinear with the unit and month effects")
     coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, weights, y))
-    treated = np.einsum("j,jnt->nt", coefficients, regressors)
-    linear = effects.fitted(*effects.effects(y - treated)) + treated
-    return Fit(coefficients, np.linalg.inv(information), residual_x, weights * (y - linear), linear, effects)
+    linear = y - left + np.einsum("j,jnt->nt", coefficients, residual_x)
+    fit = Fit(coefficients, regressors, weights, weights * (y - linear), linear, effects.nuisance)
+    fit.__dict__.update(effects=effects, regressors=residual_x)
+    return fit

@@ -7,12 +7,13 @@ the effects are projected out exactly at every step, so that a fit takes millise
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance, two_way
-from analysis.models.regression import Fit
+from analysis.models.regression import Fit, Working, working_nulls
 
 TOLERANCE = 1e-10
 MAX_ITERATIONS = 50
@@ -41,10 +42,15 @@ class Poisson:
         return fit_poisson(self.counts, self.population, regressors, self.nuisance, start)
 
     def less(self, effect: np.ndarray) -> Poisson:
-        return replace(self, counts=self.counts * np.exp(-effect))
+        counts, touched = self.counts.copy(), effect.any(axis=1)
+        counts[touched] *= np.exp(-effect[touched])
+        return replace(self, counts=counts)
 
     def units(self, kept: np.ndarray) -> Poisson:
         return Poisson(self.counts[kept], self.population[kept], self.nuisance.rows(kept))
+
+    def working_nulls(self, treatment: np.ndarray) -> Callable[[float], Working]:
+        return _two_way_nulls(self, treatment) if self.nuisance.is_two_way else working_nulls(self, treatment)
 
 
 def fit_poisson(
@@ -71,17 +77,37 @@ def fit_poisson(
     if (y.sum(axis=1) <= 0).any() or (y.sum(axis=0) <= 0).any():
         raise NotIdentified("a unit or a month has no observed count above zero")
     exposure = np.where(observed, population, 0.0)
-    simple = nuisance.within.shape[1] == nuisance.across.shape[1] == 1
-    alone = simple and not len(regressors)
-    linear = _margins(y, exposure) if start is None or alone else start
-    coefficients = np.zeros(len(regressors))
-    if not alone:
-        linear, coefficients = _reweighted(y, exposure, regressors, nuisance, linear)
+    if nuisance.is_two_way and not len(regressors):
+        linear, mean = _margins(y, exposure)
+        fit = Fit(np.empty(0), regressors, mean, y - mean, linear, nuisance)
+        _ = fit.effects  # margins settle even where the effects cannot be told apart: this refuses it
+        return fit
+    linear, coefficients = _reweighted(y, exposure, regressors, nuisance, _margins(y, exposure)[0] if start is None else start)
     mean = exposure * np.exp(linear)
-    effects = Absorbed(mean, nuisance)
-    residual_x = effects.residual(regressors)
-    information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
-    return Fit(coefficients, np.linalg.inv(information), residual_x, y - mean, linear, effects)
+    return Fit(coefficients, regressors, mean, y - mean, linear, nuisance)
+
+
+def _two_way_nulls(model: Poisson, treatment: np.ndarray) -> Callable[[float], Working]:
+    """One effect for each unit and one for each month: margins give the fit, and only those of the treated change."""
+    treated, months = np.flatnonzero(treatment.any(axis=1)), treatment.shape[1]
+    theirs = treatment[treated]
+    counts, exposure = (np.where(model.observed, cells, 0.0) for cells in (model.counts, model.population))
+
+    def at(theta: float) -> Working:
+        y = counts.copy()
+        y[treated] *= np.exp(-theta * theirs)
+        _, weights = _margins(y, exposure)
+        shares = weights / weights.sum(axis=1)[:, None]
+        unit = (shares[treated] * theirs).sum(axis=1)  # the treatment's effects of units, were there none of months
+        schur = -weights.T @ shares
+        schur[np.diag_indices(months)] += weights.sum(axis=0)
+        schur += np.trace(schur) / months**2  # as in ``Absorbed``: a constant in all months is the unit effects' own
+        month = np.linalg.solve(schur, (weights[treated] * (theirs - unit[:, None])).sum(axis=0))
+        left = treatment + (shares @ month)[:, None] - month
+        left[treated] -= unit[:, None]
+        return Working(weights, y - weights, left)
+
+    return at
 
 
 def _reweighted(
@@ -89,21 +115,27 @@ def _reweighted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Iteratively reweighted least squares: the linear predictor (n × T, log rate per head) and the coefficients (k)."""
     mean = exposure * np.exp(linear)
-    deviance = _deviance(y, mean)
+    counted = y > 0
+    log_rate = np.log(np.where(counted, y, 1.0)) - np.log(np.where(counted, exposure, 1.0))
+
+    def deviance_at(linear: np.ndarray, mean: np.ndarray) -> float:
+        return float(2 * (np.vdot(y, log_rate - linear) - (y - mean).sum()))
+
+    deviance = deviance_at(linear, mean)
     for _ in range(MAX_ITERATIONS):
         effects = Absorbed(mean, nuisance)
-        residual_x = effects.residual(regressors)
+        working = np.where(exposure > 0, linear + (y - mean) / np.where(mean > 0, mean, 1.0), 0.0)
+        residual = effects.residual(np.concatenate([regressors, working[None]]))
+        residual_x = residual[:-1]
         information = np.einsum("jnt,nt,knt->jk", residual_x, mean, residual_x)
         size = np.sqrt(np.einsum("jnt,nt->j", regressors**2, mean))  # of each regressor with the effects still in it
         identified = np.linalg.eigvalsh(information / np.maximum(np.outer(size, size), TINY))
         if len(regressors) and not identified[0] > TOLERANCE:
             raise NotIdentified("the regressors are collinear with the unit and month effects")
-        working = np.where(exposure > 0, linear + (y - mean) / np.where(mean > 0, mean, 1.0), 0.0)
         coefficients = np.linalg.solve(information, np.einsum("jnt,nt,nt->j", residual_x, mean, working))
-        treated = np.einsum("j,jnt->nt", coefficients, regressors)
-        linear = effects.fitted(*effects.effects(working - treated)) + treated
+        linear = working - residual[-1] + np.einsum("j,jnt->nt", coefficients, residual_x)
         mean = exposure * np.exp(linear)
-        previous, deviance = deviance, _deviance(y, mean)
+        previous, deviance = deviance, deviance_at(linear, mean)
         if abs(previous - deviance) <= TOLERANCE * (abs(deviance) + 1):
             break
     else:
@@ -119,18 +151,13 @@ def _informed(y: np.ndarray, nuisance: Nuisance) -> np.ndarray:
     return seen @ np.abs(nuisance.within).T > 0
 
 
-def _margins(y: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-    """Linear predictor of unit and month effects alone: each in turn makes its margins right, which is maximum likelihood."""
+def _margins(y: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Linear predictor and mean of unit and month effects alone: each in turn makes its margins right, which is maximum likelihood."""
     by_unit, by_month = y.sum(axis=1), y.sum(axis=0)
     month = np.ones(y.shape[1])
     for _ in range(MAX_MARGIN_ROUNDS):
         unit = by_unit / (exposure @ month)
         previous, month = month, by_month / (unit @ exposure)
         if np.abs(month / previous - 1).max() <= MARGIN_TOLERANCE:
-            return np.asarray(np.log(unit)[:, None] + np.log(month))
+            return np.log(unit)[:, None] + np.log(month), exposure * np.outer(unit, month)
     raise NotIdentified(f"the unit and month effects did not settle in {MAX_MARGIN_ROUNDS} rounds")
-
-
-def _deviance(y: np.ndarray, mean: np.ndarray) -> float:
-    positive = (y > 0) & (mean > 0)
-    return float(2 * (np.sum(y[positive] * np.log(y[positive] / mean[positive])) - np.sum(y - mean)))

@@ -7,33 +7,44 @@ The inference methods need nothing else, so they are written once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from analysis.models.absorbed import Absorbed
+from analysis.models.absorbed import Absorbed, Nuisance
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A solution: ``coefficients`` (k), ``bread`` (k × k, inverse information), and the working regression there.
+    """A solution: ``coefficients`` (k) of the ``given`` regressors (k × n × T), and the working regression there.
 
-    ``regressors`` (k × n × T) are as given less their unit and month effects, ``scores`` (n × T) the residuals times the
-    working weights, 0 where nothing was observed; ``linear`` (n × T) the log rate per head that is fitted in every cell.
+    ``weights`` (n × T) are the working weights, for Poisson the expected counts; ``scores`` (n × T) the residuals times these, 0 where nothing
+    was observed; ``linear`` (n × T) the log rate per head that is fitted in every cell. What is asked for the coefficients alone pays for no more.
     """
 
     coefficients: np.ndarray
-    bread: np.ndarray
-    regressors: np.ndarray
+    given: np.ndarray
+    weights: np.ndarray
     scores: np.ndarray
     linear: np.ndarray
-    effects: Absorbed
+    nuisance: Nuisance
 
-    @property
-    def weights(self) -> np.ndarray:
-        """Working weights (n × T): for Poisson the expected counts."""
-        return self.effects.weights
+    @cached_property
+    def effects(self) -> Absorbed:
+        return Absorbed(self.weights, self.nuisance)
+
+    @cached_property
+    def regressors(self) -> np.ndarray:
+        """The regressors less their unit and month effects (k × n × T)."""
+        return self.effects.residual(self.given)
+
+    @cached_property
+    def bread(self) -> np.ndarray:
+        """Inverse information (k × k)."""
+        return np.linalg.inv(np.einsum("jnt,nt,knt->jk", self.regressors, self.weights, self.regressors))
 
     @property
     def unit_scores(self) -> np.ndarray:
@@ -59,6 +70,38 @@ class Model(Protocol):
 
     def units(self, kept: np.ndarray) -> Model:
         """The units where ``kept`` is true."""
+
+    def working_nulls(self, treatment: np.ndarray) -> Callable[[float], Working]:
+        """Effect of ``treatment`` (n × T) that is taken off (log points) → the working regression without it. A search asks for hundreds."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """The model without treatment at its solution (n × T each): ``weights``, residual ``scores``, and the ``treatment`` less its effects."""
+
+    weights: np.ndarray
+    scores: np.ndarray
+    treatment: np.ndarray
+
+    def statistic(self, cluster: np.ndarray) -> float:
+        """The studentised one-step estimate of the actual assignment, straight from its definition."""
+        spread = (self.weights * self.treatment**2).sum(axis=1)
+        score = (self.treatment * self.scores).sum(axis=1)
+        estimate = score.sum() / spread.sum()
+        scores = np.bincount(cluster, weights=score - spread * estimate)
+        clusters = len(scores)
+        return float(estimate * spread.sum() / np.sqrt((scores**2).sum() * clusters / (clusters - 1)))
+
+
+def working_nulls(model: Model, treatment: np.ndarray) -> Callable[[float], Working]:
+    """As ``Model.working_nulls``, for any model: it is fitted anew for every effect."""
+
+    def at(theta: float) -> Working:
+        null = model.less(theta * treatment).fit(np.empty((0, *model.shape)), none.linear)
+        return Working(null.weights, null.scores, null.effects.residual(treatment))
+
+    none = model.fit(np.empty((0, *model.shape)))
+    return at
 
 
 @dataclass(frozen=True)
@@ -88,6 +131,11 @@ class Comparison:
         """
         nothing = np.empty((0, *self.model.shape))
         return self.model.less(theta * self.treatment).fit(nothing, start.linear if start else None)
+
+    def statistic_along(self) -> Callable[[float], float]:
+        """Effect that is taken off (log points) → the studentised one-step estimate of what is left of it."""
+        nulls = self.model.working_nulls(self.treatment)
+        return lambda theta: nulls(theta).statistic(self.cluster)
 
     def without_cluster(self, cluster: int) -> Comparison:
         kept = self.cluster != cluster

@@ -115,7 +115,7 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
 
 
 def build_sample(
-    panel: pd.DataFrame,
+    panel: pd.DataFrame | UnitMonths,
     outcome: str,
     models: list[str],
     specification: Specification,
@@ -125,11 +125,11 @@ def build_sample(
     """The treated units of ``models`` and the units of no model, as arrays.
 
     Treated are the units covered as a whole; where the specification takes the covered share as a dose, or the outcome
-    is by local authority, all whose share is known. Units of other models are in neither group.
+    is by local authority, all whose share is known. Units of other models are in neither group. ``panel`` may be its ``unit_months``: whoever
+    builds several samples of an outcome makes them once.
     """
     tables = tables or UnitTables()
-    theirs = ((panel.geography != ENGLAND) & (panel.outcome == outcome)).to_numpy()
-    rows = _UnitMonths(panel if theirs.all() else panel[theirs])
+    rows = panel if isinstance(panel, UnitMonths) else unit_months(panel, outcome)
     units = rows.attributes
     dosed = specification.treatment == "dose" or LOCAL_AUTHORITY in units.geography.unique()
     ours = units.model.isin(models)
@@ -162,7 +162,13 @@ def build_sample(
     return replace(sample.only(~empty) if empty.any() else sample, left_out=tuple(reasons))
 
 
-class _UnitMonths:
+def unit_months(panel: pd.DataFrame, outcome: str) -> UnitMonths:
+    """The rows of units of one outcome."""
+    theirs = ((panel.geography != ENGLAND) & (panel.outcome == outcome)).to_numpy()
+    return UnitMonths(panel if theirs.all() else panel[theirs])
+
+
+class UnitMonths:
     """One outcome's rows of a panel as matrices, units × months: ``of`` a column. ``attributes`` is one row a unit."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
@@ -212,7 +218,7 @@ def _standardised(values: pd.DataFrame) -> np.ndarray:
 
 
 def _as_specified(
-    rows: _UnitMonths, specification: Specification, protocol: Protocol, tables: UnitTables
+    rows: UnitMonths, specification: Specification, protocol: Protocol, tables: UnitTables
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Units × months: counts, NaN where masked; their population; and the population with nobody masked.
 

@@ -21,7 +21,7 @@ from analysis.inference.inversion import p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
 from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.did import compare, effects
-from analysis.models.sample import UnitTables, build_sample, why_not
+from analysis.models.sample import UnitMonths, UnitTables, build_sample, unit_months, why_not
 from analysis.protocol import Protocol
 from analysis.rules import Outcome, Specification
 
@@ -83,13 +83,14 @@ def _choices(departures: tuple[str, ...], protocol: Protocol) -> dict[str, Any]:
 
 def curve_rows(job: CurveJob) -> list[dict[str, Any]]:
     """One row a cohort: the effect over the programme (log points, percent) with its randomisation p, or why there is none."""
-    return [_row(job, cohort, models) for cohort, models in job.protocol.treated_cohorts.items()]
+    cells = unit_months(job.panel, job.outcome.id)
+    return [_row(job, cells, cohort, models) for cohort, models in job.protocol.treated_cohorts.items()]
 
 
-def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
+def _row(job: CurveJob, cells: UnitMonths, cohort: str, models: list[str]) -> dict[str, Any]:
     protocol = job.protocol
     # A choice about units of another model is no choice for this cohort.
-    theirs = set(job.panel.unit[job.panel.model.isin(models)].unique())
+    theirs = set(cells.attributes.index[cells.attributes.model.isin(models)])
     departures = job.combination.departures
     made = tuple(id for id in departures if theirs.issuperset(protocol.specification(id).also_treated))
     specification = job.combination.specification if made == departures else combined(made, protocol)
@@ -101,7 +102,7 @@ def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
     reason = why_not(job.panel, specification, job.tables)
     if reason:
         return row | {"reason": reason}
-    sample = build_sample(job.panel, job.outcome.id, models, specification, protocol, job.tables)
+    sample = build_sample(cells, job.outcome.id, models, specification, protocol, job.tables)
     row |= {"n_units": len(sample.units), "n_treated": int(sample.treated.sum())}
     if not sample.treated.any() or sample.treated.all():
         return row | {"reason": "no unit treated, or none untreated"}

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -231,7 +232,8 @@ def every_series(job: Job) -> int:
         commissioners = LOCAL_AUTHORITY not in set(job.panel.geography)
         sites = job.pooled and commissioners and ("sites" in specification.designs or specification.known_breaks)
         synthetic = "synthetic" in specification.designs and outcome.role == "primary"
-        interrupted_series(record, sample, 1, synthetic, sites)
+        pool = partial(Pool, sample, 1, job.protocol) if synthetic else None
+        interrupted_series(record, sample, 1, pool, sites)
     return len(record.found.rows)
 
 

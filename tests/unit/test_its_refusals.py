@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from analysis.models.record import Record
 from analysis.models.sample import Sample, UnitTables, build_sample
 from analysis.models.segments import Break, Segments, segments
 from analysis.models.series import Series, cohort_series
+from analysis.models.synthetic import Pool
 from analysis.protocol import Protocol
 from analysis.rules import KnownBreak
 
@@ -432,7 +434,7 @@ def test_sites_and_the_synthetic_control_are_recorded_beside_the_cohort(
         job = Job(rows, fewer.outcome(OUTCOME), "MCP+PACS", primary, fewer, UnitTables())
         record = Record(job)
         sample = build_sample(rows, OUTCOME, ["MCP", "PACS"], primary, fewer, UnitTables())
-        interrupted_series(record, sample, 1, synthetic=True, sites=not absent)
+        interrupted_series(record, sample, 1, partial(Pool, sample, 1, fewer), sites=not absent)
         found = record.found
         assert [entry[4] for entry in found.absent] == absent
         designs = {(row["cohort"], row["design"]) for row in found.rows if row["design"] != "power"}
