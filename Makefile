@@ -30,7 +30,7 @@ RUN := $(VENV)/bin/python -m analysis
 PYTEST := $(VENV)/bin/python -m pytest
 READY := $(VENV)/.ready
 
-.PHONY: help report data results records spark refresh edition headlines test check slow fuzz nightly bench bench-records simulation its-simulation snapshot why verify clean doctor
+.PHONY: help report data results records spark refresh edition headlines test check slow fuzz mutation nightly bench bench-records simulation its-simulation snapshot why verify clean doctor
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -83,9 +83,13 @@ spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
 	@FUZZ="$${FUZZ:-5000}" $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2
 
-nightly: $(READY) ## what takes too long for every push: larger attacks on suppressed counts, and fuzz
+mutation: $(READY) ## put a hundred faults into the package, one at a time, and write down which quick test notices (tests/README.md)
+	@.ci/install mutation
+	@$(VENV)/bin/python tests/mutation/prove.py
+
+nightly: $(READY) ## what takes too long for every push: larger attacks on suppressed counts, fuzz, and the tests proved by faults
 	@$(PYTEST) -m nightly --numprocesses 2
-	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory fuzz mutation
 
 bench: data ## time the stages and print ratios
 	@.ci/install bench

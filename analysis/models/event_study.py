@@ -141,21 +141,39 @@ def placebo_event_studies(
     largest, walds = np.empty(everyone.shape[1]), np.empty(everyone.shape[1])
     every = np.empty((everyone.shape[1], len(shapes)))
     for column in range(everyone.shape[1]):
-        dose = everyone[:, [column]].toarray()[:, 0]
-        estimates, covariance = _one_step(null, dose[:, None] * shapes[:, None, :], comparison.cluster)
+        chosen = slice(everyone.indptr[column], everyone.indptr[column + 1])
+        units, doses = everyone.indices[chosen], everyone.data[chosen]
+        estimates, covariance = _one_step(null, units, doses[:, None] * shapes[:, None, :], comparison.cluster)
         largest[column] = np.max(np.abs(estimates) / np.sqrt(np.diag(covariance)))
         walds[column] = wald(estimates[before], covariance[np.ix_(before, before)])
         every[column] = estimates
     return Placebos(largest, walds, every)
 
 
-def _one_step(null: Fit, regressors: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    treatment = null.effects.residual(regressors)
-    flat = treatment.reshape(len(treatment), -1)
-    bread = np.linalg.inv((flat * null.weights.ravel()) @ flat.T)
-    estimates = bread @ (flat @ null.scores.ravel())
-    left = null.scores - null.weights * (estimates @ flat).reshape(null.scores.shape)
-    return estimates, cr1_covariance(bread, np.einsum("jnt,nt->nj", treatment, left), cluster)
+def _one_step(null: Fit, units: np.ndarray, regressors: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates (Q) of ``regressors`` (Q × some × T), which are zero but for these ``units``, and their CR1 covariance.
+
+    What the model without treatment leaves, and what the estimates leave of it, are orthogonal to the effects of units and months. So sums of
+    products with the regressors less their effects are mostly sums over the units with a regressor.
+    """
+    effects = null.effects
+    across, within = effects.nuisance.across, effects.nuisance.within
+    weights, shares = null.weights[units], effects.shares[units]
+    by_unit = (weights * regressors) @ within
+    seen = weights * regressors - np.einsum("qna,nat->qnt", by_unit, shares)
+    month = ((across[units].T @ seen).reshape(len(regressors), -1) @ effects.schur_inverse).reshape(len(regressors), -1, seen.shape[-1])
+    alone = np.einsum("nab,qnb->qna", effects.block_inverse[units], by_unit)  # effects of units, were there none of months
+    of_months = across[units] @ month
+    residual = regressors - of_months - (alone - np.einsum("nat,qnt->qna", shares, of_months)) @ within.T
+    bread = np.linalg.inv(np.einsum("qnt,rnt->qr", weights * regressors, residual, optimize=True))
+    estimates = bread @ np.einsum("qnt,nt->q", regressors, null.scores[units])
+    of_months = across @ np.tensordot(estimates, month, axes=1)
+    effect = np.einsum("nat,nt->na", effects.shares, of_months) @ within.T - of_months  # the estimates' sum of regressors less their effects
+    effect[units] += np.tensordot(estimates, regressors, axes=1) - np.tensordot(estimates, alone, axes=1) @ within.T
+    left = null.scores - null.weights * effect
+    scores = -(across[:, :, None] * left[:, None, :]).reshape(len(left), -1) @ month.reshape(len(month), -1).T
+    scores[units] += np.einsum("qnt,nt->nq", regressors, left[units])
+    return estimates, cr1_covariance(bread, scores, cluster)
 
 
 def _quarters(sample: Sample, protocol: Protocol) -> tuple[np.ndarray, list[int], Any]:
