@@ -74,7 +74,7 @@ check: test slow ## everything: style, types, all the tests
 slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
-	@$(PYTEST) -m "slow and not spark" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -m "slow and not spark and not nightly" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 	@.ci/install spark
@@ -87,8 +87,8 @@ mutation: $(READY) ## put a hundred faults into the package, one at a time, and 
 	@.ci/install mutation
 	@$(VENV)/bin/python tests/mutation/prove.py
 
-nightly: $(READY) ## what takes too long for every push: larger attacks on suppressed counts, fuzz, and the tests proved by faults
-	@$(PYTEST) -m nightly --numprocesses 2
+nightly: $(READY) ## what takes too long for every push: builds of odd studies and in odd places, larger attacks, fuzz, and the tests proved by faults
+	@$(PYTEST) -m nightly --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory fuzz mutation
 
 bench: data ## time the stages and print ratios

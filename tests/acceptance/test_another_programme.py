@@ -133,7 +133,7 @@ def test_without_published_files_the_run_stops(project, before):
     assert not list((project.root / "nowhere").rglob("*.html"))
 
 
-@SLOW
+@pytest.mark.nightly
 def test_three_models_are_evaluated(project, before):
     run = make(project, "report", DATA="mar", PROTOCOL="three.toml", BUILD="three")
     assert run.code == 0, run.err

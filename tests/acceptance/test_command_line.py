@@ -392,7 +392,7 @@ def end(process: subprocess.Popen[str]) -> str:
 )
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the workers in /proc")
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, *(pytest.param(stop, marks=pytest.mark.nightly) for stop in (signal.SIGKILL, signal.SIGINT))])
 def test_a_run_that_is_killed(
     stop: signal.Signals, quick_project: Project, warm: Warm, quick_results: Path, tmp_path: Path
 ) -> None:
@@ -444,7 +444,7 @@ def test_a_worker_that_is_killed(quick_project: Project, quick_results: Path, tm
     "a disk that fills up while estimates are written",
     "exit code 3 and a sentence; the earlier estimates stay whole",
 )
-@pytest.mark.slow
+@pytest.mark.nightly
 @needs_own_mounts
 def test_a_disk_that_fills_up_during_results(
     quick_project: Project, warm: Warm, quick_results: Path, tmp_path: Path

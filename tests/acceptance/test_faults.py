@@ -25,6 +25,7 @@ def whole(project: Project) -> dict[str, str]:
     "`kill -9` while reports are made",
     "the earlier edition stays whole; no kernel lives on; the next run gives the same bytes",
 )
+@pytest.mark.nightly
 def test_a_kill_while_reports_are_made(made_whole: Project) -> None:
     before = whole(made_whole)
     process = made_whole.start("reports", **ON_SNAPSHOT)
@@ -46,6 +47,7 @@ def test_a_kill_while_reports_are_made(made_whole: Project) -> None:
     "`kill -9` at one moment or another while the panel is made",
     "nothing is half written; the next run gives the same bytes and clears away what was left",
 )
+@pytest.mark.nightly
 def test_kills_while_the_panel_is_made(made: Project) -> None:
     before = fingerprint(made.root / "build")
     started = time.monotonic()
@@ -96,6 +98,7 @@ def test_a_folder_of_reports_that_may_not_be_written(made: Project) -> None:
     "a checkout and a build in folders whose names hold blanks, quotes, brackets, `*`, `%`, `#` or letters beyond ASCII; the C locale, no HOME that can be written, another user's time zone",
     "the same bytes",
 )
+@pytest.mark.nightly
 def test_a_strange_place(made: Project, tmp_path: Path) -> None:
     strange = tmp_path / "une étude – 研究 (2) o'neill *x* [1] 50%# $HOME"
     shutil.copytree(made.root, strange, symlinks=True)

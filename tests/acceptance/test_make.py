@@ -80,6 +80,7 @@ def test_a_changed_report_is_made_alone_and_why_tells(made):
     assert fingerprint(build) == before
 
 
+@pytest.mark.nightly
 def test_a_spoilt_or_strange_file_is_found_and_mended(made):
     build = made.root / "build"
     before = fingerprint(build)

@@ -402,7 +402,7 @@ def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[st
     "`kill -9`, then files that may not grow, while a refresh rebuilds what lies between two editions",
     "no edition is recorded and nothing is half written; the next refresh gives the same bytes as an undisturbed one",
 )
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_refresh_that_is_cut_short(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     project, later = early
     rules = project.root / "analysis/protocol.toml"
@@ -488,7 +488,7 @@ def test_returns_of_later_boundaries_name_the_date_to_set(longer: Project, publi
     "a study whose window is longer than the files that are pinned, and no earlier edition",
     "the refresh looks at the new files first, builds the earlier edition as far as files are pinned, and says where each window ends; a report after it builds nothing again",
 )
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_refresh_of_a_longer_window(longer: Project, published_folder: Path) -> None:
     rules = longer.root / "analysis/protocol.toml"
     rules.write_text(fewer(rules.read_text(encoding="utf-8")), encoding="utf-8")

@@ -298,7 +298,7 @@ def hostile(repository, tmp_path_factory) -> Hostile:
     return Hostile(project, planted)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pages_hold_every_text_as_it_is_and_no_element_of_it(hostile):
     pages = {path: Page.of(path) for path in hostile.files("html")}
     for path, page in pages.items():
@@ -327,7 +327,7 @@ def test_pages_hold_every_text_as_it_is_and_no_element_of_it(hostile):
     assert html.unescape(title[1]) == FORMULA
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pdfs_hold_every_text_as_it_is_and_link_to_no_address_of_it(hostile):
     for path in hostile.files("pdf"):
         document = pypdf.PdfReader(path)
@@ -345,7 +345,7 @@ def test_pdfs_hold_every_text_as_it_is_and_link_to_no_address_of_it(hostile):
         assert typed(site) in typed("".join(page.extract_text() for page in document.pages))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pictures_are_xml_and_hold_the_names(hostile):
     words = ""
     for path in hostile.files("svg"):
@@ -358,7 +358,7 @@ def test_pictures_are_xml_and_hold_the_names(hostile):
     assert typed(FORMULA) in forest and typed(MARKDOWN)[:30] in forest and typed(HTML)[:30] in words
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_no_cell_of_a_csv_is_a_formula_and_each_holds_the_name(hostile):
     held: set[str] = set()
     for path in hostile.files("csv"):
@@ -370,7 +370,7 @@ def test_no_cell_of_a_csv_is_a_formula_and_each_holds_the_name(hostile):
     assert set(SITES.values()) <= names, "a contract between stages has names as they are"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_nothing_written_shows_what_the_marks_are(hostile):
     for path in itertools.chain.from_iterable(hostile.files(kind) for kind in ("html", "svg", "csv", "txt", "json")):
         assert not PRIVATE.search(path.read_text(encoding="utf-8")), path
@@ -380,7 +380,7 @@ def test_nothing_written_shows_what_the_marks_are(hostile):
     assert len(headline.splitlines()) == len(protocol.models) + 1 and "&#" not in headline.replace("&lt;", "")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_nothing_happens_in_a_browser(hostile, browser):
     requests: list[str] = []
     context = browser.new_context(offline=True)

@@ -87,14 +87,18 @@ LEFT_OUT: list[Callable[[Rules], None]] = [
     one_departure_of_trends, no_departure_of_trends, one_programme_year, no_years_asked_for, one_design,
     no_national_check_limit_or_deviation, one_effect_month,
 ]  # fmt: skip
+ON_EVERY_PUSH = (without_controls, without_tables, one_design)
 
 
-@SLOW
 @pytest.mark.fault(
     "a protocol without negative controls, or without any other part that it may leave out",
     "the reports do without, or say in a sentence that the study has none",
 )
-@pytest.mark.parametrize("leave_out", LEFT_OUT, ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "leave_out",
+    [pytest.param(change, marks=SLOW if change in ON_EVERY_PUSH else pytest.mark.nightly) for change in LEFT_OUT],
+    ids=[change.__name__ for change in LEFT_OUT],
+)
 def test_what_a_protocol_leaves_out_the_reports_do_without(tmp_path: Path, leave_out: Callable[[Rules], None]) -> None:
     changed = rules()
     leave_out(changed)
