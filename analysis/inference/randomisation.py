@@ -65,7 +65,7 @@ def draw_assignments(cluster: np.ndarray, dose: np.ndarray, draws: int, seed: in
 @lru_cache(maxsize=4)
 def _random(draws: int, total: int, treated: int, seed: int) -> np.ndarray:
     """Random choices (draws × treated) of clusters: many specifications of a cohort have the same number of them, and so the same draws."""
-    return np.random.default_rng(seed).random((draws, total)).argsort(axis=1)[:, :treated]
+    return np.random.default_rng(seed).random((draws, total)).argsort(axis=1)[:, :treated].copy()  # so that the cache does not hold the rest
 
 
 def randomisation_test(

@@ -36,10 +36,12 @@ class LogRate:
 
     @cached_property
     def effects(self) -> Absorbed:
-        """Raises
+        """The projection off the effects, which depends on the weights alone.
+
+        Raises
         ------
         NotIdentified
-            A unit or month is never observed, or the effects cannot be told apart.
+            A unit or month is never observed, or the data cannot separate unit from month effects.
         """
         observed = self.observed
         if not (observed.any(axis=1).all() and observed.any(axis=0).all()):

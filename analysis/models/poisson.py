@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance, two_way
+from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance, not_identified_where_singular, two_way
 from analysis.models.regression import Fit, Working, working_nulls
 
 TOLERANCE = 1e-10
@@ -80,7 +80,7 @@ def fit_poisson(
     if nuisance.is_two_way and not len(regressors):
         linear, mean = _margins(y, exposure)
         fit = Fit(np.empty(0), regressors, mean, y - mean, linear, nuisance)
-        _ = fit.effects  # margins settle even where the effects cannot be told apart: this refuses it
+        _ = fit.effects  # The margins settle even where the data cannot separate unit from month effects; the projection refuses that.
         return fit
     linear, coefficients = _reweighted(y, exposure, regressors, nuisance, _margins(y, exposure)[0] if start is None else start)
     mean = exposure * np.exp(linear)
@@ -88,7 +88,10 @@ def fit_poisson(
 
 
 def _two_way_nulls(model: Poisson, treatment: np.ndarray) -> Callable[[float], Working]:
-    """One effect for each unit and one for each month: margins give the fit, and only those of the treated change."""
+    """One effect for each unit and one for each month: the margins give the fit, and only those of treated units and of months change.
+
+    The caller has fitted the model without treatment, which refuses data that cannot separate unit from month effects.
+    """
     treated, months = np.flatnonzero(treatment.any(axis=1)), treatment.shape[1]
     theirs = treatment[treated]
     counts, exposure = (np.where(model.observed, cells, 0.0) for cells in (model.counts, model.population))
@@ -102,7 +105,8 @@ def _two_way_nulls(model: Poisson, treatment: np.ndarray) -> Callable[[float], W
         schur = -weights.T @ shares
         schur[np.diag_indices(months)] += weights.sum(axis=0)
         schur += np.trace(schur) / months**2  # as in ``Absorbed``: a constant in all months is the unit effects' own
-        month = np.linalg.solve(schur, (weights[treated] * (theirs - unit[:, None])).sum(axis=0))
+        with not_identified_where_singular():
+            month = np.linalg.solve(schur, (weights[treated] * (theirs - unit[:, None])).sum(axis=0))
         left = treatment + (shares @ month)[:, None] - month
         left[treated] -= unit[:, None]
         return Working(weights, y - weights, left)

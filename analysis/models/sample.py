@@ -220,7 +220,7 @@ def _standardised(values: pd.DataFrame) -> np.ndarray:
 def _as_specified(
     rows: UnitMonths, specification: Specification, protocol: Protocol, tables: UnitTables
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Units × months: counts, NaN where masked; their population; and the population with nobody masked.
+    """Three matrices, units × months: the counts, NaN where masked; their population; and the population before masking.
 
     Where an area has masked members, the second is the share of them who remain of whichever population is wanted.
     """

@@ -69,7 +69,8 @@ def checked_counts(
     check_written(counts.persons, place, person)
     check_forms(counts.arrivals, months, extract)
     kept = int(episodes.tally.rows[episodes.tally.reason.isna()].sum())
-    # Before the shares, which a value of many strangers changes: wrong dates put nobody at many providers, but some into several stays at once.
+    # Before the shares, because a value that many strangers share changes them. Wrong dates can put a person into several stays at once, but not at
+    # many providers, so that only the number of providers is looked at here.
     check_possible(counts.persons[counts.persons.providers > 0], engine, episodes.kept, kept, rules, place, person)
     ledger = ledger_by_year(counts, months)
     strangers = counts.arrivals[counts.arrivals.unit.isna()]
