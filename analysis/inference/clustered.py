@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import t as student
 
-from analysis.models.absorbed import NotIdentified
+from analysis.models.absorbed import SINGULAR, NotIdentified
+from analysis.models.poisson import Poisson
 from analysis.models.regression import Comparison, Fit, by_cluster
+
+SETTLED, MOST_STEPS = 1e-12, 100  # of the refits without a cluster: the largest step (log points), and how many there may be
 
 
 def cr1_covariance(bread: np.ndarray, unit_scores: np.ndarray, cluster: np.ndarray) -> np.ndarray:
@@ -35,15 +38,53 @@ def cr3_std_error(comparison: Comparison, fit: Fit) -> float:
     NotIdentified
         Without some cluster there is no estimate: it held all the treated, or all the untreated.
     """
-    clusters = comparison.clusters
-    shifts = np.empty(clusters)
-    for cluster in range(clusters):
-        try:
-            left = comparison.without_cluster(cluster).fit(start=fit.linear[comparison.cluster != cluster])
-        except NotIdentified as problem:
-            raise NotIdentified("leaving out one cluster leaves no comparison") from problem
-        shifts[cluster] = left.coefficients[0] - fit.coefficients[0]
-    return float(np.sqrt((clusters - 1) / clusters * (shifts**2).sum()))
+    model, clusters = comparison.model, comparison.clusters
+    refits = _refits_at_once(comparison, model, fit) if isinstance(model, Poisson) and model.nuisance.is_two_way else None
+    if refits is None:
+        refits = np.array([_refit(comparison, fit, cluster) for cluster in range(clusters)])
+    return float(np.sqrt((clusters - 1) / clusters * ((refits - fit.coefficients[0]) ** 2).sum()))
+
+
+def _refit(comparison: Comparison, fit: Fit, cluster: int) -> float:
+    try:
+        left = comparison.without_cluster(cluster).fit(start=fit.linear[comparison.cluster != cluster])
+    except NotIdentified as problem:
+        raise NotIdentified("leaving out one cluster leaves no comparison") from problem
+    return float(left.coefficients[0])
+
+
+def _refits_at_once(comparison: Comparison, model: Poisson, fit: Fit) -> np.ndarray | None:
+    """The effect without each cluster (G), of a model of one effect for each unit and each month; None where a refit does not settle so.
+
+    Newton's method on the effects of months and of treatment, those of units profiled out, with the information at the full solution less the
+    cluster's own. Expected counts of untreated units are products of what belongs to a unit and what belongs to a month, so that those of all
+    refits are two matrix products.
+    """
+    information = _information_left(comparison, fit)
+    if not np.linalg.cond(information).max() < SINGULAR:
+        return None
+    inverse = np.linalg.inv(information)
+    treated, treatment = comparison.dose != 0, comparison.treatment
+    kept = (comparison.cluster != np.arange(comparison.clusters)[:, None]).astype(float)  # G × n
+    exposure, y = (np.where(model.observed, cells, 0.0) for cells in (model.population, model.counts))
+    total, doses = y.sum(axis=1), treatment[treated]
+    observed = kept @ np.column_stack([y, (y * treatment).sum(axis=1)])
+    months = fit.linear[0] - fit.coefficients[0] * treatment[0]  # up to a constant, which is the unit effects' own
+    found = np.tile(np.append(months, fit.coefficients[0]), (len(kept), 1))
+    for _ in range(MOST_STEPS):
+        rate = np.exp(found[:, :-1])
+        by_unit = kept[:, ~treated] * total[~treated] / (rate @ exposure[~treated].T)
+        cells = rate[:, None, :] * exposure[treated] * np.exp(found[:, -1, None, None] * doses)
+        cells *= (kept[:, treated] * total[treated] / cells.sum(axis=2))[:, :, None]
+        by_month = rate * (by_unit @ exposure[~treated]) + cells.sum(axis=1)
+        expected = np.column_stack([by_month, (cells * doses).sum(axis=(1, 2))])
+        step = np.einsum("gij,gj->gi", inverse, observed - expected)
+        found += step
+        if not np.isfinite(step).all():
+            return None
+        if np.abs(step).max() < SETTLED:
+            return found[:, -1]
+    return None
 
 
 def one_step_jackknife(comparison: Comparison, fit: Fit) -> float:
@@ -52,24 +93,29 @@ def one_step_jackknife(comparison: Comparison, fit: Fit) -> float:
     The linearised jackknife of MacKinnon, Nielsen & Webb (2025), for one effect of each unit
     and each month alone: what a simulation can afford.
     """
+    scores = np.column_stack([fit.scores, (fit.scores * comparison.treatment).sum(axis=1)])
+    left = _information_left(comparison, fit)
+    steps = np.linalg.solve(left, by_cluster(scores, comparison.cluster)[:, :, None])[:, -1, 0]
+    clusters = comparison.clusters
+    return float(np.sqrt((clusters - 1) / clusters * (steps**2).sum()))
+
+
+def _information_left(comparison: Comparison, fit: Fit) -> np.ndarray:
+    """Information on (month effects, treatment) at the full solution without each cluster (G × T + 1 × T + 1), the unit effects taken off."""
     weights, treatment = fit.weights, comparison.treatment
     months, every = weights.shape[1], np.arange(weights.shape[1])
     weighted = weights * treatment
     by_unit = np.column_stack([weights, weighted.sum(axis=1)])
-    # Information on (month effects, treatment) of each unit, its own effect taken off.
     information = -by_unit[:, :, None] * (by_unit / weights.sum(axis=1)[:, None])[:, None, :]
     information[:, every, every] += weights
     information[:, every, -1] += weighted
     information[:, -1, every] += weighted
     information[:, -1, -1] += (weighted * treatment).sum(axis=1)
-    scores = np.column_stack([fit.scores, (fit.scores * treatment).sum(axis=1)])
     of_cluster = by_cluster(information, comparison.cluster)
     left = of_cluster.sum(axis=0) - of_cluster
     # A constant in all months is the unit effects' own: this makes its direction regular and moves nothing else.
     left[:, :-1, :-1] += weights.sum() / months**2
-    steps = np.linalg.solve(left, by_cluster(scores, comparison.cluster)[:, :, None])[:, -1, 0]
-    clusters = comparison.clusters
-    return float(np.sqrt((clusters - 1) / clusters * (steps**2).sum()))
+    return np.asarray(left)
 
 
 def t_interval(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cleaning.panel import CCG, ENGLAND
+from analysis.cleaning.panel import CCG
 from analysis.cleaning.quality import PENDING, assess
 from analysis.inference.multiple import holm_rows
 from analysis.models.estimates import estimates_table
@@ -15,7 +15,7 @@ from analysis.models.its_methods_table import methods_table
 from analysis.models.job import run_job
 from analysis.models.national import national_series
 from analysis.models.record import Found, Job, Rows
-from analysis.models.sample import UnitTables, why_not
+from analysis.models.sample import UnitMonths, UnitTables, unit_months, why_not
 from analysis.models.sites import SITES
 from analysis.models.specification_curve import (
     CurveJob,
@@ -137,35 +137,35 @@ def model_jobs(
     """The jobs, and what the data set at hand rules out from the start."""
     jobs: list[Job] = []
     absent: list[tuple[str, ...]] = []
-    rows_of = _rows_of_outcomes(panel, protocol)
+    cells_of = _cells_of_outcomes(panel, protocol)
     for specification in protocol.specifications:
         for outcome in protocol.outcomes:
-            rows, tables = rows_of[outcome.id], known[outcome.id]
-            reason = "not in this data set" if rows.empty else why_not(rows, specification, tables)
-            if reason:
-                absent.append((outcome.id, "all", specification.id, "all", reason))
+            cells, tables = cells_of.get(outcome.id), known[outcome.id]
+            reason = why_not(cells, specification, tables) if cells else "not in this data set"
+            if reason or cells is None:
+                absent.append((outcome.id, "all", specification.id, "all", str(reason)))
                 continue
+            model_of = cells.attributes.model
             for cohort, models in protocol.treated_cohorts.items():
-                theirs = rows[rows.unit.isin(specification.also_treated) & rows.model.isin(models)]
-                if specification.also_treated and theirs.empty:
+                if specification.also_treated and not model_of[specification.also_treated].isin(models).any():
                     absent.append((outcome.id, cohort, specification.id, "all", "its units are of another model"))
                     continue
-                jobs.append(Job(rows, outcome, cohort, specification, protocol, tables))
+                jobs.append(Job(cells.rows, outcome, cohort, specification, protocol, tables, cells))
     return jobs, absent
 
 
 def curve_jobs(panel: pd.DataFrame, known: dict[str, UnitTables], protocol: Protocol) -> list[CurveJob]:
     """One job for each primary outcome that is held and each combination of choices."""
-    rows_of = _rows_of_outcomes(panel, protocol)
+    cells_of = _cells_of_outcomes(panel, protocol)
     return [
-        CurveJob(rows_of[outcome.id], outcome, combination, protocol, known[outcome.id])
+        CurveJob(cells_of[outcome.id], outcome, combination, protocol, known[outcome.id])
         for outcome in protocol.primary_outcomes
-        if len(rows_of[outcome.id])
+        if outcome.id in cells_of
         for combination in curve_combinations(protocol)
     ]
 
 
-def _rows_of_outcomes(panel: pd.DataFrame, protocol: Protocol) -> dict[str, pd.DataFrame]:
-    """Outcome → its rows of single units, one table however many jobs read it: hundreds of copies would be gigabytes."""
-    units = panel[panel.geography != ENGLAND]
-    return {outcome.id: units[units.outcome == outcome.id] for outcome in protocol.outcomes}
+def _cells_of_outcomes(panel: pd.DataFrame, protocol: Protocol) -> dict[str, UnitMonths]:
+    """The outcomes that are held → their cells, one object however many jobs read it: hundreds of copies would be gigabytes."""
+    found = {outcome.id: unit_months(panel, outcome.id) for outcome in protocol.outcomes if (panel.outcome == outcome.id).any()}
+    return {outcome: cells for outcome, cells in found.items() if len(cells.attributes)}

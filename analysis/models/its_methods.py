@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -192,7 +193,9 @@ def _residual(design: Segments) -> Callable[[np.ndarray], float]:
     return lambda contrast: degrees
 
 
+@lru_cache(maxsize=2)
 def _reml(series: Series, design: Segments) -> tuple[Autoregressive, SmallSample]:
+    """Two methods rest on it, and the path that a figure shows."""
     outcome = series.log_rate
     fit = fit_autoregressive(design.matrix, outcome[None])
     return fit, small_sample(design.matrix, outcome, fit)

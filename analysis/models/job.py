@@ -78,7 +78,7 @@ def run_job(job: Job) -> Found:
         return rows
 
     models = protocol.treated_cohorts[cohort]
-    sample = build_sample(job.panel, outcome.id, models, specification, protocol, job.tables)
+    sample = build_sample(job.cells or job.panel, outcome.id, models, specification, protocol, job.tables)
     for reason in sample.left_out:
         record.not_run("unit", reason)
     if not sample.treated.any() or sample.treated.all():

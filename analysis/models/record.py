@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.estimates import Rows
-from analysis.models.sample import Sample, UnitTables
+from analysis.models.sample import Sample, UnitMonths, UnitTables
 from analysis.protocol import Protocol
 from analysis.rules import Outcome, Specification
 
@@ -25,6 +25,7 @@ class Job:
     specification: Specification
     protocol: Protocol
     tables: UnitTables
+    cells: UnitMonths | None = None  # of the panel, where they were made for several jobs
 
     @property
     def headline(self) -> bool:

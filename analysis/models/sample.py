@@ -78,10 +78,9 @@ class Sample:
         )  # fmt: skip
 
 
-def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTables) -> str | None:
-    """Why the specification cannot be run on this outcome's rows; None where it can."""
-    # unique() first, here and below: a set of a column of text walks over every row in Python.
-    held = set(panel.geography.unique())
+def why_not(cells: UnitMonths, specification: Specification, tables: UnitTables) -> str | None:
+    """Why the specification cannot be run on this outcome; None where it can."""
+    held = set(cells.attributes.geography)
     about_returns = (
         not specification.masked
         or specification.pending_masked
@@ -95,7 +94,7 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
     )
     if LOCAL_AUTHORITY in held:
         return "a rule for commissioners; this outcome is by local authority" if about_returns else None
-    if specification.pending_masked and not (panel.quality == PENDING).any():
+    if specification.pending_masked and not cells.equal("quality", PENDING).any():
         return "the last months hold no doubtful value of this outcome"
     if CCG not in held and (specification.units != "all" or specification.controls != "all"):
         return "leaves out single CCGs, which this data set does not hold"
@@ -103,7 +102,7 @@ def why_not(panel: pd.DataFrame, specification: Specification, tables: UnitTable
         return "masks single CCGs, which this data set does not hold"
     if CCG not in held and specification.known_breaks:
         return "gives single CCGs a step of their own, which this data set does not hold"
-    if not set(specification.also_treated) <= set(panel.unit.unique()):
+    if not set(specification.also_treated) <= set(cells.attributes.index):
         return "treats a single CCG, which this data set does not hold"
     if specification.controls == "similar" and tables.similar.empty:
         return "needs the list of similar CCGs, which this data set does not hold"
@@ -172,7 +171,7 @@ class UnitMonths:
     """One outcome's rows of a panel as matrices, units × months: ``of`` a column. ``attributes`` is one row a unit."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self._rows = rows
+        self.rows = rows
         self._unit, names = pd.factorize(rows.unit, sort=True)
         self._month, months = pd.factorize(rows.month, sort=True)
         first = np.unique(self._unit, return_index=True)[1]
@@ -180,18 +179,18 @@ class UnitMonths:
         self.months = pd.DatetimeIndex(months, name="month")
 
     def of(self, column: str) -> np.ndarray:
-        return self._matrix(self._rows[column].to_numpy(float), np.nan)
+        return self._matrix(self.rows[column].to_numpy(float), np.nan)
 
     def where(self, rows: np.ndarray | pd.Series) -> np.ndarray:
         """Booleans, false where there is no row."""
         return self._matrix(np.asarray(rows, dtype=bool), False)
 
     def equal(self, column: str, value: str) -> np.ndarray:
-        return self.where(self._rows[column] == value)
+        return self.where(self.rows[column] == value)
 
     def listed(self, pairs: pd.DataFrame) -> np.ndarray:
         """Whether a cell is among these [unit, month]."""
-        return self.where(pd.MultiIndex.from_frame(self._rows[["unit", "month"]]).isin(pd.MultiIndex.from_frame(pairs)))
+        return self.where(pd.MultiIndex.from_frame(self.rows[["unit", "month"]]).isin(pd.MultiIndex.from_frame(pairs)))
 
     def _matrix(self, values: np.ndarray, nothing: float | bool) -> np.ndarray:
         table = np.full((len(self.attributes), len(self.months)), nothing)

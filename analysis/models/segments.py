@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ class Break:
     label: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as a ``Series`` is
 class Segments:
     """``matrix`` (T × k) with named ``columns``. ``contrasts``: term → weights (k) of the coefficients, log points.
 
@@ -148,8 +149,13 @@ def _season(months: pd.DatetimeIndex, rule: Its, specification: Specification) -
 
 
 def _calendar(months: pd.DatetimeIndex, outcome: Outcome) -> dict[str, np.ndarray]:
-    if not outcome.working_days:
-        return {}
+    return dict(_working_calendar(months[0], len(months))) if outcome.working_days else {}
+
+
+@lru_cache(maxsize=16)
+def _working_calendar(first: pd.Timestamp, number: int) -> dict[str, np.ndarray]:
+    """Of so many months, which all series of a study share."""
+    months = pd.date_range(first, periods=number, freq="MS")
     share = np.log(working_days(months) / months.days_in_month.to_numpy())
     return {"working_days": share - share.mean(), "easter": easter_share(months)}
 

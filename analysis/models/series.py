@@ -18,7 +18,7 @@ from analysis.models.did import fitted_without_treatment
 from analysis.models.sample import Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is another only if it is the same object: so what is fitted to it can be kept
 class Series:
     """Monthly ``counts`` of one group (T), or of several (groups × T), and their ``exposure``, of the same shape.
 

@@ -21,7 +21,7 @@ from analysis.inference.inversion import p_value
 from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
 from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.did import compare, effects
-from analysis.models.sample import UnitMonths, UnitTables, build_sample, unit_months, why_not
+from analysis.models.sample import UnitMonths, UnitTables, build_sample, why_not
 from analysis.protocol import Protocol
 from analysis.rules import Outcome, Specification
 
@@ -45,7 +45,7 @@ class Combination:
 class CurveJob:
     """One combination, for every cohort of an outcome."""
 
-    panel: pd.DataFrame
+    cells: UnitMonths
     outcome: Outcome
     combination: Combination
     protocol: Protocol
@@ -83,12 +83,11 @@ def _choices(departures: tuple[str, ...], protocol: Protocol) -> dict[str, Any]:
 
 def curve_rows(job: CurveJob) -> list[dict[str, Any]]:
     """One row a cohort: the effect over the programme (log points, percent) with its randomisation p, or why there is none."""
-    cells = unit_months(job.panel, job.outcome.id)
-    return [_row(job, cells, cohort, models) for cohort, models in job.protocol.treated_cohorts.items()]
+    return [_row(job, cohort, models) for cohort, models in job.protocol.treated_cohorts.items()]
 
 
-def _row(job: CurveJob, cells: UnitMonths, cohort: str, models: list[str]) -> dict[str, Any]:
-    protocol = job.protocol
+def _row(job: CurveJob, cohort: str, models: list[str]) -> dict[str, Any]:
+    protocol, cells = job.protocol, job.cells
     # A choice about units of another model is no choice for this cohort.
     theirs = set(cells.attributes.index[cells.attributes.model.isin(models)])
     departures = job.combination.departures
@@ -99,7 +98,7 @@ def _row(job: CurveJob, cells: UnitMonths, cohort: str, models: list[str]) -> di
         "departures": SEPARATOR.join(made), "crossed": job.combination.crossed, "estimate": math.nan, "percent": math.nan,
         "p_value": math.nan, "n_units": 0, "n_treated": 0, "reason": "",
     }  # fmt: skip
-    reason = why_not(job.panel, specification, job.tables)
+    reason = why_not(cells, specification, job.tables)
     if reason:
         return row | {"reason": reason}
     sample = build_sample(cells, job.outcome.id, models, specification, protocol, job.tables)

@@ -34,8 +34,7 @@ KERNEL_FOLDER, SOCKET, LONGEST_ADDRESS = "kernel-", "connection-ipc-5", 107
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~^$@\"'-])")
 
-# Run before each report. Project modules are dropped so that each report imports them afresh (their import sets the
-# plotting style that rcdefaults clears); the heavy libraries stay loaded.
+# Run before each report, whose names are its own: modules stay loaded, and none of this project's keeps anything of a report.
 RESET = """
 get_ipython().reset(new_session=True)
 import os as _os, random as _random, sys as _sys
@@ -47,8 +46,6 @@ if "matplotlib.pyplot" in _sys.modules:
     _sys.modules["matplotlib.pyplot"].close("all")
 if "matplotlib" in _sys.modules:
     _sys.modules["matplotlib"].rcdefaults()
-for _name in [name for name in _sys.modules if name == "analysis" or name.startswith("analysis.")]:
-    del _sys.modules[_name]
 
 def _as_svg(figure):
     import io, matplotlib

@@ -15,7 +15,7 @@ from analysis.cleaning.panel import CCG
 from analysis.errors import StudyError
 from analysis.models.did import difference_in_differences
 from analysis.models.evaluate import known_of_units
-from analysis.models.sample import UnitTables, build_sample
+from analysis.models.sample import UnitTables, build_sample, unit_months
 from analysis.models.specification_curve import (
     Combination,
     CurveJob,
@@ -95,7 +95,8 @@ def _rows(panel: pd.DataFrame, protocol: Protocol, *departures: str, **changes: 
     """Rows by cohort of the combination of these departures, or of the primary specification with these fields changed."""
     made = next(c for c in curve_combinations(protocol) if set(c.departures) == set(departures))
     made = Combination(made.departures, made.specification.model_copy(update=changes), made.crossed)
-    job = CurveJob(panel, protocol.primary_outcomes[0], made, protocol, UnitTables())
+    outcome = protocol.primary_outcomes[0]
+    job = CurveJob(unit_months(panel, outcome.id), outcome, made, protocol, UnitTables())
     return {row["cohort"]: row for row in curve_rows(job)}
 
 
