@@ -25,6 +25,9 @@ $(foreach choice,$(CHOICES),$(if $(value $(choice)),$(eval export $(choice)),$(e
 # Text is UTF-8 in files, names and on the screen, whatever the locale says.
 export PYTHONUTF8 := 1
 
+# Compiled modules are kept, whatever the caller does elsewhere: without them each command and each test process compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 RUN := $(VENV)/bin/python -m analysis
 PYTEST := $(VENV)/bin/python -m pytest
@@ -65,8 +68,8 @@ verify: $(READY) ## check every file of the build against its manifest
 records: data ## count a patient-level extract: make records EXTRACT=folder (ENGINE=spark SPARK_MASTER=… for a cluster)
 	@$(RUN) records
 
-test: $(READY) ## the quick tests (some minutes)
-	@$(PYTEST) -m "not slow and not spark and not nightly" --numprocesses 2 --dist loadfile
+test: $(READY) ## the quick tests (a minute)
+	@$(PYTEST) -m "not slow and not spark and not nightly" --numprocesses 2 --dist worksteal
 
 check: test slow ## everything: style, types, all the tests
 

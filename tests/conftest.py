@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
 from collections.abc import Callable
 from datetime import date
@@ -19,6 +21,25 @@ from analysis.stages.data import build_data
 from analysis.workspace import DEFAULT_MIRROR, Workspace
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the cases of a test that are for every push alone (slow), or for the night, as its mark ``cases`` says."""
+    for item in items:
+        mark = item.get_closest_marker("cases")
+        if mark:
+            place = max(item.callspec.indices.values())  # the last of its parameters' places, if it has several
+            if place >= mark.kwargs.get("push", math.inf):
+                item.add_marker("nightly")
+            elif place >= mark.kwargs["quick"]:
+                item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look through it again and again, a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from sources.mar_workbook import ENGLAND_ROW, FIRST_ROW, HEADER_ROW, NON_ELECTIV
 sys.path.append(str(Path(__file__).parents[1] / "sources"))
 from test_workbook_refusals import ERROR_PAGE, encrypted_package, with_password
 
+pytestmark = pytest.mark.slow  # quick tests try the same faults on the readers (tests/sources)
+
 MONTH = "2016-02"
 GP_REFERRALS = "GP Referrals Made (All specialties)"
 PROTOCOL, MANIFEST, COHORTS = "analysis/protocol.toml", "data_raw/manifest.csv", "data_raw/vanguard_ccgs.csv"
@@ -269,9 +271,14 @@ STUDY = {
 }  # fmt: skip
 
 CASES = FILES | REFERENCE | CELLS | STUDY
+ON_EVERY_PUSH = (
+    "cut short", "another month's file", "a month without its file", "a lookup with a column renamed", "text in a count",
+    "not England's sum", "a cohort of an unknown CCG", "a key misspelt", "a manifest with a bad hash",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.cases(quick=0, push=len(ON_EVERY_PUSH))
+@pytest.mark.parametrize("name", sorted(CASES, key=lambda name: name not in ON_EVERY_PUSH))
 def test_the_command_refuses(name: str, project: Project, warm: Warm, tmp_path: Path) -> None:
     case = CASES[name]
     file = re.escape(file_of(project))
@@ -290,7 +297,6 @@ def test_the_command_refuses(name: str, project: Project, warm: Warm, tmp_path: 
     assert max(map(len, run.lines)) < 800, "nobody reads so long a line"
 
 
-@pytest.mark.slow
 def test_a_whole_process_says_the_same(project: Project, warm: Warm, tmp_path: Path) -> None:
     CELLS["text in a count"].spoil(project, tmp_path)
     run = project.run("data")
@@ -298,7 +304,6 @@ def test_a_whole_process_says_the_same(project: Project, warm: Warm, tmp_path: P
     assert run == warm.run("data")
 
 
-@pytest.mark.slow
 def test_the_return_written_again_unspoilt_is_accepted(project: Project, warm: Warm, tmp_path: Path) -> None:
     """So each refusal above is of the one thing that was changed."""
     returns(lambda book: None)(project, tmp_path)
@@ -308,7 +313,6 @@ def test_the_return_written_again_unspoilt_is_accepted(project: Project, warm: W
     assert fingerprint(tmp_path / "again")[panel] == fingerprint(project.root / "build")[panel]
 
 
-@pytest.mark.slow
 def test_a_ccg_in_a_model_and_in_another_programme_is_legal(project: Project, warm: Warm, tmp_path: Path) -> None:
     cohort("02T", "UEC", site="An urgent care network")(project, tmp_path)
     run = warm.run("data", BUILD=str(tmp_path / "build"))

@@ -20,6 +20,8 @@ from scratch_project import Project, Run, Warm, fingerprint, needs_own_mounts
 from sources.local_site import serving
 from synthetic import quicker
 
+pytestmark = pytest.mark.slow  # each needs a copy of the project with a good build in it
+
 PROTOCOL = "analysis/protocol.toml"
 LEDGER, PANEL = "results/quality_ledger.csv", "data/panel.parquet"
 NOWHERE = "/nonexistent/folder"  # a mirror that is not there
@@ -80,7 +82,6 @@ def test_a_wrong_call(arguments: list[str], choices: dict[str, str], says: str, 
     assert re.search(says, run.err, re.DOTALL), run.err
 
 
-@pytest.mark.slow
 def test_a_wrong_call_of_a_whole_process(project: Project, warm: Warm) -> None:
     run = project.run("data", DATA="nonsense")
     assert run == warm.run("data", DATA="nonsense")
@@ -108,7 +109,6 @@ def test_a_mirror_that_was_asked_for_and_is_not_there(project: Project, warm: Wa
     "two runs at once",
     "the second is refused with a sentence; the first ends as ever",
 )
-@pytest.mark.slow
 def test_a_second_run_while_one_is_going(
     project: Project, warm: Warm, silent_site: socket.socket, tmp_path: Path
 ) -> None:
@@ -133,7 +133,6 @@ def test_a_second_run_while_one_is_going(
     "files that may not grow while the panel is made",
     "exit code 3 and a sentence; the earlier panel stays whole",
 )
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [5_000, 300_000], ids=["no file", "not the panel"])
 def test_files_that_may_not_grow(size: int, project: Project, warm: Warm, snapshot_build: Path, tmp_path: Path) -> None:
     build = shutil.copytree(snapshot_build, tmp_path / "build")
@@ -161,7 +160,7 @@ def small_disk(warm: Warm, earlier: Path, free: int, build: Path) -> Path:
 @needs_own_mounts
 @pytest.mark.parametrize(
     "free",
-    [pytest.param(8_192, id="at the first file", marks=pytest.mark.slow), pytest.param(140_000, id="at the panel")],
+    [pytest.param(8_192, id="at the first file"), pytest.param(140_000, id="at the panel")],
 )
 def test_a_full_disk(free: int, project: Project, warm: Warm, snapshot_build: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
@@ -254,7 +253,6 @@ def test_no_mirror_and_no_network_though_the_files_were_demanded(project: Projec
     "a network that does not answer",
     "the embedded snapshot after some seconds",
 )
-@pytest.mark.slow
 def test_a_network_that_does_not_answer(
     project: Project, warm: Warm, silent_site: socket.socket, tmp_path: Path
 ) -> None:
@@ -299,7 +297,6 @@ def test_the_snapshot_though_the_mirror_is_there(project: Project, warm: Warm, t
     assert dataset(tmp_path / "build") == "snapshot"
 
 
-@pytest.mark.slow
 def test_the_returns_alone_downloaded(project: Project, warm: Warm, tmp_path: Path) -> None:
     """Without the mirror, the 60 returns come from their site, populations and names from the embedded table."""
     build = tmp_path / "build"
@@ -390,7 +387,6 @@ def end(process: subprocess.Popen[str]) -> str:
     "`kill -9`, `kill` and Ctrl-C while models are fitted",
     "the earlier estimates stay whole; no worker lives on; the next run gives the same bytes",
 )
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the workers in /proc")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, *(pytest.param(stop, marks=pytest.mark.nightly) for stop in (signal.SIGKILL, signal.SIGINT))])
 def test_a_run_that_is_killed(
@@ -423,7 +419,6 @@ def test_a_run_that_is_killed(
     "a worker ended by the system for want of memory",
     "exit code 3 and a sentence; the earlier estimates stay whole",
 )
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the workers in /proc")
 def test_a_worker_that_is_killed(quick_project: Project, quick_results: Path, tmp_path: Path) -> None:
     """As the system does when memory runs out."""

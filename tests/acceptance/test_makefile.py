@@ -86,6 +86,7 @@ def a_build(folder: Path) -> Path:
 LEFT = {".lock", ".gitignore", "downloads/April.xls", "notes.txt"}
 
 
+@pytest.mark.cases(quick=0, push=10)
 @pytest.mark.fault(
     "`make clean BUILD=` with nothing after it, or with blanks in the name",
     "the folder named, or the default; nothing else is touched",
@@ -109,6 +110,7 @@ def test_clean_removes_what_is_in_the_build_alone(name: str, way: str, checkout:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.cases(quick=0, push=8)
 @pytest.mark.fault("`make clean` of a folder that is no build of this project", "a refusal; nothing is removed")
 @pytest.mark.parametrize(
     "where",
@@ -131,6 +133,7 @@ def test_no_other_folder_is_emptied_or_written(where: str, goal: str, checkout: 
     shutil.rmtree(checkout / "$(HOME)", ignore_errors=True)
 
 
+@pytest.mark.cases(quick=0, push=11)
 @pytest.mark.fault(
     "a folder that holds the user's own `data/`, `reports/` or `private/` is named as BUILD",
     "a refusal; nothing is written or removed",
@@ -147,6 +150,7 @@ def test_a_folder_with_names_like_ours_is_not_moved_into(name: str, goal: str, c
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a manifest copied into a folder of the user's with some tables of a build, and the user's own files in a build's folders",
     "`make clean` refuses the first, and leaves the second",
@@ -181,6 +185,7 @@ def test_a_link_in_a_build_is_removed_and_what_it_leads_to_stays(checkout: Path,
     assert set(contents(build)) == LEFT
 
 
+@pytest.mark.cases(quick=0, push=5)
 @pytest.mark.fault(
     "a choice of make that holds a command (`TARGET='x; touch y'`), on the command line or in the environment",
     "it is data: nothing of it is run",
@@ -200,6 +205,7 @@ def test_no_choice_is_run_by_a_shell_or_by_make(goals: list[str], way: str, chec
             assert run.out == f"{command}\n"
 
 
+@pytest.mark.slow
 def test_a_choice_reaches_its_program_as_it_is_written(checkout: Path) -> None:
     run = make(checkout, "why", 'TARGET=it\'s $(a) "b" $c `d`; e')
     assert run.code != 0 and """No step is called 'it\\'s $(a) "b" $c `d`; e'""" in run.err
@@ -255,6 +261,7 @@ def test_a_python_that_is_too_old_is_named(repository: Path, tmp_path: Path) -> 
     assert "no Python here that answers to 'nowhere'" in refused("nowhere")
 
 
+@pytest.mark.slow
 def test_an_environment_that_is_a_link(repository: Path, tmp_path: Path) -> None:
     shutil.copytree(repository / ".ci", tmp_path / ".ci")
 
@@ -306,6 +313,7 @@ def test_an_environment_that_is_somebody_elses_folder_is_left_alone(repository: 
     assert contents(tmp_path / ".venv") == {"letters.txt": b"dear"}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a home folder that cannot be written while the project is set up", "packages are installed as ever")
 @pytest.mark.parametrize("home", ["/proc/nohome", ""])
 def test_packages_are_installed_without_a_home_folder(home: str, repository: Path, tmp_path: Path) -> None:
@@ -321,6 +329,7 @@ def test_packages_are_installed_without_a_home_folder(home: str, repository: Pat
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a password in EXTRACT, on a machine with other users", "no program that make starts has it among its arguments"
 )

@@ -19,6 +19,8 @@ from analysis.sources.workbook import open_workbook
 from analysis.stages.data import build_data
 from analysis.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # the panel of all published files takes some seconds to make
+
 OUTSIDE_ENGLAND = {"9900", "9901", "9902"}
 
 

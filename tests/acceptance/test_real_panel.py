@@ -25,6 +25,8 @@ from analysis.sources.mar import MarFile
 from analysis.stages.snapshot import write_snapshot
 from analysis.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # the panel of all published files takes some seconds to make
+
 OUTCOMES = ["elective_admissions", "first_outpatients", "gp_referrals", "non_elective_admissions"]
 PRIMARY = "non_elective_admissions"
 ENGLAND_MID_2015 = 54_786_327  # ONS mid-year estimate for England, all persons

@@ -90,6 +90,7 @@ def superseded(project: Project) -> list[str]:
     return [row["file"] for row in project.pins() if row["superseded"]]
 
 
+@pytest.mark.slow
 def test_new_months_are_known_by_their_content_and_move_the_window(
     early: tuple[Project, list[dict[str, str]]], tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_new_months_are_known_by_their_content_and_move_the_window(
     assert len(second) == 2 and second[-1] == f"{len(months) + 1} files are pinned already", "nothing is new"
 
 
+@pytest.mark.slow
 def test_the_window_waits_for_every_source(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     project, later = early
     months = [
@@ -130,6 +132,7 @@ def test_the_last_month_ends_the_interim(early: tuple[Project, list[dict[str, st
     assert "data_to" not in (project.root / "analysis/protocol.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_revised_month_is_pinned_beside_the_earlier(
     early: tuple[Project, list[dict[str, str]]], tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_revised_month_is_pinned_beside_the_earlier(
     assert project.run("data").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["page", "code", "boundaries", "twice", "period"])
 def test_a_file_that_is_not_sound_changes_nothing(
     fault: str, early: tuple[Project, list[dict[str, str]]], tmp_path: Path
@@ -187,6 +191,7 @@ def test_a_file_that_is_not_sound_changes_nothing(
     assert to_do.get(fault, "") in refusal.to_do, refusal
 
 
+@pytest.mark.slow
 def test_a_month_after_the_studys_end_is_passed_over(
     early: tuple[Project, list[dict[str, str]]], tmp_path: Path
 ) -> None:
@@ -269,6 +274,7 @@ def test_every_file_that_is_not_taken_is_named(
     assert len(run.out.splitlines()) == len(passed) + 2
 
 
+@pytest.mark.cases(quick=0, push=4)
 @pytest.mark.fault(
     "a new return named `MAR: April.xls`, or with a backslash, a line break or a blank at an end",
     "refused before anything is pinned; other odd names are pinned and read back",
@@ -305,6 +311,7 @@ def read_rows_of(project: Project) -> list[dict[str, str]]:
     return project.pins()
 
 
+@pytest.mark.slow
 def test_two_files_of_one_name_in_two_folders(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
     project, later = early
     rows = [row for row in later if row["source"] == "dtoc"][:2]
@@ -340,6 +347,7 @@ def test_a_copied_protocol_has_no_part_in_the_main_studys_editions(
     assert state(project) == before and not (project.root / "reports/editions.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_protocol_by_another_path_is_the_same_one_and_a_link_stays_a_link(
     early: tuple[Project, list[dict[str, str]]], tmp_path: Path
 ) -> None:
@@ -458,6 +466,7 @@ def returns_after(published_folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_longer_window_reaches_to_where_the_files_do(longer: Project, published_folder: Path) -> None:
     """Neither a month that no file has yet nor the embedded tables stop the look."""
     run = take_in(longer, returns_after(published_folder))
@@ -467,6 +476,7 @@ def test_a_longer_window_reaches_to_where_the_files_do(longer: Project, publishe
     assert len([pin for pin in longer.pins() if pin["source"] == "mar" and pin["period"] > "2018-03"]) == 12
 
 
+@pytest.mark.slow
 def test_a_window_ends_where_the_population_does(longer: Project, published_folder: Path) -> None:
     """Without the lists only the embedded population is there, to March 2018."""
     longer.keep_only_returns()
@@ -475,6 +485,7 @@ def test_a_window_ends_where_the_population_does(longer: Project, published_fold
     assert "the window now ends in March 2018: population is known to March 2018" in run.out
 
 
+@pytest.mark.slow
 def test_returns_of_later_boundaries_name_the_date_to_set(longer: Project, published_folder: Path) -> None:
     longer.edit("analysis/protocol.toml", "boundaries = 2019-04-01", "boundaries = 2017-04-01")
     before = state(longer)

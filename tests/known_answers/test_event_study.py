@@ -110,6 +110,7 @@ def test_the_joint_test_of_poisson_is_brute_force(sample: Sample, protocol: Prot
     assert row_of(rows, "pre_period")["p_value"] == pytest.approx(f_distribution.sf(statistic / 7, 7, 23), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_placebo_event_studies_are_refits(sample: Sample, protocol: Protocol) -> None:
     """Least squares: the largest |t| and the Wald statistic of each of 20 placebos are those of a whole regression."""
     comparison = _comparison(sample, protocol, "log_rate")
@@ -127,6 +128,7 @@ def test_placebo_event_studies_are_refits(sample: Sample, protocol: Protocol) ->
         assert statistic == pytest.approx(estimates[BEFORE] @ np.linalg.solve(block, estimates[BEFORE]), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_one_step_of_poisson_stands_for_refits(sample: Sample, protocol: Protocol) -> None:
     """Largest |t| and Wald statistics of 60 placebos, each fitted anew by the package: correlation above 0.999."""
     comparison = _comparison(sample, protocol, "poisson")
@@ -144,6 +146,7 @@ def test_one_step_of_poisson_stands_for_refits(sample: Sample, protocol: Protoco
         assert np.abs(found / refit - 1).max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["poisson", "log_rate"])
 def test_the_band_is_wider_than_every_pointwise_interval(sample: Sample, protocol: Protocol, estimator: str) -> None:
     """One critical value for all quarters: at least each quarter's own under the same placebos, and Student's."""
@@ -193,6 +196,7 @@ def test_a_difference_before_the_programme_is_found_and_an_effect_after_is_not_t
     assert found["after"] > 0.05
 
 
+@pytest.mark.slow
 def test_the_joint_placebo_test_holds_its_level() -> None:
     """120 panels of exchangeable units, two of seven treated: p ≤ 2/21 in 2/21 of them (within 3 standard errors)."""
     rejected, shapes, before = 0, np.eye(5)[[0, 1, 3, 4]], np.array([True, True, False, False])

@@ -131,6 +131,7 @@ def test_a_site_of_two_moves_together_by_hand() -> None:
 # Every placebo refitted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("treated", "missing"), [([0, 3], 0.0), ([0, 3], 0.15), ([2], 0.15), ([1, 4, 6], 0.1)])
 def test_every_least_squares_placebo_is_a_refit(treated: list[int], missing: float) -> None:
     """Every subset of as many sites, fitted whole: the same t, the same p, and no assignment left out or doubled."""
@@ -152,6 +153,7 @@ def test_every_least_squares_placebo_is_a_refit(treated: list[int], missing: flo
     assert test.p_value == np.mean(np.abs(refits) >= abs(refits[0]) - 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("treated", "missing"), [([0, 3], 0.0), ([1, 4, 6], 0.1)])
 def test_every_poisson_placebo_is_nearly_a_refit(treated: list[int], missing: float) -> None:
     """statsmodels' GLM on every subset: one Newton step gives nearly the same estimate and t, and p one rank away at most."""
@@ -175,6 +177,7 @@ def test_every_poisson_placebo_is_nearly_a_refit(treated: list[int], missing: fl
     assert np.abs(estimates - [fit[0][0] for fit in fits])[near].max() < 5e-4
 
 
+@pytest.mark.slow
 def test_one_step_stands_for_999_refits() -> None:
     """Nine treated sites of 69 and 999 random placebos, each fitted anew: correlation above 0.999, p within 0.01."""
     clusters = [0, 0, *range(1, 69)]
@@ -211,6 +214,7 @@ def _nuisance(kind: str, units: int, months: int) -> Nuisance:
     return plain
 
 
+@pytest.mark.cases(quick=6)
 @pytest.mark.parametrize("theta", [0.0, 0.1])
 @pytest.mark.parametrize("dose", ["whole", "shares"])
 @pytest.mark.parametrize("kind", ["two effects", "trends", "covariate"])
@@ -356,6 +360,7 @@ def test_all_or_nothing_doses_are_the_binary_comparison() -> None:
     assert tests[0] == tests[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.4, 3.0])
 def test_doses_in_other_units_rescale_the_estimate_and_nothing_else(dosed: Comparison, factor: float) -> None:
     """Doses times c: estimate, errors and interval over c; t, randomisation p and bootstrap p as they were."""
@@ -389,6 +394,7 @@ def test_every_assignment_of_unequal_doses_is_listed() -> None:
 # Jackknife
 
 
+@pytest.mark.slow
 def test_the_poisson_jackknife_is_a_loop_of_pyfixest() -> None:
     """Every site left out and fepois run on the rest; the site of two units leaves as one."""
     sample, post = make_sample(SITES, [0, 3, 5], 12, seed=59, missing=0.1, effect=-0.1, noise=0.08)

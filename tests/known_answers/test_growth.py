@@ -106,6 +106,7 @@ def test_standard_error_is_the_jackknifes(rule: Growth, seed: int) -> None:
     assert found == pytest.approx(jackknife, rel=0.05)
 
 
+@pytest.mark.slow
 def test_standard_error_is_the_bootstraps(rule: Growth) -> None:
     """Drawing clusters with replacement gives the linearised standard error within 10%."""
     sample, generator = _clustered(9), np.random.default_rng(2)

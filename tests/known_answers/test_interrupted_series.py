@@ -116,6 +116,7 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 # What is put in comes back
 
 
+@pytest.mark.cases(quick=10)
 @every_case
 @pytest.mark.parametrize(("level", "slope"), [(0.0, 0.0), (-0.07, 0.0), (0.05, -0.004)])
 def test_a_series_gives_back_its_parameters(protocol: Protocol, case: Case, level: float, slope: float) -> None:
@@ -143,6 +144,7 @@ def test_a_series_gives_back_its_parameters(protocol: Protocol, case: Case, leve
         assert {row["n_obs"] for row in rows} == {MONTHS} and {row["design"] for row in rows} <= {SINGLE, "power"}
 
 
+@pytest.mark.cases(quick=17)
 @every_case
 @pytest.mark.parametrize(("level", "slope"), [(0.0, 0.0), (-0.07, 0.001)])
 def test_the_cumulative_effect_is_the_sum_over_the_months_after(

@@ -115,6 +115,7 @@ def _without(one: Interrupted, month: int, contrast: np.ndarray) -> float:
     return float(contrast @ fit)
 
 
+@pytest.mark.cases(quick=8)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("choices", [{}, {"phase_in": 3}, {"seasonality": "calendar_months"}])
 def test_influence_is_what_leaving_the_month_out_does(protocol: Protocol, seed: int, choices: dict[str, Any]) -> None:
@@ -164,6 +165,7 @@ def test_autocorrelations_are_those_of_the_residuals_of_least_squares(protocol: 
     assert table.bound.to_numpy() == pytest.approx(1.96 / np.sqrt(60), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_white_noise_passes_and_autocorrelation_shows(protocol: Protocol) -> None:
     """The order of magnitude that a reader sees: strong correlation is found, and the innovations are white again."""
     strong = [diagnostics(_one(_series(seed, 0.8), protocol), protocol.its).iloc[0] for seed in range(10)]

@@ -315,6 +315,7 @@ def test_small_samples_draw_the_degrees_of_freedom_below_the_residual_ones(toy: 
 # ARIMA
 
 
+@pytest.mark.slow
 def test_arima(published: Published, rule: Its) -> None:
     """R's exact maximum likelihood; and the errors of its numerical Hessian."""
     fit, r = _fit(published, ARIMA_ML, rule), published.r["arima_100_ml"]
@@ -328,6 +329,7 @@ def test_arima(published: Published, rule: Its) -> None:
         assert error == pytest.approx(r["se"][name], rel=0.07 if of_time else 1e-4), name
 
 
+@pytest.mark.slow
 def test_arimas_errors_are_those_of_the_observed_information(published: Published, rule: Its) -> None:
     """All parameters at once, each in units of its own spread, the likelihood month by month."""
     matrix, y = published.design.matrix, published.outcome[0]
@@ -414,6 +416,7 @@ def _autoregressive(generator: np.random.Generator, number: int, length: int, ph
     return series
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restricted", [True, False, None], ids=["REML", "ML", "Prais–Winsten"])
 def test_many_series_at_once_are_each_alone(ban: Published, restricted: bool | None) -> None:
     matrix = ban.design.matrix
@@ -510,6 +513,7 @@ def test_quasi_poisson(sicily: pd.DataFrame, from_r: dict[str, Any], rule: Its, 
     assert fit.degrees(design.matrix[0]) == r["quasipoisson"]["df_residual"]
 
 
+@pytest.mark.slow
 @every_count_model
 def test_negative_binomial(sicily: pd.DataFrame, from_r: dict[str, Any], rule: Its, model: str) -> None:
     """R's coefficients at R's α; robust errors beside the sandwich written out and statsmodels' own at that α."""

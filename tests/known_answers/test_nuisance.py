@@ -125,6 +125,7 @@ def test_least_squares_with_every_dummy(sample: Sample, protocol: Protocol, kind
     assert _std_error(comparison) == pytest.approx(cr1, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_own_seasons_are_fixed_effects_of_unit_and_calendar_month(sample: Sample, protocol: Protocol) -> None:
     """pyfixest's fepois and feols with unit × calendar-month effects: coefficient and CR1."""
     for estimator, model, y in (("poisson", pyfixest.fepois, "y"), ("log_rate", pyfixest.feols, "log_rate")):

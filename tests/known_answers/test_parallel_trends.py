@@ -105,6 +105,7 @@ def test_medicaid_without_bends_is_exact(medicaid: Callable[..., EventStudy], pu
     assert ours == pytest.approx(from_r["medicaid"]["smoothness_M_0"]["ci95"], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_medicaid_breaks_down_where_the_readme_says(medicaid: Callable[..., EventStudy]) -> None:
     first_year = medicaid(1, 0).parts
     assert breakdown_relative(*first_year, LEVEL, hybrid=True) == pytest.approx(2, abs=0.1)
@@ -178,6 +179,7 @@ def test_the_least_favourable_value_is_exact(loadings: list[list[float]], exact:
     assert least_favourable(np.array(loadings), 0.005) == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_least_favourable_value_is_the_simulated_quantile() -> None:
     tested = relative.moments(*_random(2, 4, 3).parts, 1.0, LEVEL, hybrid=True)
     draws = np.random.default_rng(3).normal(size=(2, 200_000))
@@ -294,6 +296,7 @@ def test_the_bias_is_the_worst_of_all_trends_with_such_bends(seed: int) -> None:
         assert -worst.fun == pytest.approx(bias, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [0.02, 0.1, 0.5])
 def test_no_other_weights_make_a_shorter_interval(bound: float) -> None:
     study = _random(6, 4, 3)
@@ -322,6 +325,7 @@ def test_a_lasso_with_ties_ends_at_least_squares() -> None:
     assert (np.diff(line.bias) > -1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [0.0, 0.1, 0.5])
 def test_smoothness_is_diff_diffs(bound: float) -> None:
     """Its weights are of the mean after treatment."""
@@ -353,6 +357,7 @@ EVERY_KIND = pytest.mark.parametrize("sets", KINDS.values(), ids=KINDS.keys())
 BOUNDS = [0.0, 0.2, 0.5, 1.0, 2.0]
 
 
+@pytest.mark.slow
 @EVERY_KIND
 def test_the_other_sign_mirrors_the_set(sets: Sets) -> None:
     study = _random(8, 4, 3)
@@ -360,6 +365,7 @@ def test_the_other_sign_mirrors_the_set(sets: Sets) -> None:
     assert sets(mirrored, BOUNDS, LEVEL) == pytest.approx(-sets(study, BOUNDS, LEVEL)[:, ::-1], abs=1e-6)
 
 
+@pytest.mark.slow
 @EVERY_KIND
 def test_other_units_only_rescale_the_set(sets: Sets) -> None:
     study = _random(9, 4, 3)
@@ -368,6 +374,7 @@ def test_other_units_only_rescale_the_set(sets: Sets) -> None:
     assert sets(small, in_units, LEVEL) * 1e3 == pytest.approx(sets(study, BOUNDS, LEVEL), abs=1e-5)
 
 
+@pytest.mark.slow
 @EVERY_KIND
 def test_sets_grow_with_the_bound_and_with_confidence(sets: Sets) -> None:
     study = _random(10, 4, 3)
@@ -391,6 +398,7 @@ def test_larger_changes_before_treatment_widen_the_relative_set() -> None:
     assert np.ptp(jumpy) - np.ptp(calm) == pytest.approx(2 * 2 * 15, rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_hybrid_is_about_as_long_as_the_conditional_set() -> None:
     for seed in range(5):
         study = _random(seed, 5, 4)
@@ -417,6 +425,7 @@ def test_the_smoothness_breakdown_is_where_the_interval_meets_zero() -> None:
     assert below[1] < 0 < above[1]
 
 
+@pytest.mark.slow
 def test_breakdowns_of_no_effect_and_of_an_effect_beyond_doubt() -> None:
     none = EventStudy(np.zeros(5), np.eye(5), 3, np.array([0.5, 0.5]))
     assert breakdown_relative(*none.parts, LEVEL, True) == breakdown_smoothness(*none.parts, LEVEL) == 0

@@ -73,6 +73,7 @@ def test_against_statsmodels_with_dummies(case: tuple[Sample, np.ndarray]) -> No
     assert np.allclose(fit.bread, naive.cov_params().to_numpy()[:k, :k], rtol=1e-6)
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize("parameters_counted", [False, True])
 def test_against_pyfixest(case: tuple[Sample, np.ndarray], parameters_counted: bool) -> None:
     """Coefficients and the CRV1 covariance are pyfixest's, without its parameter factor and with it undone."""

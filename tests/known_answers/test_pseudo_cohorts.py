@@ -89,6 +89,7 @@ def rejected(statistics: np.ndarray, level: float = 0.05) -> bool:
 # Against the definition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [0.0, 0.03])
 @pytest.mark.parametrize("treated", [[3], [0, 4]])
 def test_p_is_the_share_of_sets_that_are_as_far_out(
@@ -127,6 +128,7 @@ def test_the_treated_places_are_in_no_pseudo_cohort_and_in_no_comparison(protoco
     assert found[1].estimate == pytest.approx(found[0].estimate - 0.7, abs=1e-9)
 
 
+@pytest.mark.cases(quick=5)
 @pytest.mark.parametrize(("term", "shape"), [("level", 0), ("effect_36", 0), ("effect_mean", 0), ("slope", 1)])
 @pytest.mark.parametrize("controls", [39, 40, 60])
 def test_the_interval_is_the_set_of_effects_that_are_not_rejected(

@@ -126,6 +126,7 @@ def _few_treated(seed: int) -> tuple[Sample, np.ndarray]:
     return make_sample([0, 0, *range(1, 36)], [0, 1, 2, 3], 16, seed, missing=0.02, effect=-0.12, noise=0.08)
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize("conf_level", [0.90, 0.95])
 @pytest.mark.parametrize(
     ("make", "seed", "within"),
@@ -161,6 +162,7 @@ def test_too_few_assignments_give_no_end() -> None:
     assert test.interval == (-float("inf"), float("inf"))
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize("seed", [0, 1, 6, 7])
 def test_an_extreme_placebo_neither_breaks_nor_narrows_the_interval(seed: int) -> None:
     """One treated site, and a control with nine lost months unmasked: its placebo statistic is in the hundreds.
@@ -185,6 +187,7 @@ def test_an_extreme_placebo_neither_breaks_nor_narrows_the_interval(seed: int) -
             assert ps[0] > 0.05 >= ps[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "effect"), [(21, 0.0), (22, -0.03), (23, 0.06)])
 def test_one_step_statistics_stand_for_refits(seed: int, effect: float) -> None:
     """On a panel like the real one, 199 one-step statistics and p are those of fitting every assignment anew."""
@@ -221,6 +224,7 @@ def test_the_order_of_units_does_not_matter() -> None:
     assert np.sort(tests[0].statistics) == pytest.approx(np.sort(tests[1].statistics), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_test_holds_its_level_under_the_null() -> None:
     """Over 200 panels without effect and with exchangeable units, p ≤ 10% in 10% of them (within 3 standard errors)."""
     rejected = 0

@@ -98,6 +98,7 @@ def test_mpdta_two_way_fixed_effects(counties: Staggered, from_r: dict[str, Any]
     assert fixest == pytest.approx(0.013265, abs=5e-7)
 
 
+@pytest.mark.slow
 def test_mpdta_jackknife(counties: Staggered, from_r: dict[str, Any]) -> None:
     """CR3 is the jackknife about the full estimate with (G − 1)/G; without that factor it is clubSandwich's CR3."""
     error, r = cr3_std_error(counties, counties.fit()), from_r["mpdta"]
@@ -108,6 +109,7 @@ def test_mpdta_jackknife(counties: Staggered, from_r: dict[str, Any]) -> None:
     assert without == pytest.approx(r["clubsandwich_unit_absorbed"]["CR3"]["treat_post"]["se"], rel=1e-7)
 
 
+@pytest.mark.slow
 def test_mpdta_wild_bootstrap(counties: Staggered, from_r: dict[str, Any]) -> None:
     """The statistic that is bootstrapped is R's t with CR0 but for G/(G − 1), and p is R's of 99,000 draws."""
     fit, wild = counties.fit(), from_r["mpdta"]["wild_cluster_restricted_rademacher"]

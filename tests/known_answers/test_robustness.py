@@ -52,6 +52,7 @@ def _without(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 # Sites left out
 
 
+@pytest.mark.slow
 def test_a_site_left_out_is_a_panel_without_it(
     sample: Sample, specification: Specification, protocol: Protocol
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_site_left_out_is_a_panel_without_it(
         assert {row["design"] for row in found} == {"leave_one_out"}
 
 
+@pytest.mark.slow
 def test_the_site_left_out_is_not_a_control(sample: Sample, specification: Specification, protocol: Protocol) -> None:
     """Another count in a treated site changes every estimate but the one without it."""
     bent = sample.counts.copy()
@@ -88,6 +90,7 @@ def test_the_site_left_out_is_not_a_control(sample: Sample, specification: Speci
 # Placebo starts
 
 
+@pytest.mark.slow
 def test_placebo_starts_see_only_the_months_before(
     sample: Sample, specification: Specification, protocol: Protocol
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_site_is_a_plain_regression_on_its_units_and_the_controls(
     assert row["n_obs"] == np.isfinite(counts).sum()
 
 
+@pytest.mark.slow
 def test_a_change_in_one_site_changes_no_other(
     found: tuple[list[dict[str, Any]], pd.DataFrame], specification: Specification, protocol: Protocol
 ) -> None:
@@ -222,6 +223,7 @@ def test_facts(found: tuple[list[dict[str, Any]], pd.DataFrame]) -> None:
     assert (facts.reason == "").all()
 
 
+@pytest.mark.slow
 def test_population_and_share_of_a_site_are_those_of_its_people(
     specification: Specification, protocol: Protocol
 ) -> None:
@@ -304,6 +306,7 @@ def _failing(
     return rows, sites_table(facts, rows).set_index("site")
 
 
+@pytest.mark.slow
 def test_a_site_without_a_usable_month_stays_in_the_table(specification: Specification, protocol: Protocol) -> None:
     counts = _counts(protocol)
     counts.loc[["T0", "T1"]] = 0.0
@@ -317,6 +320,7 @@ def test_a_site_without_a_usable_month_stays_in_the_table(specification: Specifi
     assert _row(rows, FIRST, "mean", "REML_adhoc")["n_obs"] == 1
 
 
+@pytest.mark.slow
 def test_a_site_that_counts_nothing_after_the_start(specification: Specification, protocol: Protocol) -> None:
     counts = _counts(protocol)
     counts.loc["T6", counts.columns[_post(protocol)]] = 0.0
@@ -325,6 +329,7 @@ def test_a_site_that_counts_nothing_after_the_start(specification: Specification
     assert np.isfinite(table.drop(index="Other").estimate).all()
 
 
+@pytest.mark.slow
 def test_a_control_without_a_month_before_the_start_is_no_placebo_site(
     specification: Specification, protocol: Protocol
 ) -> None:
@@ -336,6 +341,7 @@ def test_a_control_without_a_month_before_the_start_is_no_placebo_site(
     assert np.abs(placebos.estimates).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "reason", "without"),
     [
@@ -433,6 +439,7 @@ def test_refusals(estimate: float, size: float, placebos: np.ndarray, said: str)
         scaled_placebo(estimate, size, placebos, SIZES, 0.95)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("quantile", "unscaled_low", "unscaled_high"), [(0.02, 0.09, 1.0), (0.98, 0.0, 0.03)])
 def test_error_rates(quantile: float, unscaled_low: float, unscaled_high: float) -> None:
     """Nothing happened, and the variance falls with size, among as many controls of such sizes as there really are: scaled,
@@ -469,6 +476,7 @@ def test_all_sites_of_the_real_panel_have_an_estimate(
         assert pooled.coverage == "unknown part" and "diluted" in pooled["flags"].split(";")
 
 
+@pytest.mark.slow
 def test_a_unit_of_unknown_cover_is_left_out_where_another_is_known(
     panel: pd.DataFrame, specification: Specification, protocol: Protocol
 ) -> None:

@@ -71,6 +71,7 @@ def single_placebos(values: np.ndarray, before: int, design: str, which: range, 
 # The published numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("design", "published"), [(SDID, -15.60383), (SYNTHETIC_CONTROL, -19.61966), (DID, -27.34911)])
 def test_proposition_99(california: tuple[np.ndarray, int, int], design: str, published: float) -> None:
     values, donors, before = california
@@ -81,6 +82,7 @@ def test_proposition_99(california: tuple[np.ndarray, int, int], design: str, pu
     np.testing.assert_allclose(fit.month_weights[0], library.weights.lambda_, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", BOTH)
 def test_placebos_of_proposition_99_are_those_of_the_library(
     california: tuple[np.ndarray, int, int], design: str
@@ -94,6 +96,7 @@ def test_placebos_of_proposition_99_are_those_of_the_library(
     assert fit.estimates.std() == pytest.approx(np.sqrt(4 / 5) * np.std(library, ddof=1), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_placebos_of_several_units_are_those_of_the_library(panel: np.ndarray) -> None:
     """Three units behind one series: their mean, their share in the penalty, their absence among the donors."""
     values, sets = panel[:, :40], np.array([[0, 1, 2], [5, 9, 20]])
@@ -152,6 +155,7 @@ def test_published_stops_lie_above_the_minimum(california: tuple[np.ndarray, int
     assert alone(values[:donors], values[donors], before, SDID).estimates[0] == pytest.approx(-15.6054, abs=1e-3)
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.parametrize("design", BOTH)
 @pytest.mark.parametrize("solver", [MINIMUM, AS_PUBLISHED], ids=["minimum", "as_published"])
 def test_a_batch_is_its_single_problems(panel: np.ndarray, design: str, solver: Solver) -> None:
@@ -264,6 +268,7 @@ def row(rows: list[dict[str, Any]], design: str, scale: str = "log_rate") -> dic
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", BOTH)
 def test_the_entry_is_the_fit_and_its_placebos_by_hand(few_draws: Protocol, design: str) -> None:
     """Log of summed counts over summed population a day; p, interval and error counted from the placebos."""
@@ -290,6 +295,7 @@ def test_the_entry_is_the_fit_and_its_placebos_by_hand(few_draws: Protocol, desi
     assert summary.effective_donors == pytest.approx(1 / (by_hand.unit_weights**2).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", BOTH)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_a_large_effect_is_found_with_its_sign(few_draws: Protocol, design: str, sign: int) -> None:
@@ -304,6 +310,7 @@ def test_a_large_effect_is_found_with_its_sign(few_draws: Protocol, design: str,
     assert after["ci_low"] * after["ci_high"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", BOTH)
 def test_paths_and_weights_give_the_estimate_back(few_draws: Protocol, design: str) -> None:
     rows, _, weights, paths = synthetic_designs(study_sample(-0.1), SEED, few_draws)
@@ -348,6 +355,7 @@ def test_masked_months_are_filled_as_in_the_interrupted_series(few_draws: Protoc
     np.testing.assert_allclose(paths[0].synthetic, paths[1].synthetic, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_order_of_units_and_a_second_run_change_nothing(few_draws: Protocol) -> None:
     sample = study_sample(effect=-0.1, missing=0.01)
     first, again = (synthetic_designs(sample, SEED, few_draws) for _ in range(2))

@@ -79,6 +79,7 @@ def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first)
         assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
 
 
+@pytest.mark.cases(quick=7)
 @pytest.mark.parametrize("name", TABLES)
 def test_the_other_sign_changes_every_table(name, world, told, outcome):
     down, up = (str(TABLES[name](told(w), outcome)) for w in (world, world.mirrored()))
@@ -88,6 +89,7 @@ def test_the_other_sign_changes_every_table(name, world, told, outcome):
         assert "+2.1 (" in up or "| +2.1 |" in up
 
 
+@pytest.mark.cases(quick=3)
 @pytest.mark.parametrize("draw", FIGURES)
 def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
     down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
@@ -99,6 +101,7 @@ def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw,
 # Methods side by side
 
 
+@pytest.mark.slow
 def test_the_narrowest_and_the_widest_method_are_named(world, told, outcome, first):
     widths = dict(zip(COUNTS, (0.03, 0.04, 0.06, 0.05), strict=True))
     numbers = {
@@ -109,6 +112,7 @@ def test_the_narrowest_and_the_widest_method_are_named(world, told, outcome, fir
     assert "(CR1)" in narrow and "(score bootstrap)" in wide and "every method's includes zero" in text
 
 
+@pytest.mark.slow
 def test_a_method_that_alone_leaves_out_zero_is_named(world, told, outcome, first):
     alone = world.with_numbers({("did", outcome, first, "primary", "att", "CR1"): CLEAR})
     text = certainty.methods_sentence(told(alone), outcome, first)
@@ -128,6 +132,7 @@ def test_all_intervals_are_counted_and_those_that_leave_out_zero_named(world, to
     assert f"{first} in {year.label} (log rates: wild bootstrap)" in text
 
 
+@pytest.mark.slow
 def test_a_method_without_an_interval_is_passed_over_and_shown_as_missing(world, told, outcome, first):
     none = world.with_numbers({("did", outcome, first, "primary", "att", "CR3"): Number(-0.01, math.nan, math.nan)})
     results = told(none)
@@ -136,6 +141,7 @@ def test_a_method_without_an_interval_is_passed_over_and_shown_as_missing(world,
     assert not re.search(r"\b(?:nan|NaN|inf)\b", text + tables) and "| – |" in tables
 
 
+@pytest.mark.slow
 def test_every_method_has_its_own_detectable_change(world, told, outcome, first):
     wide = world.with_numbers({("did", outcome, first, "primary", "att", "CR1"): Number(-0.02, 0.10)})
     table = certainty_table(told(wide), outcome).data.query("cohort == @first").set_index("method")
@@ -162,6 +168,7 @@ def test_the_adjusted_p_values_are_holms(world, told, outcome, protocol):
 # Before the programme
 
 
+@pytest.mark.slow
 def test_a_joint_test_that_rejects_names_its_cohort(world, told, outcome, protocol):
     first, second = protocol.model_ids
     quiet = certainty.joint_test_sentence(told(world), outcome)
@@ -183,6 +190,7 @@ def test_a_joint_test_that_rejects_names_its_cohort(world, told, outcome, protoc
     assert certainty.pooled_caution(told(loud), outcome) == "", "one model alone is not the pooled cohort"
 
 
+@pytest.mark.slow
 def test_two_joint_tests_that_disagree_are_said_to(world, told, outcome, first):
     address = ("event_study", outcome, "pre_period")
     split = world.with_numbers({(*address, "CR1"): Number(-0.02, 0.05, 0.001)})
@@ -192,6 +200,7 @@ def test_two_joint_tests_that_disagree_are_said_to(world, told, outcome, first):
     assert ["not level" in text for text in texts] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_quarter_whose_band_leaves_out_zero_is_counted(undrawn, world, told, outcome, first):
     assert "every band includes zero" in event_study_figure(told(world), outcome).caption
     one = world.with_numbers({("event_study", outcome, first, "quarter_+3", "simultaneous"): CLEAR})
@@ -204,6 +213,7 @@ def test_a_quarter_whose_band_leaves_out_zero_is_counted(undrawn, world, told, o
 # Choices, sites and placebos
 
 
+@pytest.mark.slow
 def test_the_lowest_and_highest_choice_are_named(world, told, outcome, first, protocol):
     low, high = protocol.specification("dose"), protocol.specification("unit_trends")
     numbers = {
@@ -219,6 +229,7 @@ def test_the_lowest_and_highest_choice_are_named(world, told, outcome, first, pr
     assert "1 leave out zero" in choices.variants_summary(told(world.with_numbers(numbers)), outcome)
 
 
+@pytest.mark.slow
 def test_a_choice_that_did_not_run_is_said_and_not_shown(undrawn, world, told, outcome, protocol):
     gone = protocol.specification("similar_controls")
     results = told(replace(world, without=frozenset({gone.id})))
@@ -236,6 +247,7 @@ def test_the_site_that_decides_is_named(world, told, outcome, first):
     assert "still includes zero" in sensitivity.leave_one_out_sentence(told(world), outcome, first)
 
 
+@pytest.mark.slow
 def test_a_placebo_start_that_shows_something_is_named(undrawn, world, told, outcome, first):
     start = PLACEBO_STARTS[1]
     found = told(world.with_numbers({("placebo_start", first, f"att_from_{start}"): CLEAR}))
@@ -257,6 +269,7 @@ def test_an_estimate_among_or_outside_the_placebo_places(undrawn, world, told, o
     assert "do not stand out" in titles[0] and "Some actual sites stand out" in titles[1]
 
 
+@pytest.mark.slow
 def test_how_many_units_had_high_use_is_counted_from_the_panel(world, told, outcome, first):
     none = sensitivity.high_use_sentence(told(world), outcome, first)
     two = sensitivity.high_use_sentence(told(replace(world, high_use=(f"{first}0", f"{first}3"))), outcome, first)
@@ -264,6 +277,7 @@ def test_how_many_units_had_high_use_is_counted_from_the_panel(world, told, outc
     assert "own 4 units, two had use as high, where 1.0 would be expected" in two
 
 
+@pytest.mark.slow
 def test_a_design_that_could_not_be_run_is_said_and_breaks_nothing(world, told, outcome, first):
     results = told(
         replace(world, dropped=frozenset({"placebo_high_use", "leave_one_out", "placebo_start", "group_time"}))
@@ -292,6 +306,7 @@ def test_an_outcome_that_the_data_set_lacks_is_said_and_left_out(world, told, pr
     assert label in outcomes_table(held).markdown() and "secondary" in outcomes_table(held).markdown()
 
 
+@pytest.mark.slow
 def test_a_secondary_outcome_that_moves_is_said_to(world, told, first, protocol):
     outcome = secondary_of(protocol)
     assert "Every interval includes zero" in sensitivity.secondary_sentence(told(world))
@@ -328,6 +343,7 @@ def test_without_a_simulation_that_is_said(world, told, outcome):
     assert "make simulation" in prose.simulation_source(results)
 
 
+@pytest.mark.slow
 def test_the_sizes_printed_are_those_simulated(kept, told, protocol):
     text = error_rates.size_sentence(told(kept))
     assert "5.0% (" in text and "it should in 5%" in text and "CR1 11.0%" in text
@@ -336,6 +352,7 @@ def test_the_sizes_printed_are_those_simulated(kept, told, protocol):
     assert "2.5% (" in text and "CR1 5.5%" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "word"),
     [(0.09, "more often than 6%"), (0.02, "less often than 4%"), (0.05, "never leaves"), (0.0398, "never leaves")],
@@ -425,11 +442,13 @@ def test_the_cohorts_stand_beside_the_single_places(world, told, outcome, first)
     assert cells.loc["Complex care practice", "Detectable fall, %"].startswith("at least ")
 
 
+@pytest.mark.slow
 def test_no_model_of_sizes_means_no_sentence_about_them(world, told, outcome):
     results = told(replace(world, dropped=frozenset({"power"})))
     assert "not worked out" in certainty.evaluability_sentence(results, outcome)
 
 
+@pytest.mark.slow
 def test_both_kinds_of_inference_stand_in_the_table_of_controls(world, told, first):
     results = told(world)
     control = controls_of(results)[0]

@@ -50,6 +50,7 @@ def test_a_published_figure_agrees_where_it_lies_in_our_interval(world, told, ou
         assert (first in reconciliation.differences_sentence(results, outcome)) == (verdict == DIFFER)
 
 
+@pytest.mark.slow
 def test_intervals_that_overlap_agree_and_those_that_do_not_differ(world, told, outcome, protocol):
     """A published interval in log points is read as such."""
     pooled, name = protocol.pooled_cohort, "morciano2020-adm-pop-year3"

@@ -32,6 +32,7 @@ OUTCOMES = [("did", each, cohort, "att") for each, cohort in EVERY]
 SITE_EFFECTS = [("site", place, "att") for place in PLACES]
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize(("each", "cohort"), EVERY)
 def test_every_outcome_and_cohort_has_its_own_sentence(each, cohort, world, told):
     """Its sign, its width and its own number: each has another."""
@@ -58,6 +59,7 @@ def test_every_outcome_and_cohort_has_its_own_sentence(each, cohort, world, told
         assert wording.in_sentence(PROTOCOL.outcome(each).label) in text
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize("place", PLACES)
 def test_every_site_has_its_own_sentence(place, world, told, outcome):
     worlds = (own(SITE_EFFECTS), own(SITE_EFFECTS, sign=-1), own(SITE_EFFECTS, half=0.9))
@@ -70,6 +72,7 @@ def test_every_site_has_its_own_sentence(place, world, told, outcome):
         assert "95% interval" in text and "a true fall of" in text
 
 
+@pytest.mark.slow
 def test_intervals_that_leave_out_zero_are_counted_beside_what_chance_gives(world, told):
     none = effects.chance_sentence(told(world))
     assert none.startswith(f"Of these {len(EVERY)} intervals none leaves out zero, where 0.8 would")
@@ -80,6 +83,7 @@ def test_intervals_that_leave_out_zero_are_counted_beside_what_chance_gives(worl
 # An empty series
 
 
+@pytest.mark.slow
 def test_a_cohort_without_a_series_is_told_so(world, told, outcome, first):
     empty = told(replace(world, dropped=frozenset({"cits", "its"})))
     text = series.its_sentence(empty, outcome, first)
@@ -90,6 +94,7 @@ def test_a_cohort_without_a_series_is_told_so(world, told, outcome, first):
 # What others published
 
 
+@pytest.mark.slow
 def test_a_cohort_is_set_beside_what_was_published_of_it(world, told, outcome, first, published_rule):
     rows = told(world).published.set_index("id")
     published = rows.value[f"nextsteps-{first}"]

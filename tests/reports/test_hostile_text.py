@@ -100,6 +100,7 @@ def parsed(markdowns: list[str]) -> list[object]:
     return [structure(blocks) for blocks in found]
 
 
+@pytest.mark.cases(quick=0, push=7)
 @pytest.mark.parametrize("place", PLACES)
 def test_no_text_is_markup_anywhere(place):
     """Each comes out as an ordinary word does, but for the word."""

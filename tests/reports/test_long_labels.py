@@ -21,6 +21,7 @@ POINTS_AN_INCH = 72
 TYPST = PROJECT_FILE.parent / "analysis" / "publish" / "typst.lua"
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.fault(
     "a model's label of 33 letters, a word of 58 letters in a site's name",
     "both are broken into lines: in figures, in tables and in titles, on the page",

@@ -82,6 +82,7 @@ def test_the_other_sign_changes_every_table(world, told, outcome):
     assert f"{MINUS}2.1 " in down and "+2.1 " in up
 
 
+@pytest.mark.slow
 def test_one_cohorts_sign_changes_its_own_sentence_and_no_other(world, told, outcome, protocol):
     first, second = protocol.model_ids
     changed = world.with_numbers({("did", first): world.plain.mirrored})
@@ -90,6 +91,7 @@ def test_one_cohorts_sign_changes_its_own_sentence_and_no_other(world, told, out
     assert verdicts.verdict_sentence(before, outcome, second) == verdicts.verdict_sentence(after, outcome, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_one_sentence_answer_says_which_way_a_found_difference_goes(world, told, sign):
     """The protocol: a change of a sign in the estimates must change the sentence."""
@@ -109,6 +111,7 @@ def test_a_wide_interval_is_inconclusive_and_says_what_could_have_been_seen(worl
     assert "cannot tell" in verdicts.summary_answer(results)
 
 
+@pytest.mark.slow
 def test_the_detectable_effect_grows_with_the_interval(world, told, outcome, first):
     found = [told(replace(world, plain=Number(-0.01, half))).detectable(outcome, first)[1] for half in (0.03, 0.06)]
     assert found[0] == pytest.approx(100 * math.expm1(0.03 * 2.8016 / 1.96), rel=1e-3)
@@ -124,11 +127,13 @@ def test_the_interval_stands_beside_the_estimate(world, told, outcome, first):
     assert wording.p_text(world.plain.p_value) in text
 
 
+@pytest.mark.slow
 def test_a_zero_estimate_points_nowhere(world, told, outcome, first):
     text = verdicts.verdict_sentence(told(replace(world, plain=Number(0.0001, 0.05))), outcome, first)
     assert not directions(text) and "0.0%" in text
 
 
+@pytest.mark.slow
 def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, told, outcome, first):
     results = told(world.with_numbers({("did", outcome): Number(-0.02, math.inf, 0.5)}))
     assert verdicts.verdicts(results, outcome)[first] == "inconclusive"
@@ -138,6 +143,7 @@ def test_an_endless_interval_is_inconclusive_and_not_printed_as_infinity(world, 
 # Holm's adjustment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("p_values", "expected"),
     [
@@ -157,6 +163,7 @@ def test_p_values_are_adjusted_over_the_models(world, told, outcome, protocol, p
     assert list(words.values()) == expected
 
 
+@pytest.mark.slow
 def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, told, outcome, first, protocol):
     """Where only the adjustment, or a negative control, takes the finding away, the interval still leaves out zero."""
     holm = world.with_numbers(
@@ -174,6 +181,7 @@ def test_an_inconclusive_verdict_always_comes_with_the_detectable_effect(world, 
 # Checks beside the estimate
 
 
+@pytest.mark.slow
 def test_a_negative_control_that_moves_is_named(world, told, outcome, protocol):
     first, second = protocol.model_ids
     control = next(o.id for o in protocol.outcomes if o.role == "negative_control")
@@ -189,6 +197,7 @@ def test_every_negative_control_is_named_and_no_primary_outcome_is(world, told, 
         assert (wording.in_sentence(item.label) in text) == (item.role == "negative_control")
 
 
+@pytest.mark.slow
 def test_the_event_study_says_when_the_base_quarter_itself_stands_out(world, told, outcome, first):
     split = world.with_numbers({("event_study", f"quarter_{q:+d}"): Number(0.06, 0.02) for q in range(12)})
     same, other = (effects.event_study_sentence(told(w), outcome, first) for w in (world, split))
@@ -203,6 +212,7 @@ def test_the_event_path_has_its_base_quarter_at_zero(world, told, outcome, first
     assert (path.estimate.drop(BASE_QUARTER) < 0).all()
 
 
+@pytest.mark.slow
 def test_a_year_that_stands_out_is_named(world, told, outcome, first, protocol):
     year = protocol.programme_years[-1]
     clear = world.with_numbers({("did", outcome, f"att_{year.id}"): Number(-0.06, 0.02)})
@@ -218,6 +228,7 @@ def late_effect(protocol: Protocol) -> str:
     return f"effect_{protocol.its.effect_month}"
 
 
+@pytest.mark.slow
 def test_designs_that_find_the_same_are_not_said_to_disagree(world, told, outcome, protocol):
     both = world.with_numbers(
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(-0.08, 0.02)}
@@ -235,6 +246,7 @@ def test_the_cohort_whose_designs_disagree_is_named(world, told, outcome, protoc
     assert "not a second finding" in text
 
 
+@pytest.mark.slow
 def test_designs_with_opposite_findings_disagree(world, told, outcome, protocol):
     opposite = world.with_numbers(
         {("did", outcome): Number(-0.06, 0.02), ("cits", late_effect(protocol)): Number(0.08, 0.02)}
@@ -332,6 +344,7 @@ def test_months_that_are_pending_do_not_count_as_masked(world, told, outcome):
     )
 
 
+@pytest.mark.slow
 def test_the_sentence_on_sensitivity_reads_each_specification(world, told, outcome, first):
     marked = world.with_numbers(
         {
@@ -344,6 +357,7 @@ def test_the_sentence_on_sensitivity_reads_each_specification(world, told, outco
         assert wording.signed(100 * math.expm1(value)) in text
 
 
+@pytest.mark.slow
 def test_what_did_not_run_is_said(world, told):
     assert "not run" not in prose.not_run(told(world)).lower()
     label = world.protocol.specification("no_lasting_shift").label
@@ -373,6 +387,7 @@ def test_only_a_report_on_the_snapshot_carries_the_callout(world, told):
     assert "snapshot" in text and "A made-up reason." in text and "callout" in text
 
 
+@pytest.mark.slow
 def test_a_number_that_is_not_there_is_an_error_and_not_a_blank(world, told, outcome, first):
     results = told(world)
     with pytest.raises(DataError, match=r"did/.*/att_year9_percent"):

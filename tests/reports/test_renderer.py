@@ -88,6 +88,7 @@ def render(session: Session, source: Path, renderer: str = "embedded") -> None:
 # The notebook
 
 
+@pytest.mark.slow
 def test_code_fences_inside_other_fences_are_text_not_cells(rendered):
     assert "shown, not run" in rendered.html
     assert sum(cell.cell_type == "code" for cell in rendered.notebook.cells) == 6
@@ -110,12 +111,14 @@ def test_outputs_hold_nothing_that_changes_from_run_to_run(rendered):
             assert "text/html" not in output.get("data", {})
 
 
+@pytest.mark.slow
 def test_hidden_cells_leave_no_trace_and_folded_code_is_only_on_the_web(rendered):
     assert "hidden_name" not in rendered.html and "hidden_name" not in rendered.pdf_text
     assert re.search(r"<details[^>]*><summary>Code</summary>", rendered.html)
     assert "draw()" in rendered.html
 
 
+@pytest.mark.slow
 def test_each_report_starts_with_a_clean_namespace(session, tmp_path):
     for text in ("```{python}\nleft_over = 1\n```\n", "```{python}\nassert 'left_over' not in globals()\n```\n"):
         source = tmp_path / "clean.qmd"
@@ -136,6 +139,7 @@ def test_the_kernel_can_import_the_project_and_is_pinned(session, tmp_path):
 # Numbers and references
 
 
+@pytest.mark.cases(quick=0, push=7)
 @pytest.mark.parametrize(
     ("identity", "text"),
     [
@@ -150,6 +154,7 @@ def test_references_are_numbered_alike_in_both_formats(rendered, identity, text)
     assert text in rendered.pdf_text
 
 
+@pytest.mark.slow
 def test_both_formats_have_the_same_headings_and_figures_in_the_text(rendered):
     headings = [plain(re.sub(r"<[^>]+>", "", h)) for h in re.findall(r"<h[2-6][^>]*>(.*?)</h", rendered.html, re.S)]
     assert headings == ["1 Background", "1.1 Verdict", "2 Data", "An aside without a number", "References"]
@@ -164,12 +169,14 @@ def test_both_formats_have_the_same_headings_and_figures_in_the_text(rendered):
     assert len(on_the_web) > 20 and on_the_web <= on_paper
 
 
+@pytest.mark.slow
 def test_citations_footnotes_and_definitions_arrive(rendered):
     assert "Morciano et al. (2020)" in rendered.html_text.replace("( ", "(").replace(" )", ")")
     assert 'role="doc-endnotes"' in rendered.html and "Health Policy" in rendered.pdf_text
     assert re.search(r"<dt>MCP</dt>\s*<dd>", rendered.html)
 
 
+@pytest.mark.slow
 def test_blocks_for_one_format_go_to_that_format_only(rendered):
     assert "Only on the web" in rendered.html_text and "Only on the web" not in rendered.pdf_text
     assert "Only on paper" in rendered.pdf_text and "Only on paper" not in rendered.html_text
@@ -177,6 +184,7 @@ def test_blocks_for_one_format_go_to_that_format_only(rendered):
     assert "An aside without a number" not in rendered.pdf.pages[-2].extract_text()
 
 
+@pytest.mark.slow
 def test_callouts_have_titles_and_are_notes(rendered):
     assert re.search(r'class="callout callout-important"[^>]*role="note"', rendered.html)
     assert "Embedded snapshot" in rendered.pdf_text and "Careful now" in rendered.html
@@ -220,6 +228,7 @@ def test_the_pdf_is_tagged_and_says_what_it_is(rendered):
     assert "the log of expected admissions is a sum of effects" in texts
 
 
+@pytest.mark.slow
 def test_every_page_names_the_data_set_and_its_number(rendered):
     for number, page in enumerate(rendered.pdf.pages, 1):
         text = page.extract_text()
@@ -238,6 +247,7 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
 # Failures
 
 
+@pytest.mark.cases(quick=10, push=17)
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -293,6 +303,7 @@ def test_an_error_names_the_report_and_leaves_the_earlier_files(session, tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.html", "bad.pdf", "bad.qmd"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -376,6 +387,7 @@ def test_quarto_renders_the_same_notebook(session, tmp_path):
 # Browser
 
 
+@pytest.mark.slow
 def test_a_browser_finds_nothing_to_fetch_and_nothing_to_fault(rendered, browser, axe):
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
     requests: list[str] = []
@@ -398,6 +410,7 @@ def test_images_are_carried_in_the_page(rendered):
     assert len(carried) == 5 and all(b"<svg" in base64.b64decode(data) for data in carried)
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize("name", ["o'neill", "*x* _y_", "a [1] (2)", "50%20#?", "$HOME {y} ~z~ `c`", "研究 – é"])
 def test_a_folder_that_pandoc_would_read_as_markdown_or_as_an_address(name: str, tmp_path: Path, monkeypatch) -> None:
     """The project's own files, the images and the temporary folder, wherever the user keeps them."""

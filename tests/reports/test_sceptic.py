@@ -68,6 +68,7 @@ def test_the_other_sign_gives_the_other_words(name, moving, told, outcome, first
     assert len(directions(down)) == len(directions(up))
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize("name", TABLES)
 def test_the_other_sign_changes_every_table_and_its_numbers(name, moving, told, outcome, first):
     down, up = (TABLES[name](told(w), outcome, first) for w in (moving, moving.mirrored()))
@@ -86,6 +87,7 @@ def test_the_other_sign_changes_what_is_said_of_a_figure(draw, undrawn, world, t
 # Mutation: what is clear and what is not
 
 
+@pytest.mark.slow
 def test_zero_that_is_left_out_with_parallel_trends_is_said_with_the_breakdown_value(world, told, outcome, first):
     inside = trends.trends_sentence(told(world.with_ratios(breakdown=0.0)), outcome, first)
     assert "zero is inside: there is no finding" in inside and "breakdown value 0" in inside
@@ -107,6 +109,7 @@ def test_the_bar_of_the_rule_is_said_in_the_size_of_a_fall(world, told, outcome,
     assert trends.reach_sentence(told(replace(world, dropped=frozenset({"trend_sensitivity"}))), outcome) == ""
 
 
+@pytest.mark.slow
 def test_the_summary_of_trends_tells_the_models_apart(world, told, outcome, protocol):
     first, second = protocol.model_ids
     results = told(replace(world, ratios={("breakdown", first): 0.0, ("breakdown", second): 0.7}))
@@ -133,6 +136,7 @@ def test_the_sets_of_every_departure_are_in_the_figure_and_the_table(undrawn, wo
     assert set(cells[cells["Allowed"] == "Breakdown value"][f"{first}, %"]) == {"0.3"}
 
 
+@pytest.mark.slow
 def test_an_end_that_no_effect_reaches_is_said_in_words(undrawn, world, told, outcome, first):
     endless = world.with_numbers({("trend_sensitivity", first): Number(-0.02, math.inf, 0.5)})
     results = told(endless)
@@ -161,6 +165,7 @@ def test_the_choices_that_move_the_curve_most_are_named_with_their_change(moving
     assert crossed.variance_share.sum() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_shares_of_the_curve_are_those_of_its_rows(world, told, outcome, first, protocol):
     half = told(replace(world, ratios={("same_sign",): 0.5, ("significant",): 0.1}))
     text = choices.curve_sentence(half, outcome, first)
@@ -171,12 +176,14 @@ def test_the_shares_of_the_curve_are_those_of_its_rows(world, told, outcome, fir
     assert "all of them lie below zero" in every and "none have p under 5%" in every
 
 
+@pytest.mark.slow
 def test_where_the_primary_estimate_lies_among_the_others_is_said(world, told, outcome, first):
     above = choices.curve_sentence(told(replace(world, moves=dict.fromkeys(MOVES, -0.01))), outcome, first)
     below = choices.curve_sentence(told(replace(world, moves=dict.fromkeys(MOVES, 0.01))), outcome, first)
     assert re.search(r"lies above \d\d% of the others", above) and re.search(r"lies below \d\d% of the others", below)
 
 
+@pytest.mark.slow
 def test_choices_that_the_data_rule_out_are_counted_with_their_reason(undrawn, moving, told, outcome, first, protocol):
     lost = told(replace(moving, without=frozenset({MOST})))
     without = sum(MOST in made.departures for made in curve_combinations(protocol))
@@ -194,6 +201,7 @@ def test_the_figure_of_the_curve_says_how_many_lie_where(undrawn, moving, told, 
     assert len(down.data) == len(told(moving).curve)
 
 
+@pytest.mark.slow
 def test_the_curve_is_drawn_with_a_strip_for_each_choice(moving, told, outcome, protocol):
     svg = curve_figure(told(moving), outcome).svg
     for id in protocol.specification_curve.crossed:
@@ -204,6 +212,7 @@ def test_the_curve_is_drawn_with_a_strip_for_each_choice(moving, told, outcome, 
 # Synthetic counterfactuals
 
 
+@pytest.mark.slow
 def test_a_synthetic_effect_beyond_the_placebos_is_named(undrawn, world, told, outcome, first):
     clear = world.with_numbers({("sdid", first): CLEAR})
     quiet, loud = (synthetic_figure(told(w), outcome).caption for w in (world, clear))
@@ -229,6 +238,7 @@ def test_the_rank_the_error_and_the_donors_are_those_of_the_fit(world, told, out
 # Sites
 
 
+@pytest.mark.slow
 def test_sites_are_in_order_of_name_whatever_their_estimates(undrawn, world, told, outcome, first):
     names = sorted(f"{name} {first}" for name in SITES)
     for number in (Number(-0.3, 0.1), Number(0.3, 0.1)):
@@ -238,6 +248,7 @@ def test_sites_are_in_order_of_name_whatever_their_estimates(undrawn, world, tol
         assert list(drawn[drawn.label == first].site) == [*names, MEAN]
 
 
+@pytest.mark.slow
 def test_a_site_that_stands_out_is_named_beside_what_chance_would_give(undrawn, world, told, outcome, first):
     name = f"{SITES[0]} {first}"
     clear = told(world.with_numbers({("site", name): CLEAR}))
@@ -259,6 +270,7 @@ def test_part_covered_sites_are_diluted_and_out_of_the_pool(world, told, outcome
     assert places.pool(results, outcome, first).sites == 3
 
 
+@pytest.mark.slow
 def test_a_site_without_an_estimate_is_listed_with_its_reason(undrawn, world, told, outcome, first):
     name = f"{SITES[1]} {first}"
     results = told(replace(world, lost={name: "no usable month"}))
@@ -274,6 +286,7 @@ def test_a_site_without_an_estimate_is_listed_with_its_reason(undrawn, world, to
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("p", "words"), [(0.4, "no more than chance explains"), (0.01, "by more than chance explains")]
 )
@@ -282,6 +295,7 @@ def test_whether_sites_differ_follows_the_test(world, told, outcome, first, p, w
     assert f"The sites differ {words}" in text and "I² 63%" in text
 
 
+@pytest.mark.slow
 def test_sites_smaller_than_every_placebo_are_said_to_look_too_sure(world, told, outcome, first):
     assert "too narrow" not in places.part_sentence(told(world), outcome)
     name = f"{SITES[0]} {first}"
@@ -294,6 +308,7 @@ def test_sites_smaller_than_every_placebo_are_said_to_look_too_sure(world, told,
     assert "Of these, one is smaller than every placebo site" in places.single_sites_sentence(clear, outcome)
 
 
+@pytest.mark.slow
 def test_synthetic_estimates_of_sites_are_counted_too(world, told, outcome, first):
     assert "every interval includes zero" in places.synthetic_sites_sentence(told(world), outcome)
     name = f"{SITES[0]} {first}"
@@ -301,12 +316,14 @@ def test_synthetic_estimates_of_sites_are_counted_too(world, told, outcome, firs
     assert f"leaves out zero for one, where chance alone would give 0.4: {name} ({MINUS}5.8%)" in text
 
 
+@pytest.mark.slow
 def test_sets_beyond_the_figure_are_said_to_be_cut(undrawn, world, told, outcome, first):
     assert "are cut" not in relative_figure(told(world), outcome).caption
     wide = world.with_numbers({("trend_sensitivity", first): Number(-0.02, 0.9)})
     assert "beyond 40% are cut" in relative_figure(told(wide), outcome).caption
 
 
+@pytest.mark.slow
 def test_a_classical_error_that_is_the_larger_is_printed_too(world, told, outcome, first):
     assert "classical" not in places.pool_sentence(told(world), outcome, first)
     wide = world.with_numbers({("site", first, "mean", "REML_adhoc"): Number(-0.021, 0.08)})
@@ -314,6 +331,7 @@ def test_a_classical_error_that_is_the_larger_is_printed_too(world, told, outcom
     assert f"{MINUS}9.6 to +6.1" in pool_table(told(wide), outcome).markdown()
 
 
+@pytest.mark.slow
 def test_the_funnel_says_how_wide_small_and_large_sites_are(undrawn, world, told, outcome, first):
     small, large = f"{SITES[0]} {first}", f"{SITES[-1]} {first}"
     narrow = world.with_numbers({("site", large): Number(-0.02, 0.01)})
@@ -362,6 +380,7 @@ def test_a_curve_of_which_nothing_ran_is_said(world, told, outcome, first, proto
         del results.__dict__["curve"]
 
 
+@pytest.mark.slow
 def test_a_breakdown_value_beyond_what_is_sought_is_said_in_words(world, told, outcome, first):
     clear = world.with_numbers({("trend_sensitivity", first): CLEAR}).with_ratios(breakdown=math.inf)
     results = told(clear)

@@ -81,6 +81,7 @@ TABLES: dict[str, Callable[[Results, str], str]] = {
 }
 
 
+@pytest.mark.cases(quick=6)
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first):
     down, up = (SENTENCES[name](told(w), outcome, first) for w in (world, world.mirrored()))
@@ -101,6 +102,7 @@ def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw,
     assert len(down.data) and "month" in down.alt
 
 
+@pytest.mark.slow
 def test_one_cohorts_number_changes_its_own_sentence_and_no_other(world, told, outcome, protocol):
     first, second = protocol.model_ids
     moved = world.with_numbers({(CONTROLLED, first): Number(0.033, 0.05)})
@@ -112,6 +114,7 @@ def test_one_cohorts_number_changes_its_own_sentence_and_no_other(world, told, o
 # Which inference speaks
 
 
+@pytest.mark.slow
 def test_the_controlled_series_is_judged_beside_pseudo_cohorts_and_by_nothing_else(
     world, told, outcome, first, protocol
 ):
@@ -134,6 +137,7 @@ def test_the_summary_says_how_many_methods_find_a_departure(world, told, outcome
     assert f"for {first} by none (" in series_methods.methods_summary(told(world), outcome)
 
 
+@pytest.mark.slow
 def test_the_summary_says_what_the_rule_first_written_would_have_said(world, told, outcome, first, protocol):
     numbers = {(CONTROLLED, first, HAC, late(protocol)): CLEAR}
     text = series_methods.methods_summary(told(world.with_numbers(numbers)), outcome)
@@ -147,6 +151,7 @@ def test_the_summary_says_what_the_rule_first_written_would_have_said(world, tol
     )
 
 
+@pytest.mark.slow
 def test_a_method_without_a_test_is_said_to_tell_nothing(world, told, outcome, first):
     silent = world.with_numbers({(CONTROLLED, first, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, math.nan)})
     text = series_methods.disagreement_sentence(told(silent), outcome, first)
@@ -156,6 +161,7 @@ def test_a_method_without_a_test_is_said_to_tell_nothing(world, told, outcome, f
     assert set(rows.methods[rows.term == SLOPE]) == {8} and set(rows.methods[rows.term == LEVEL]) == {9}
 
 
+@pytest.mark.slow
 def test_methods_that_disagree_are_named_and_those_that_agree_are_not(world, told, outcome, first, protocol):
     apart = told(world.with_numbers({(CONTROLLED, first, OLS, SLOPE): CLEAR}))
     text = series_methods.disagreement_sentence(apart, outcome, first)
@@ -167,6 +173,7 @@ def test_methods_that_disagree_are_named_and_those_that_agree_are_not(world, tol
     assert "The methods agree on every term" in methods_table(told(world), outcome, first).note
 
 
+@pytest.mark.slow
 def test_the_table_of_methods_in_the_results_says_where_they_disagree(world, told, outcome, first, protocol):
     rows = told(world.with_numbers({(CONTROLLED, first, HAC, LEVEL): CLEAR})).its_methods
     ours = rows[(rows.outcome == outcome) & (rows.cohort == first) & (rows.design == CONTROLLED)]
@@ -191,6 +198,7 @@ def test_pairs_that_disagree_are_counted_over_every_series(world, told, outcome,
 # Reconciliation
 
 
+@pytest.mark.slow
 def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
     """Step less trend carried to the middle of the programme is the mean departure: the paragraph prints all three."""
     trend, months = 0.002, len(protocol.months) / 2
@@ -214,6 +222,7 @@ def test_the_reconciliation_adds_up(told, world, outcome, first, protocol):
 # What could not be made
 
 
+@pytest.mark.slow
 def test_a_data_set_without_the_other_publication_says_so(world, told, protocol):
     check = protocol.its.national_checks[0]
     text = national.national_sentence(told(replace(world, absent=frozenset({check.id}))))
@@ -221,6 +230,7 @@ def test_a_data_set_without_the_other_publication_says_so(world, told, protocol)
     assert "Held against" in national.national_sentence(told(world))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clear", "said"), [(True, "The level and slope moved"), (False, "Neither moved")])
 def test_a_change_of_counting_is_said_only_where_it_is_clear(clear, said, world, told):
     number = CLEAR if clear else Number(0.001, 0.05)
@@ -228,6 +238,7 @@ def test_a_change_of_counting_is_said_only_where_it_is_clear(clear, said, world,
     assert said in national.national_sentence(told(moved))
 
 
+@pytest.mark.slow
 def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first):
     endless = world.with_numbers({(CONTROLLED, KENWARD_ROGER, SLOPE): Number(-0.002, math.inf, 0.99)})
     assert f"(no{NO_BREAK}limit)" in methods_table(told(endless), outcome, first).markdown()
@@ -236,6 +247,7 @@ def test_an_interval_without_ends_is_printed_as_one(world, told, outcome, first)
     assert "no lower limit to over +1,000%" in text and "inconclusive" in text
 
 
+@pytest.mark.slow
 def test_how_sure_is_said_first_and_what_could_have_been_found_last(world, told, outcome, first, protocol):
     text = series.its_sentence(told(world), outcome, first)
     assert text.startswith(f"{first}: inconclusive. ") and re.search(
@@ -252,6 +264,7 @@ def test_how_sure_is_said_first_and_what_could_have_been_found_last(world, told,
     assert "nan" not in series_power_table(endless, outcome).markdown()
 
 
+@pytest.mark.slow
 def test_a_site_without_a_series_is_left_out(world, told, outcome, protocol):
     lost = f"West {protocol.model_ids[0]}"
     every, fewer = (told(w) for w in (world, replace(world, lost={lost: "too few months"})))
@@ -264,6 +277,7 @@ def test_a_site_without_a_series_is_left_out(world, told, outcome, protocol):
     assert f"Of {count - 1} sites" in series_checks.single_sites_sentence(fewer, outcome)
 
 
+@pytest.mark.slow
 def test_a_site_that_stands_out_is_named(world, told, outcome, protocol):
     site = f"East {protocol.model_ids[1]}"
     text = series_checks.single_sites_sentence(told(world.with_numbers({(CONTROLLED, site): CLEAR})), outcome)
@@ -288,6 +302,7 @@ def test_a_site_that_stands_out_and_holds_a_break_is_told_without_it(world, told
 # Checks
 
 
+@pytest.mark.cases(quick=1, push=4)
 @pytest.mark.parametrize(
     ("diagnosed", "said"),
     [
@@ -313,6 +328,7 @@ def test_the_residuals_table_and_figure_have_the_numbers(undrawn, world, told, o
     assert "0.20" in figure.alt and set(figure.data.columns) == {"label", "lag", "acf", "pacf", "bound"}
 
 
+@pytest.mark.slow
 def test_a_start_without_a_test_is_not_counted_as_one_that_finds_nothing(world, told, outcome, first):
     silent = {
         (PLACEBO_START, term, first, KENWARD_ROGER): Number(0.01, math.inf, math.nan) for term in _starts(SLOPE)[:1]
@@ -358,6 +374,7 @@ def test_the_power_sentence_has_the_detectable_falls(world, told, outcome, first
 # Choices
 
 
+@pytest.mark.slow
 def test_the_choices_sentence_names_the_ends_and_what_leaves_out_zero(world, told, outcome, first, protocol):
     lowest, highest = "phase_in_6", "start_6_earlier"
     numbers = {
@@ -372,6 +389,7 @@ def test_the_choices_sentence_names_the_ends_and_what_leaves_out_zero(world, tol
     assert "Every interval includes zero" in series.its_choices_sentence(told(world), outcome)
 
 
+@pytest.mark.slow
 def test_choices_that_did_not_run_are_not_in_the_table(world, told, outcome, protocol):
     label = protocol.specification("known_breaks").label
     tables = [
@@ -381,6 +399,7 @@ def test_choices_that_did_not_run_are_not_in_the_table(world, told, outcome, pro
     assert label in tables[0] and label not in tables[1]
 
 
+@pytest.mark.slow
 def test_known_breaks_are_named_with_what_becomes_of_the_departure(world, told, outcome, first, protocol, monkeypatch):
     """The units of the worlds hold none, so one of theirs is taken for one."""
     results = told(world.with_numbers({(CONTROLLED, first, "known_breaks"): Number(0.013, 0.05)}))
@@ -418,6 +437,7 @@ def test_a_break_that_had_no_step_is_not_said_to_have_had_one(world, told, outco
     )
 
 
+@pytest.mark.slow
 def test_the_site_whose_absence_matters_most_is_named(world, told, outcome, first, protocol):
     name = f"{late(protocol)}_without_site_b"
     text = series.rests_on_sentence(told(world.with_numbers({(first, name): Number(0.044, 0.05)})), outcome, first)

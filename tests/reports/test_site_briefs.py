@@ -29,6 +29,7 @@ def test_names_of_files_are_plain_and_each_sites_own(repository, protocol):
     assert len({slug(site) for site in every}) == len(every)
 
 
+@pytest.mark.slow
 def test_flipping_a_sites_estimate_flips_its_sentence(world, told, outcome, name):
     fall = brief.finding_sentence(told(world.with_numbers({("site", name): CLEAR})), outcome, name)
     rise = brief.finding_sentence(
@@ -38,16 +39,19 @@ def test_flipping_a_sites_estimate_flips_its_sentence(world, told, outcome, name
     assert rise.startswith("**A clear rise.**") and "above what one would expect" in rise
 
 
+@pytest.mark.slow
 def test_widening_the_interval_makes_it_inconclusive(world, told, outcome, name):
     wide = told(world.with_numbers({("site", name): Number(CLEAR.value, 0.6)}))
     assert brief.finding_sentence(wide, outcome, name).startswith("**Inconclusive.**")
 
 
+@pytest.mark.slow
 def test_another_sites_estimate_leaves_the_sentence_alone(world, told, outcome, first, name):
     moved = told(world.with_numbers({("site", f"{SITES[1]} {first}"): CLEAR}))
     assert brief.finding_sentence(moved, outcome, name) == brief.finding_sentence(told(world), outcome, name)
 
 
+@pytest.mark.slow
 def test_a_site_without_an_estimate_gives_its_reason(world, told, outcome, name):
     lost = told(replace(world, lost={name: "no commissioner of its own"}))
     assert brief.finding_sentence(lost, outcome, name) == "No estimate could be made: no commissioner of its own."
@@ -65,6 +69,7 @@ def test_a_part_covered_site_is_said_to_be_diluted(world, told, outcome, first, 
     assert "Only a part" not in texts[1] and "masked" not in texts[1]
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_the_site_itself_is_not_named_twice(world, told, outcome, name):
     results = told(
         world.with_numbers({("site", name): Number(-0.033, 0.051)})
@@ -82,6 +87,7 @@ def test_known_changes_are_those_of_the_sites_commissioners(world, told, outcome
     assert known_breaks(results, outcome, name) == []
 
 
+@pytest.mark.slow
 def test_the_small_site_is_warned_of(world, told, outcome, name):
     small = told(replace(world, small=(name,)))
     assert "too narrow" in " ".join(brief.cautions(small, outcome, name))

@@ -142,6 +142,7 @@ def sentences_of(path: Path) -> list[str]:
 FORMATS = r"(?i)\b0\.0%|p < 0\.001|p > 0\.99|\b95%|per 1,000\b|G − 1"
 
 
+@pytest.mark.cases(quick=26)
 @pytest.mark.parametrize("path", SENTENCE_MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_code_that_writes_sentences_types_no_result(path):
     typed = {name: TYPED[name] for name in ("a percentage", "a decimal number", "a number with a sign")}
@@ -153,6 +154,7 @@ def test_code_that_writes_sentences_types_no_result(path):
             )
 
 
+@pytest.mark.cases(quick=97)
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_module_names_a_model(path, protocol):
     """Cohorts come from the protocol and the cohort table: another programme needs no change of code."""

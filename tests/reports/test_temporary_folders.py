@@ -29,6 +29,7 @@ except MachineError as problem:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "TMPDIR with a name of 80 letters or more, too long for sockets", "sockets are put elsewhere; reports are made"
 )
@@ -56,6 +57,7 @@ def test_no_folder_with_a_short_name_is_an_error_that_names_tmpdir(
         Session()
 
 
+@pytest.mark.slow
 def test_the_longest_name_of_the_folder_that_is_used_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit the kernel runs in TMPDIR itself: the limit is that of the system, and not less."""
     within = len(f"/{session.KERNEL_FOLDER}{'x' * 8}/{session.SOCKET}")
@@ -67,6 +69,7 @@ def test_the_longest_name_of_the_folder_that_is_used_itself(tmp_path: Path, monk
             assert [path.name[:7] for path in place.iterdir()] == [session.KERNEL_FOLDER]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a full disk under TMPDIR", "exit code 3 and a sentence that names TMPDIR")
 @needs_own_mounts
 def test_a_full_folder_is_named_by_its_own_name(repository: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def said(results: Results, outcome: str, model: str) -> tuple[Verdict, str]:
 # One thing changed at a time
 
 
+@pytest.mark.slow
 def test_a_reduction_that_passes_every_check_is_supported(supported, told, outcome, first):
     word, text = said(told(supported), outcome, first)
     assert word == "reduction supported" and "support a reduction" in text and "5.8% below" in text
@@ -43,6 +44,7 @@ def test_a_reduction_that_passes_every_check_is_supported(supported, told, outco
     assert any(line.startswith(f"{first}: reduction supported") for line in verdicts.headline(told(supported)))
 
 
+@pytest.mark.slow
 def test_the_other_sign_is_an_increase(supported, told, outcome, first):
     word, text = said(told(supported.mirrored()), outcome, first)
     assert word == "increase supported" and "support an increase" in text and "6.2% above" in text
@@ -50,6 +52,7 @@ def test_the_other_sign_is_an_increase(supported, told, outcome, first):
     assert "support a rise" in verdicts.summary_answer(told(supported.mirrored()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_wider_intervals_are_inconclusive_and_say_what_could_have_been_seen(supported, told, outcome, first, sign):
     wide = told(supported.with_numbers({("did", outcome): Number(sign * 0.06, 0.09)}))
@@ -59,6 +62,7 @@ def test_wider_intervals_are_inconclusive_and_say_what_could_have_been_seen(supp
     assert "support" not in text and "Only" not in text
 
 
+@pytest.mark.slow
 def test_a_break_before_the_programme_puts_trends_in_doubt_and_is_printed(supported, told, outcome, first, protocol):
     broken = supported.with_numbers(
         {("event_study", outcome, first, "pre_period", "randomisation"): Number(0.04, 0.02, 0.013)}
@@ -71,6 +75,7 @@ def test_a_break_before_the_programme_puts_trends_in_doubt_and_is_printed(suppor
     assert "may explain it" in verdicts.summary_answer(told(broken))
 
 
+@pytest.mark.slow
 def test_a_small_breakdown_value_puts_trends_in_doubt_with_the_difference_before(supported, told, outcome, first):
     word, text = said(told(supported.with_ratios(breakdown=0.3)), outcome, first)
     assert word == "trends in doubt" and "less than 0.30 times" in text and f"asks for {SMALLEST_BREAKDOWN:g}" in text
@@ -78,6 +83,7 @@ def test_a_small_breakdown_value_puts_trends_in_doubt_with_the_difference_before
     assert said(told(supported.with_ratios(breakdown=SMALLEST_BREAKDOWN)), outcome, first)[0] == "reduction supported"
 
 
+@pytest.mark.slow
 def test_specifications_that_disagree_on_the_sign_are_inconclusive_and_counted(supported, told, outcome, first):
     word, text = said(told(supported.with_ratios(same_sign=0.6)), outcome, first)
     assert word == "inconclusive" and "Only 60% of the" in text and f"asks for {SMALLEST_SHARE:.0%}" in text
@@ -85,6 +91,7 @@ def test_specifications_that_disagree_on_the_sign_are_inconclusive_and_counted(s
     assert said(told(supported.with_ratios(same_sign=0.81)), outcome, first)[0] == "reduction supported"
 
 
+@pytest.mark.slow
 def test_a_control_that_moves_is_inconclusive_and_named(supported, told, outcome, protocol):
     first, second = protocol.model_ids
     *_, control = (o for o in protocol.outcomes if o.role == "negative_control")
@@ -96,12 +103,14 @@ def test_a_control_that_moves_is_inconclusive_and_named(supported, told, outcome
     assert said(spoilt, outcome, second)[0] == "reduction supported"
 
 
+@pytest.mark.slow
 def test_the_number_of_tests_alone_can_take_a_finding_away(supported, told, outcome, first, protocol):
     numbers = {("did", outcome, model, "att"): Number(-0.05, 0.049, 0.03) for model in protocol.model_ids}
     word, text = said(told(supported.with_numbers(numbers)), outcome, first)
     assert word == "inconclusive" and "With two tests made, p = 0.060." in text
 
 
+@pytest.mark.slow
 def test_a_check_that_was_not_made_is_named_and_nothing_is_supported(supported, told, outcome, first):
     word, text = said(told(replace(supported, dropped=frozenset({"trend_sensitivity"}))), outcome, first)
     assert (
@@ -109,6 +118,7 @@ def test_a_check_that_was_not_made_is_named_and_nothing_is_supported(supported, 
     )
 
 
+@pytest.mark.slow
 def test_each_model_is_judged_by_its_own_checks(supported, told, outcome, protocol):
     first, second = protocol.model_ids
     results = told(replace(supported, ratios={("breakdown", first): 0.1}))
@@ -142,6 +152,7 @@ def test_the_table_of_verdicts_has_every_input_as_it_is(supported, told, outcome
     assert "accident" in verdicts_table(flat, outcome).note
 
 
+@pytest.mark.slow
 def test_an_input_that_could_not_be_had_is_a_dash(supported, told, outcome, first):
     results = told(replace(supported, dropped=frozenset({"trend_sensitivity", "power"})))
     cells = verdicts_table(results, outcome).cells.set_index("Looked at")[first]

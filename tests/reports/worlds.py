@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -151,7 +151,35 @@ class World:
         return replace(self, ratios={**self.ratios, **{(name,): value for name, value in ratios.items()}})
 
 
+SYNTHETIC = ("synthetic_fit", "synthetic_weights", "synthetic_paths")
+
 detectable_of = cache(minimum_detectable)
+
+
+@dataclass(frozen=True)
+class MadeWhenAsked(Workspace):
+    """A build folder whose tables are written when their paths are first asked for: a sentence needs few of the twenty."""
+
+    makers: dict[Path, Callable[[], pd.DataFrame]] = field(default_factory=dict)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return self._made(found) if isinstance(found, Path) else found
+
+    def series(self, name: str) -> Path:
+        return self._made(super().series(name))
+
+    def table(self, name: str) -> Path:
+        return self._made(super().table(name))
+
+    def named(self, table: str) -> Path:
+        return self._made(super().named(table))
+
+    def _made(self, path: Path) -> Path:
+        make = self.makers.pop(path, None)
+        if make is not None:
+            write_table(make(), path)
+        return path
 
 
 def write_world(world: World, folder: Path, repository: Path) -> Results:
@@ -159,38 +187,41 @@ def write_world(world: World, folder: Path, repository: Path) -> Results:
     root = folder / "root"
     root.mkdir(parents=True)
     (root / "data_raw").symlink_to(repository / "data_raw")
-    work = Workspace(root=root, build=folder / "build")
-    estimates, curve = _table(world), _curve(world)
-    write_table(estimates, work.estimates)
+    plain, protocol = Workspace(root=root, build=folder / "build"), world.protocol
+    estimates, curve, synthetic = cache(lambda: _table(world)), cache(lambda: _curve(world)), cache(lambda: _synthetic(world))
     series = {
-        "its_series": _paths(world),
-        **_residuals(world),
-        "placebo_places": _draws(world),
-        "evaluability": _sizes(),
+        "its_series": lambda: _paths(world),
+        "its_diagnostics": lambda: _diagnostics(world),
+        "its_autocorrelation": lambda: _autocorrelation(world),
+        "placebo_places": lambda: _draws(world),
+        "evaluability": _sizes,
+        **{name: lambda name=name: synthetic()[name] for name in SYNTHETIC if SDID not in world.dropped},
     }
-    for name, table in (series | _synthetic(world)).items():
-        write_table(table, work.series(name))
     tables = {
         "specification_curve": curve,
-        "curve_choices": choices_that_move(curve, world.protocol),
-        "verdicts": verdict_table(estimates, curve, world.protocol),
-        "its_methods": methods_table(estimates, world.protocol),
-        "sites": _sites(world, estimates),
+        "curve_choices": lambda: choices_that_move(curve(), protocol),
+        "verdicts": lambda: verdict_table(estimates(), curve(), protocol),
+        "its_methods": lambda: methods_table(estimates(), protocol),
+        "sites": lambda: _sites(world, estimates()),
     }
-    for name, table in tables.items():
-        write_table(table, work.table(name))
-    write_table(_ledger(world), work.ledger)
-    write_table(_shifts(world), work.shifts)
-    write_table(_national(world), work.national)
-    write_table(_not_run(world), work.not_run)
+    simulations = {
+        str(protocol.report.simulation): (world.simulated, _simulation),
+        str(protocol.report.its_simulation): (world.its_simulated, _its_simulation),
+    }
+    makers = {
+        plain.estimates: estimates,
+        **{plain.series(name): make for name, make in series.items()},
+        **{plain.table(name): make for name, make in tables.items()},
+        plain.ledger: lambda: _ledger(world),
+        plain.shifts: lambda: _shifts(world),
+        plain.national: lambda: _national(world),
+        plain.not_run: lambda: _not_run(world),
+        plain.panel: lambda: _panel(world),
+        **{plain.named(name): partial(make, world) for name, (asked, make) in simulations.items() if asked},
+    }
     provenance = {"dataset": world.dataset, "reason": "A made-up reason.", "ccg_units": 200, "rows": 1, "files": []}
-    write_text(json.dumps(provenance), work.data_provenance)
-    write_table(_panel(world), work.panel)
-    if world.simulated:
-        write_table(_simulation(world), work.named(str(world.protocol.report.simulation)))
-    if world.its_simulated:
-        write_table(_its_simulation(world), work.named(str(world.protocol.report.its_simulation)))
-    return Results(work, world.protocol)
+    write_text(json.dumps(provenance), plain.data_provenance)
+    return Results(MadeWhenAsked(root=root, build=plain.build, makers=makers), protocol)
 
 
 TABLES: dict[tuple[Any, ...], pd.DataFrame] = {}  # the checked table of the first world of a shape
@@ -460,9 +491,7 @@ def _sites(world: World, estimates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _synthetic(world: World) -> dict[str, pd.DataFrame]:
-    """Fits, weights and paths of both synthetic designs of each cohort; no table where they were not run."""
-    if SDID in world.dropped:
-        return {}
+    """Fits, weights and paths of both synthetic designs of each cohort."""
     outcome, months = world.protocol.primary_outcomes[0].id, world.protocol.months
     labels = [
         {"outcome": outcome, "cohort": cohort, "specification": "primary", "design": design}
@@ -541,20 +570,24 @@ def _paths(world: World) -> pd.DataFrame:
     return pd.concat([flat.assign(cohort=cohort, design=kind, **keys) for cohort, kind in wanted])
 
 
-def _residuals(world: World) -> dict[str, pd.DataFrame]:
+def _wanted(world: World) -> list[tuple[str, str]]:
+    return [(cohort, kind) for cohort in world.protocol.treated_cohorts for kind in JUDGED_BY] + [(REST, SINGLE)]
+
+
+def _diagnostics(world: World) -> pd.DataFrame:
     """What every series' residuals hold, the same for all."""
     said = {
         "phi": 0.3, "durbin_watson": 1.5, "ljung_box_p": 0.5, "innovations_ljung_box_p": 0.5, "dispersion": 2.0, "influence": -0.01,
-        "influence_errors": 0.5, "adf_p": 0.001, "kpss_p": 0.1,
+        "influence_errors": 0.5, "adf_p": 0.001, "kpss_p": 0.1, "influential_month": "2014-06",
     } | world.diagnosed  # fmt: skip
     keys = {"outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
-    wanted = [(c, kind) for c in world.protocol.treated_cohorts for kind in JUDGED_BY] + [(REST, SINGLE)]
-    rows = [keys | said | {"influential_month": "2014-06", "cohort": cohort, "design": kind} for cohort, kind in wanted]
+    return pd.DataFrame([keys | said | {"cohort": cohort, "design": kind} for cohort, kind in _wanted(world)])
+
+
+def _autocorrelation(world: World) -> pd.DataFrame:
+    keys = {"outcome": world.protocol.primary_outcomes[0].id, "specification": "primary"}
     lags = pd.DataFrame({"lag": range(1, 13), "acf": 0.2, "pacf": 0.1, "bound": 0.25})
-    return {
-        "its_diagnostics": pd.DataFrame(rows),
-        "its_autocorrelation": pd.concat([lags.assign(cohort=cohort, design=kind, **keys) for cohort, kind in wanted]),
-    }
+    return pd.concat([lags.assign(cohort=cohort, design=kind, **keys) for cohort, kind in _wanted(world)])
 
 
 def _its_simulation(world: World) -> pd.DataFrame:

@@ -126,6 +126,7 @@ def test_some_here_and_the_rest_out_of_reach(places: Places, pins: list[Pin]) ->
     assert "DATA=snapshot" in error.action and str(places.data_raw) in error.action
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.fault(
     "a spoilt file in `data_raw/`, the mirror or the cache",
     "refused with both SHA-256; never passed over",

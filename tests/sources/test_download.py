@@ -126,6 +126,7 @@ def test_a_site_that_stays_busy(site: Site, pin: Pin, tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a site that stalls in the middle of a file",
     "the rest is asked for",
@@ -167,6 +168,7 @@ def test_a_site_that_leads_elsewhere(elsewhere: str, site: Site, pin: Pin, tmp_p
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a site that no longer has the file",
     "refused with its address; nothing stays",
@@ -181,6 +183,7 @@ def test_a_file_that_is_not_there_is_not_asked_for_again(status: int, site: Site
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "other bytes than pinned: a log-in page with status 200, one byte changed, longer, without end",
     "refused with both SHA-256; nothing stays",
@@ -208,6 +211,7 @@ def test_a_reachable_site(site: Site, pin: Pin) -> None:
     assert site_reachable(pin.url)
 
 
+@pytest.mark.slow
 def test_sites_that_do_not_answer(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

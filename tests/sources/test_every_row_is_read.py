@@ -109,6 +109,7 @@ def write_texts(folder: Path, texts: Sequence[str | bytes]) -> list[Path]:
     return files
 
 
+@pytest.mark.cases(quick=0, push=6)
 @pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
 @pytest.mark.fault("text quoted in one file and not in another, or quoted after 22,000 rows", "every row is read")
 def test_no_dialect_is_guessed(texts: Sequence[str | bytes], tmp_path: Path) -> None:
@@ -147,6 +148,7 @@ def test_a_quote_takes_in_no_rows(first: int, last: int, long: bool, tmp_path: P
     assert (Path(problem.file).name, problem.row) == ("1.csv", first + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["more", "fewer"])
 @pytest.mark.fault("an engine that reads other rows than the files hold", "the run stops and names the file")
 def test_other_rows_than_those_of_the_files(change: str, tmp_path: Path, protocol: Protocol) -> None:
@@ -302,6 +304,7 @@ LISTINGS: dict[str, Case] = {
 }  # fmt: skip
 
 
+@pytest.mark.cases(quick=1, push=16)
 @pytest.mark.parametrize("write", LISTINGS.values(), ids=LISTINGS)
 @pytest.mark.fault(
     "a partition that is a link, or named .PARQUET, .parq or .csv.gz beside others",
@@ -340,6 +343,7 @@ def among_neighbours(folder: Path, name: str, kind: str) -> Path:
     return Path(shutil.copy(own, folder / "beside" / own.name))
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.fault(
@@ -372,6 +376,7 @@ def without(folder: Path, kind: str, rows: Sequence[Row], *columns: str) -> None
         pq.write_table(table.drop_columns([*columns]), path)
 
 
+@pytest.mark.cases(quick=0, push=6)
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize(
     "key", ["ADMIMETH=11", "admimeth=11", "year=2015/ADMIMETH=11", "CLASSPAT=2/CCG_RESPONSIBILITY=7A1", "EPISTAT=1"]
@@ -410,6 +415,7 @@ def check_by_folder(place: Path, private: Path, engine: str) -> None:
     assert len(second) == 1 and str(second.EPIEND.iloc[0]) == "2015-07-12"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault("a column that only the names of folders have, such as ADMIMETH=21", "it is read from there")
 def test_a_column_of_the_folders_alone(kind: str, tmp_path: Path) -> None:
@@ -417,6 +423,7 @@ def test_a_column_of_the_folders_alone(kind: str, tmp_path: Path) -> None:
     check_by_folder(tmp_path / "in", tmp_path / "private", "duckdb")
 
 
+@pytest.mark.slow
 def test_columns_of_the_folders_as_programs_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = pq.ParquetFile(write_extract(EVERY_MONTH, tmp_path / "whole") / "part.parquet").read()
     pq.write_to_dataset(table, str(tmp_path / "ADMIDATE"), partition_cols=["ADMIDATE", "CLASSPAT"])
@@ -448,6 +455,7 @@ WITHOUT_ROWS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_ROWS)
 @pytest.mark.fault(
     "rows in _temporary, in hidden files or in half-written ones of Spark", "they are not counted, and named"
@@ -468,6 +476,7 @@ def test_what_is_hidden_is_not_counted_but_named(name: str, tmp_path: Path) -> N
     assert len(said) == 1 and "hidden or temporary" in said[0] and said[0].endswith(hidden)
 
 
+@pytest.mark.cases(quick=0, push=11)
 @pytest.mark.parametrize("name", WITHOUT_ROWS)
 def test_what_is_hidden_without_rows_is_not_named(name: str, tmp_path: Path) -> None:
     folder = write_extract(HALVES[0], tmp_path / "in", "a.parquet")
@@ -546,6 +555,7 @@ def test_spark_leaves_no_file_out_without_a_word(tmp_path: Path, protocol: Proto
     assert "_part.csv" in str(caught.value) and "60 rows" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_large_file_are_those_of_its_footer(tmp_path: Path) -> None:
     """Row groups, of which one is empty."""
     table = pq.ParquetFile(write_extract(EVERY_MONTH, tmp_path / "in") / "part.parquet").read()

@@ -96,6 +96,7 @@ def test_what_is_no_extract(tmp_path: Path) -> None:
         find_extract("duckdb:///x.db", {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "column", "found"),
     [({"ADMIDATE": "10/06/2014"}, "ADMIDATE", "99/99/9999"), ({"EPIORDER": "first"}, "EPIORDER", "AAAAA")],
@@ -117,6 +118,7 @@ def test_an_extract_that_does_not_cover_the_window(tmp_path: Path, protocol: Pro
         check_content(engine.read(source), source, protocol)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("years of two figures read as of the first century", "a refusal that names the dates, beside the month that is without one")
 def test_dates_of_another_century_are_told_of(tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract([*ROWS, stay("0016-04-10", "0016-04-12")], tmp_path / "in", "part.csv")

@@ -33,6 +33,7 @@ def hospital(tmp_path: Path) -> Path:
     return database
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["episodes", "seen", "hes.apc", "instants"])
 def test_tables_and_views(table: str, hospital: Path, tmp_path: Path, protocol: Protocol) -> None:
     before = hospital.read_bytes()
@@ -41,6 +42,7 @@ def test_tables_and_views(table: str, hospital: Path, tmp_path: Path, protocol: 
     assert hospital.read_bytes() == before, "opened for reading alone"
 
 
+@pytest.mark.slow
 def test_sqlite(tmp_path: Path, protocol: Protocol) -> None:
     table = pd.read_parquet(write_extract(EVERY_MONTH, tmp_path / "in") / "part.parquet")
     dates = ["ADMIDATE", "DISDATE", "EPISTART", "EPIEND"]
@@ -50,6 +52,7 @@ def test_sqlite(tmp_path: Path, protocol: Protocol) -> None:
     assert len(read) == 60 and set(read.ADMIMETH) == {"21"} and str(read.ADMIDATE.min()) == "2013-04-10"
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize(
     "table", ["episode", "hes.episodes", "nowhere.x", "broken", "episodes; drop table episodes", ""]
 )
@@ -103,6 +106,7 @@ def test_drivers_that_are_not_installed(url: str, kind: type, words: str, tmp_pa
     assert "s3cret" not in shown(url) and "ann" not in shown(url)
 
 
+@pytest.mark.slow
 def test_a_database_in_use(hospital: Path, tmp_path: Path) -> None:
     """By another process that writes."""
     import subprocess

@@ -34,6 +34,7 @@ def long_csv() -> str:
 # --- what lies in the folder ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault("hidden, lock and temporary files in an extract", "they are skipped")
 def test_hidden_lock_and_temporary_files_are_skipped(kind: str, tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_a_file_that_may_hold_rows_is_not_passed_over(name: str, tmp_path: Path)
     assert isinstance(problem, DataError) and Path(problem.file).name == name
 
 
+@pytest.mark.cases(quick=0, push=10)
 @pytest.mark.parametrize("name", ["A.CSV", "a.Csv", "a.csv.gz", "A.CSV.GZ", "a.txt", "a.TXT.gz", "a.tsv", "a.parquet", "A.PARQUET", "a.parq", "a.pq", "part-00000"])  # fmt: skip
 def test_other_names_of_data_files_are_read(name: str, tmp_path: Path) -> None:
     kind = "parquet" if name.lower().endswith(("parquet", "parq", "pq", "00000")) else "csv"
@@ -88,6 +90,7 @@ def test_the_same_file_packed_and_unpacked(tmp_path: Path) -> None:
     assert "a.csv" in str(refusal(folder, tmp_path / "private"))
 
 
+@pytest.mark.cases(quick=0, push=6)
 @pytest.mark.parametrize("name", ["year [1]", "year *", "wh?t", "{a,b}", "o'neill", 'say "so"', "a#b", "per%20cent", "FYEAR=1516", ".hidden", "_under", "ADMIMETH=11", "tab\there"])  # fmt: skip
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault(
@@ -102,6 +105,7 @@ def test_names_of_folders_are_no_patterns(name: str, kind: str, tmp_path: Path) 
     assert len(typed(folder / f"part [2].{kind}", tmp_path / "private")) == 2
 
 
+@pytest.mark.slow
 def test_a_build_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The buckets of persons are read from there."""
     monkeypatch.setattr("analysis.records.engines.BUCKET_ROWS", 20)
@@ -140,6 +144,7 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
 # --- HES as it is delivered ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault(
     "names in lower case and ENCRYPTED_HESID in the files of earlier years, in upper case and TOKEN_PERSON_ID in later ones",
@@ -188,12 +193,14 @@ def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
     assert isinstance(problem, DataError) and "twice" in problem.found
 
 
+@pytest.mark.slow
 def test_columns_that_are_not_read_may_be_there_twice_or_without_a_name(tmp_path: Path) -> None:
     text = as_csv(EVERY_MONTH[:2]).replace("STARTAGE", "EXTRA").replace("GPPRAC", "extra").replace("\n", ",\n")
     (tmp_path / "part.csv").write_text(text)
     assert len(typed(tmp_path / "part.csv", tmp_path / "private")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("delimiter", "name"), [("|", "a.txt"), ("\t", "a.txt"), (";", "a.csv"), (",", "a.txt"), ("|", "a.csv")]
 )
@@ -217,6 +224,7 @@ def text_and_numbers(folder: Path) -> None:
     table.assign(EPIKEY=range(1000, 1060)).to_parquet(folder / "fourth.parquet", index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("files of one extract that differ in types", "each is read by its own types")
 def test_types_differ_file_by_file(tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract(EVERY_MONTH, tmp_path / "in", "first.parquet")
@@ -254,6 +262,7 @@ READ = {
 }  # fmt: skip
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("change", READ.values(), ids=READ)
 @pytest.mark.fault(
     "a first quoted cell, or one with a line break, after 20,500 rows",
@@ -279,6 +288,7 @@ REFUSED: dict[str, tuple[Callable[[str], str], int, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize(("change", "row", "found"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.fault(
     "a cell too many or too few, or (60 rows affected) at the end of a CSV",
@@ -294,6 +304,7 @@ def test_text_files_that_are_refused(
     assert (Path(problem.file).name, problem.row) == ("part.csv", row) and found in problem.found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.fault("a CSV in Latin-1 after its first 64 kB, or in UTF-16", "one sentence that names the file")
 def test_other_encodings_are_refused(encoding: str, tmp_path: Path, protocol: Protocol) -> None:
@@ -332,6 +343,7 @@ def test_packed_files_that_are_cut_short(cut: float, tmp_path: Path, protocol: P
     assert isinstance(problem, DataError) and Path(problem.file).name == "part.csv.gz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["snappy", "zstd", "gzip", "none"])
 @pytest.mark.fault("a Parquet file whose pages are damaged though its footer is sound", "the run stops and names it")
 def test_damaged_pages(codec: str, tmp_path: Path) -> None:
@@ -349,6 +361,7 @@ def test_damaged_pages(codec: str, tmp_path: Path) -> None:
     assert isinstance(problem, DataError) and Path(problem.file).name == "part.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault(
@@ -417,6 +430,7 @@ def test_a_quote_that_never_ends_loses_no_row(where: str, packed: bool, tmp_path
     assert Path(problem.file).name.startswith("b.csv")
 
 
+@pytest.mark.slow
 def test_a_quote_inside_a_cell_is_text(tmp_path: Path, protocol: Protocol) -> None:
     (tmp_path / "part.csv").write_text(as_csv(EVERY_MONTH).replace("J189", 'J1"89', 1))
     assert len(typed(tmp_path / "part.csv", tmp_path / "private", protocol)) == len(EVERY_MONTH)

@@ -62,6 +62,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not listed here")
 @pytest.mark.parametrize("kind", ["files", "duckdb", "sqlite"])
 @pytest.mark.fault(

@@ -43,6 +43,7 @@ def values(column: str, cells: list[Any], tmp_path: Path, kind: str = "csv") -> 
     return [None if pd.isna(value) else value for value in read]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault("codes with blanks, tabs, no-break blanks or NULs at their ends", "they are trimmed")
 def test_text_is_trimmed(kind: str, tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_text_is_trimmed(kind: str, tmp_path: Path) -> None:
     assert values("ADMIMETH", cells, tmp_path, kind) == ["21"] * 8 + ["2 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "column", ["TOKEN_PERSON_ID", "PROCODE3", "CCG_RESPONSIBILITY", "CLASSPAT", "ADMISORC", "DIAG_01"]
 )
@@ -57,6 +59,7 @@ def test_every_text_column_is_trimmed(column: str, tmp_path: Path) -> None:
     assert values(column, ["A7 ", "\tA7"], tmp_path) == ["A7", "A7"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.fault(
     "a person of -, &, NULL, NA or another marker of a missing value", "a row without a person, which stands alone"
@@ -128,12 +131,14 @@ def test_codes_that_mean_not_known_are_codes(tmp_path: Path) -> None:
     assert values("ADMIMETH", ["99", "98", "9", "X", "0"], tmp_path) == ["99", "98", "9", "X", "0"]
 
 
+@pytest.mark.slow
 def test_missing_dates_and_numbers(tmp_path: Path) -> None:
     assert values("DISDATE", ["-", "NULL", " ", "2014-05-12 "], tmp_path) == [None, None, None, dt.date(2014, 5, 12)]
     (tmp_path / "csv").rename(tmp_path / "dates")
     assert values("EPIORDER", ["-", "NULL", " ", "2 "], tmp_path) == [None, None, None, 2]
 
 
+@pytest.mark.slow
 def test_the_protocol_names_further_markers(tmp_path: Path, protocol: Protocol) -> None:
     rows = [{**EVERY_MONTH[0], "DISDATE": "n.b.", "PROCODE3": "(none)"}, *EVERY_MONTH[1:]]
     (tmp_path / "part.csv").write_text(as_csv(rows), encoding="utf-8")
@@ -142,6 +147,7 @@ def test_the_protocol_names_further_markers(tmp_path: Path, protocol: Protocol) 
     assert pd.isna(read.DISDATE) and pd.isna(read.PROCODE3)
 
 
+@pytest.mark.slow
 def test_a_tidy_column_is_left_as_it_is(tmp_path: Path) -> None:
     """The code that finds it out agrees with the code that trims."""
     tidy = {}
@@ -157,6 +163,7 @@ def test_a_tidy_column_is_left_as_it_is(tmp_path: Path) -> None:
     assert tidy == {"tidy": True, "untidy": False, "marked": False, "none": True}
 
 
+@pytest.mark.cases(quick=0, push=8)
 @pytest.mark.parametrize(
     "cell",
     [
@@ -174,6 +181,7 @@ NO_DATES = [
 ]  # fmt: skip
 
 
+@pytest.mark.cases(quick=0, push=5)
 @pytest.mark.parametrize("cell", NO_DATES)
 @pytest.mark.fault(
     "a date that does not exist, as 30 February",
@@ -194,11 +202,13 @@ def test_leap_days_exist(tmp_path: Path) -> None:
     assert values("ADMIDATE", ["2016-02-29", "2000-02-29"], tmp_path) == [dt.date(2016, 2, 29), dt.date(2000, 2, 29)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "number"), [("1", 1), ("01", 1), ("1.0", 1), ("+1", 1), ("999999999", 999999999)])
 def test_known_forms_of_a_number(cell: str, number: int, tmp_path: Path) -> None:
     assert values("EPIORDER", [cell], tmp_path) == [number]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["99999999999", "1e3", "1.5", "first", "1 2", "0x1", "١"])
 @pytest.mark.fault(
     "a number out of range, or with a fraction",
@@ -212,6 +222,7 @@ def test_numbers_out_of_range_are_refused(cell: str, tmp_path: Path, protocol: P
     assert (Path(problem.file).name, problem.row, problem.column) == ("part.csv", 62, "EPIORDER")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [99_999_999_999, 1.5, float("inf"), 1e12], ids=str)
 def test_numbers_of_parquet_out_of_range(order: Any, tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract(EVERY_MONTH, tmp_path / "in")
@@ -221,6 +232,7 @@ def test_numbers_of_parquet_out_of_range(order: Any, tmp_path: Path, protocol: P
     assert isinstance(problem, DataError) and problem.column == "EPIORDER" and Path(problem.file).name == "two.parquet"
 
 
+@pytest.mark.slow
 def test_whole_numbers_that_are_stored_with_a_fraction(tmp_path: Path) -> None:
     """As pandas stores codes and numbers of which some are missing."""
     assert values("EPIORDER", [1.0, float("nan"), 2.0], tmp_path, "parquet") == [1, None, 2]
@@ -256,6 +268,7 @@ def machine_elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
     time.tzset()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("machine_elsewhere")
 @pytest.mark.parametrize(
     "kind",
@@ -271,6 +284,7 @@ def test_an_instant_is_of_the_day_in_its_zone(kind: pa.DataType, tmp_path: Path)
     assert read.DISDATE.tolist() == [dt.date(2014, 6, 12), None]
 
 
+@pytest.mark.cases(quick=0, push=8)
 @pytest.mark.usefixtures("machine_elsewhere")
 @pytest.mark.parametrize(
     ("zone", "fixed"), [("+01:00", dt.timezone(dt.timedelta(hours=1))), ("-05:30", dt.timezone(-dt.timedelta(hours=5, minutes=30))), ("UTC", dt.UTC), ("Asia/Kolkata", ZoneInfo("Asia/Kolkata")), (None, None)],
@@ -335,6 +349,7 @@ def at_times(*times: str) -> Callable[[int, dt.date], dt.datetime]:
 KINDS = ["csv", "UTC", None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [{"store_schema": False}, {"use_deprecated_int96_timestamps": True}, {}], ids=str)
 def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path: Path, protocol: Protocol) -> None:
     kind = "" if "use_deprecated_int96_timestamps" in write else "UTC"
@@ -343,6 +358,7 @@ def test_midnights_of_london_in_utc_are_refused(write: dict[str, bool], tmp_path
     assert isinstance(problem, DataError) and problem.column == "ADMIDATE" and "23:00" in problem.found
 
 
+@pytest.mark.cases(quick=0, push=7)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("zone", "times"),
@@ -361,6 +377,7 @@ def test_midnights_of_another_zone_are_refused(
     assert str(problem.file).startswith(str(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.fault(
     "midnights of summer time stored in UTC three thousandths of a second early, as a database writes them (22:59:59.997)",
@@ -374,6 +391,7 @@ def test_midnights_that_are_a_moment_early(kind: str | None, tmp_path: Path, pro
     assert isinstance(problem, DataError) and "23:00 in 59% of the rows" in problem.found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_other_times_do_not_hide_midnights(kind: str | None, tmp_path: Path, protocol: Protocol) -> None:
     def instant(at: int, day: dt.date) -> dt.datetime:
@@ -424,6 +442,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.cases(quick=0, push=5)
 @pytest.mark.parametrize("kind", ["csv", None])
 @pytest.mark.parametrize("times", RIGHT)
 def test_other_times_are_of_their_day(times: str, kind: str | None, tmp_path: Path, protocol: Protocol) -> None:
@@ -434,6 +453,7 @@ def test_other_times_are_of_their_day(times: str, kind: str | None, tmp_path: Pa
     ]
 
 
+@pytest.mark.slow
 def test_a_column_in_its_own_zone_is_right(tmp_path: Path, protocol: Protocol) -> None:
     folder = with_clock([*MANY, NULL_DATE], midnight_in("Europe/London"), tmp_path / "in", "Europe/London")
     read = typed(folder, tmp_path / "private", protocol).ADMIDATE

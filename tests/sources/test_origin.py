@@ -60,6 +60,7 @@ def as_csv(extract: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize("form", [as_it_is, from_above, one_file, by_pandas, as_csv])
 @pytest.mark.fault(
     "the folder above a made-up extract, one of its files, or a copy of it is named as EXTRACT", "it is called made up"
@@ -77,6 +78,7 @@ def test_a_database_of_a_made_up_extract(extract: Path, tmp_path: Path) -> None:
         called_made_up(f"duckdb://{tmp_path}/h.db#mixed", tmp_path / "private")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [TRUTH, "part/truth.json", ".truth.json"])
 @pytest.mark.fault(
     "the file `truth.json` of a made-up extract among the files of patients", "they are called patients'"
@@ -97,6 +99,7 @@ def test_the_schema_of_a_made_up_file_makes_nothing_made_up(extract: Path, tmp_p
     assert not called_made_up(tmp_path / "in", tmp_path / "private")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixture", ["files", "rows", "rows without a person"])
 @pytest.mark.fault(
     "made-up rows and rows of patients in one extract", "a refusal that names a file; nothing is counted"
@@ -118,6 +121,7 @@ def test_a_mixture_is_refused(mixture: str, extract: Path, tmp_path: Path) -> No
     assert ("b.parquet" in caught.value.found) == (mixture == "files")
 
 
+@pytest.mark.slow
 def test_patients_are_patients(tmp_path: Path) -> None:
     for at, person in enumerate(["made-up", "Made-Up-1", "x made-up-1", None, "", "9" * 10]):
         rows = [row | {"TOKEN_PERSON_ID": person} for row in PATIENTS]

@@ -55,6 +55,7 @@ LINKS = {
 }
 
 
+@pytest.mark.cases(quick=4)
 @pytest.mark.fault(
     "a link on the publisher's page whose last part decodes to `../../data_raw/mar/planted.xls`, once or twice",
     "refused; nothing is asked for or written",

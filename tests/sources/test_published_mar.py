@@ -25,12 +25,14 @@ def returns(paths: dict[date, Path]) -> dict[date, MarFile]:
     return {mar.month: mar for mar in read_all_mar(paths)}
 
 
+@pytest.mark.slow
 def test_every_month_reads_within_three_seconds(paths: dict[date, Path]) -> None:
     start = time.process_time()
     assert len(read_all_mar(paths)) == 72
     assert time.process_time() - start < 3
 
 
+@pytest.mark.slow
 def test_organisations_by_month(returns: dict[date, MarFile]) -> None:
     numbers = {month: len(mar.organisations) for month, mar in returns.items()}
     # 151 PCTs and the National Commissioning Group; then 211, 209 and 207 CCGs, and X24.

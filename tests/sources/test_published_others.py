@@ -63,6 +63,7 @@ def test_imd(mirror: Path) -> None:
     assert imd.loc["E38000001", ["imd_average_score", "imd_average_rank"]].tolist() == [18.939, 13780.72]
 
 
+@pytest.mark.slow
 def test_lookups(mirror: Path) -> None:
     lsoas = read_lsoa_lookup(mirror / "lookup/lsoa11_ccg18_stp18_lad18.csv")
     assert lsoas[["lsoa_code", "ccg_code", "stp_code", "lad_code"]].nunique().tolist() == [32844, 195, 42, 326]
@@ -72,6 +73,7 @@ def test_lookups(mirror: Path) -> None:
     assert set(similar["similar_ccg_code"]) <= set(similar["ccg_code"])
 
 
+@pytest.mark.slow
 def test_delays_of_every_month(delays: pd.DataFrame) -> None:
     assert delays.groupby("month")["local_authority_code"].nunique().tolist() == [154] * 84
     england = delays.groupby("month")["delayed_days_total"].sum()
@@ -82,6 +84,7 @@ def test_delays_of_every_month(delays: pd.DataFrame) -> None:
     assert (parts == delays["delayed_days_total"]).all()
 
 
+@pytest.mark.slow
 def test_ons_codes_of_authorities_from_july_2015(delays: pd.DataFrame) -> None:
     given = delays.groupby("month")["ons_code"].count()
     assert given[given > 0].index[0] == pd.Timestamp("2015-07-01")

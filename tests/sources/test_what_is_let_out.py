@@ -114,6 +114,7 @@ def nothing_is_let_out(said: str, folder: Path, capture: pytest.CaptureFixture[s
     assert not [secret for secret in SECRETS for text in texts if secret in text], texts
 
 
+@pytest.mark.cases(quick=7, push=8)
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.fault(
     "rows, dates and numbers of patients in files that are cut, shifted, of another form or damaged",
@@ -128,6 +129,7 @@ def test_text(kind: str, tmp_path: Path, protocol: Protocol, capfd: pytest.Captu
     nothing_is_let_out(said, tmp_path, capfd)
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_parquet(kind: str, tmp_path: Path, protocol: Protocol, capfd: pytest.CaptureFixture[str]) -> None:
     folder = write_extract(ROWS, tmp_path / "in")
@@ -169,6 +171,7 @@ def an_error_with_a_row(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [broken_view, dates_as_text, an_error_with_a_row])
 def test_a_database(
     view: Callable[[duckdb.DuckDBPyConnection], None], tmp_path: Path, protocol: Protocol, capfd: pytest.CaptureFixture[str]
@@ -182,6 +185,7 @@ def test_a_database(
     nothing_is_let_out(said, tmp_path, capfd)
 
 
+@pytest.mark.slow
 def test_sqlite(tmp_path: Path, protocol: Protocol, capfd: pytest.CaptureFixture[str]) -> None:
     table = pd.read_parquet(write_extract(ROWS, tmp_path / "in") / "part.parquet").astype(str)
     for column, value in (("ADMIDATE", "17/09/2014"), ("EPIORDER", NUMBER), ("EPISTAT", "KAVANAGH")):
@@ -192,6 +196,7 @@ def test_sqlite(tmp_path: Path, protocol: Protocol, capfd: pytest.CaptureFixture
         nothing_is_let_out(said, tmp_path, capfd)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_of_anybody_is_still_named(tmp_path: Path, protocol: Protocol) -> None:
     (tmp_path / "part.csv").write_text(with_cell("DISDATE", "2015-02-30"))
     said = attempt(str(tmp_path / "part.csv"), tmp_path / "private", protocol)
@@ -200,6 +205,7 @@ def test_what_cannot_be_of_anybody_is_still_named(tmp_path: Path, protocol: Prot
     )
 
 
+@pytest.mark.slow
 def test_the_engine_s_own_words_are_kept_for_the_analyst(tmp_path: Path, protocol: Protocol) -> None:
     folder = write_extract([*ROWS, {**ROW, "TOKEN_PERSON_ID": NUMBER + "x"}], tmp_path / "in")
     with duckdb.connect(str(tmp_path / "h.db")) as connection:

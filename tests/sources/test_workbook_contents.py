@@ -39,6 +39,7 @@ def as_xlsx(xls: Path, path: Path) -> Path:
     return path.with_suffix(".made.xlsx").replace(path)
 
 
+@pytest.mark.cases(quick=8)
 @pytest.mark.fault(
     "a sound .xlsx named .xls, and an .xls named .xlsx; names without an ending, or in capitals",
     "each is read by its content, with the same numbers",
@@ -204,6 +205,7 @@ MOONS = {
 }
 
 
+@pytest.mark.cases(quick=8, push=9)
 @pytest.mark.fault(
     "a workbook of one kilobyte with a cell at XFD1048576, an archive that unpacks to a gigabyte",
     "refused by its dimensions before any memory is asked for",

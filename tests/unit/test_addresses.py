@@ -28,6 +28,7 @@ def pieces(password: str) -> list[str]:
     return [part for part in re.split(r"[^\w]+", password) if part in ("s3cret", "cret")]
 
 
+@pytest.mark.cases(quick=86)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.fault(
@@ -70,6 +71,7 @@ def test_what_a_driver_says_has_no_secret(password: str) -> None:
         assert not any(piece in left for piece in pieces(password)) and left.endswith("is it right?"), left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["records", "postgres://ann:s3cret@host/db#t"], ["records", "--extrakt", "postgres://ann:s3cret@host/db?password=s3cret#t"], ["postgres://ann:s3cret@host/db#t"]],

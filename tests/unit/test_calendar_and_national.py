@@ -243,6 +243,7 @@ def whole(protocol: Protocol) -> pd.DataFrame:
     return pd.concat([ours, made_up([CHECK], "2010-08-01", seed=1)], ignore_index=True)
 
 
+@pytest.mark.slow
 def test_every_outcome_the_check_and_the_one_against_the_other(whole: pd.DataFrame, protocol: Protocol) -> None:
     rows, paths, absent = national_series(whole, "mar", protocol)
     assert absent == []
@@ -272,6 +273,7 @@ def _design(months: pd.DatetimeIndex, planned: bool) -> np.ndarray:
     return np.column_stack(columns).astype(float)
 
 
+@pytest.mark.slow
 def test_the_estimates_are_regressions_of_log_counts_a_day_and_of_log_ratios(
     whole: pd.DataFrame, protocol: Protocol
 ) -> None:
@@ -295,6 +297,7 @@ def test_the_estimates_are_regressions_of_log_counts_a_day_and_of_log_ratios(
         assert notes.endswith(said)
 
 
+@pytest.mark.slow
 def test_a_step_of_the_counting_shows_in_the_ratio(protocol: Protocol) -> None:
     """Ten per cent fewer from the start on in one of two publications of one activity; what both share drops out."""
     table = made_up([ADMISSIONS, CHECK])
@@ -312,6 +315,7 @@ def _absent(table: pd.DataFrame, protocol: Protocol) -> dict[tuple[str, str], st
     return {(entry[0], entry[3]): entry[4] for entry in absent}
 
 
+@pytest.mark.slow
 def test_what_a_data_set_does_not_hold_is_absent(whole: pd.DataFrame, protocol: Protocol) -> None:
     """An outcome, or the other publication: then neither it nor the ratio; the others are there."""
     said = "not in this data set"
@@ -325,6 +329,7 @@ def test_what_a_data_set_does_not_hold_is_absent(whole: pd.DataFrame, protocol: 
     assert nothing[0] == [] and nothing[1].empty and len(nothing[2]) == 6
 
 
+@pytest.mark.slow
 def test_months_that_cannot_be_used_are_said(whole: pd.DataFrame, protocol: Protocol) -> None:
     """A gap in one of two series is one in their ratio; a series that begins too late has too few months before."""
     gone = whole.drop(whole[(whole.outcome == CHECK) & (whole.month == "2014-07-01")].index)
@@ -335,6 +340,7 @@ def test_months_that_cannot_be_used_are_said(whole: pd.DataFrame, protocol: Prot
     assert _absent(late, protocol) == {(CHECK, SINGLE): few, (ADMISSIONS, CONTROLLED): few}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_month_without_a_total_is_refused(whole: pd.DataFrame, protocol: Protocol, value: float) -> None:
     """As for a group of places: no known count above zero in that month, and no row of missing numbers."""
@@ -346,6 +352,7 @@ def test_a_month_without_a_total_is_refused(whole: pd.DataFrame, protocol: Proto
     assert all("July 2014" in entry[4] for entry in absent)
 
 
+@pytest.mark.slow
 def test_a_shorter_baseline_is_a_series_of_its_own(whole: pd.DataFrame, protocol: Protocol) -> None:
     """Under each specification with a baseline and time series: from so many months before the start on, by fewer methods."""
     primary = protocol.specifications[0]

@@ -58,6 +58,7 @@ def test_a_checkout_gives_its_own_commit_and_date(sources: Path, monkeypatch: py
     assert dated(sources, monkeypatch) == COMMITTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["analysis/__main__.py", "reports/new.qmd", "data_raw/new.csv"])
 def test_a_changed_or_a_new_source_is_a_change(change: str, sources: Path) -> None:
     head = committed(sources)
@@ -67,6 +68,7 @@ def test_a_changed_or_a_new_source_is_a_change(change: str, sources: Path) -> No
     assert commit(sources) == (head, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", ["skip-worktree", "assume-unchanged", "showUntrackedFiles", "info/exclude", "global excludes"]
 )

@@ -55,6 +55,7 @@ def test_commissioners_are_read_in_the_forms_they_have() -> None:
     assert commissioner_of(codes, {"05C"}).to_list() == [*forms.values(), *others.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_each_form_of_a_commissioner_is_counted(engine: str, tmp_path: Path) -> None:
     forms = ["00A", "00A00", "00a", "00a00", "00A01", "7A1", "7a100", "X24", "Q99", "00AXY1", "5QG00", None]
@@ -62,6 +63,7 @@ def test_each_form_of_a_commissioner_is_counted(engine: str, tmp_path: Path) -> 
     assert ledger == {USED: 5, "outside_england": 3, "unknown_commissioner": 4}
 
 
+@pytest.mark.cases(quick=0, push=5)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("first", "second", "spells"),
@@ -95,6 +97,7 @@ def test_lower_case_methods_and_points_in_diagnoses(engine: str, tmp_path: Path)
     assert totals.ambulatory_care_sensitive == len(listed)
 
 
+@pytest.mark.slow
 def test_ages_that_are_none_and_branches_of_practices(tmp_path: Path) -> None:
     ages = {7001: 0, 7007: 0, 0: 0, 120: 85, 121: -1, 999: -1, 7000: -1, 7008: -1, -1: -1, 9999: -1}
     folder = write_extract(persons([{"STARTAGE": age} for age in ages]), tmp_path / "in")
@@ -109,6 +112,7 @@ def test_ages_that_are_none_and_branches_of_practices(tmp_path: Path) -> None:
 NO_END = ["1800-01-01", "1801-01-01", "1582-10-15", "2045-01-01", "2099-12-31", "9999-12-31", None]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a discharge of 9999-12-31, 2099 or 2045 for a stay that goes on",
     "it is no date: the stay ends with its last episode",
@@ -121,6 +125,7 @@ def test_a_discharge_that_is_no_date(engine: str, tmp_path: Path) -> None:
     assert ledger == {USED: len(NO_END)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["ADMIDATE", "EPISTART", "EPIEND"])
 def test_other_dates_out_of_bounds_are_none_too(column: str, tmp_path: Path) -> None:
     changes: list[Row] = [{column: date} for date in ("1582-10-15", "2031-01-01", "2099-12-31", "9999-12-31")]
@@ -128,6 +133,7 @@ def test_other_dates_out_of_bounds_are_none_too(column: str, tmp_path: Path) -> 
     assert ledger == {USED: 1, "no_date": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a discharge years after the last episode of a short stay",
     "a stay longer than the protocol's bound is in the ledger as too_long, and swallows no later stay of the person",
@@ -149,6 +155,7 @@ def test_a_stay_that_is_too_long(engine: str, tmp_path: Path) -> None:
     assert totals.emergency_bed_days == 1 and ledger == {USED: 1, "too_long": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.fault("episodes with neither a person nor a key", "strangers stay strangers")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rows_without_person_and_key_are_not_one_person(engine: str, tmp_path: Path) -> None:

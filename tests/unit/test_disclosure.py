@@ -25,6 +25,7 @@ from analysis.stages.records import safe_ledger
 SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= 4 else ()) for seed in range(50)]
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_editions_together_recover_nothing(seed: int, tmp_path: Path) -> None:
     """All tables that can be asked for, of a made-up extract and of the same with a few stays more."""
@@ -63,6 +64,7 @@ def check_two_editions(stays: Stays, later: Stays, folder: Path) -> None:
     assert recovered(editions, GROUPS) == []
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_hidden_count_changes_nothing_that_is_released(seed: int, tmp_path: Path) -> None:
     """A commissioner has one to seven stays in every month: all its numbers may be any of these."""
@@ -80,6 +82,7 @@ def test_a_hidden_count_changes_nothing_that_is_released(seed: int, tmp_path: Pa
             pd.testing.assert_frame_equal(table.shown, seen[0][name].shown)
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("label", ["NA", "-1", "=cmd", "@x", "null", "012", "a, b"])
 def test_memory_of_a_network_with_a_difficult_name(label: str, tmp_path: Path) -> None:
     """A month of a network with seven stays stays suppressed when it has eight, whatever the network is called, and under another name."""
@@ -101,6 +104,7 @@ def test_a_network_of_many_commissioners_is_part_of_each() -> None:
     assert set(group[units]) == {group["North"]} and group["99Z"] != group["North"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "records counted by other age bands, networks or boundaries than in an earlier run",
     "refused: both editions together would tell counts that each of them suppresses",
@@ -131,6 +135,7 @@ def test_memory_outlasts_a_run_that_asks_for_less(tmp_path: Path) -> None:
     assert remembered[ADMISSIONS].reindex(cells, fill_value=False).to_list() == [True, True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["settings.json", "by_commissioner.parquet"])
 def test_a_damaged_memory_stops_the_run(file: str, tmp_path: Path) -> None:
     stays = stays_of(("P4", 0, 0, 7, 0), unit="01C")
@@ -150,6 +155,7 @@ def test_the_ledger_remembers_too(tmp_path: Path) -> None:
     assert table.rows.isna().to_list() == [True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a network of practices that is a commissioner but for a few patients", "refused, with its name and the commissioner's"
 )
@@ -191,6 +197,7 @@ def test_nights_of_few_people_are_not_shown(tmp_path: Path) -> None:
     assert table[BED_DAYS].loc["00B"].iloc[2:].eq(0).all()
 
 
+@pytest.mark.cases(quick=0, push=7)
 @pytest.mark.parametrize(
     ("zero_day", "longer", "each", "seen"),
     [(3, 7, 5, False), (3, 12, 5, False), (3, 13, 5, True), (7, 11, 1, False), (6, 12, 1, False), (7, 16, 1, False), (7, 10, 1, False), (1, 20, 2, True)],
@@ -202,6 +209,7 @@ def test_nights_leave_open_how_many_did_not_stay(zero_day: int, longer: int, eac
     assert recovered([tables], {0: (["01C"], [])}) == []
 
 
+@pytest.mark.slow
 def test_patients_of_no_known_age_are_in_the_largest_band(tmp_path: Path) -> None:
     stays = stays_of(("P4", 0, 12, 12, 0), ("P4", 65, 13, 13, 0), ("P4", -1, 1, 1, 0), ("none", 0, 9, 9, 0), unit="01C")
     by_age = released(stays, tmp_path)[BY_AGE]
@@ -209,6 +217,7 @@ def test_patients_of_no_known_age_are_in_the_largest_band(tmp_path: Path) -> Non
     assert by_age.shown.loc[("01C", [0, 65], MONTHS[0]), ADMISSIONS].to_list() == [45, 25]
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -286,6 +295,7 @@ PROTECTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize("protection", PROTECTIONS)
 def test_no_protection_is_for_nothing(protection: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stays, name, replacement = PROTECTIONS[protection]
@@ -321,6 +331,7 @@ def attack(table: pd.Series, counts: pd.Series, at: tuple[str, ...]) -> tuple[fl
     return found[0], -found[1]
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize("seed", range(8))
 def test_true_totals_from_elsewhere_recover_no_suppressed_cell(seed: int) -> None:
     """Published totals of England by month, and of a commissioner over the window, are exact."""

@@ -58,6 +58,7 @@ def _can_mount() -> bool:
     return tried.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", ["disk", "limit"])
 def test_a_full_disk_ends_with_exit_code_three_and_the_old_file_whole(tmp_path: Path, full: str) -> None:
     """On a tiny tmpfs (else, where none may be mounted, under a limit of file size) no half a file is left."""

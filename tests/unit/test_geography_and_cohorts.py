@@ -103,6 +103,7 @@ def _unit(folder: Path, geography: Geography, unit: str, *lines: str) -> tuple[s
     return table.model, site, share, table.other_programmes
 
 
+@pytest.mark.cases(quick=11)
 @pytest.mark.parametrize(
     ("lines", "where"),
     [
@@ -128,6 +129,7 @@ def test_a_cohort_table_that_makes_no_sense_is_refused(
         _cohorts(tmp_path, geography, *lines)
 
 
+@pytest.mark.cases(quick=9)
 @pytest.mark.parametrize(
     ("unit", "lines", "expected"),
     [
@@ -174,6 +176,7 @@ def test_a_ccg_wholly_in_two_sites_of_one_model_is_refused(tmp_path: Path, geogr
 # --- Tables of other dates
 
 
+@pytest.mark.cases(quick=16)
 @pytest.mark.parametrize("boundaries", ["2013-04-01", "2015-04-01", "2017-04-01", "2018-04-01", "2019-04-01"])
 @pytest.mark.parametrize("on", ["2013-04-01", "2016-04-01", "2018-04-01", "2019-04-01"])
 def test_every_area_of_any_date_leads_to_units_of_any_other(repository: Path, boundaries: str, on: str) -> None:

@@ -312,6 +312,7 @@ def in_january(rows: pd.DataFrame, units: list[str]) -> pd.Series:
     return rows.unit.isin(units) & (rows.month == "2016-01-01")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_whole_panel_has_every_series_and_nothing_absent(run: Run) -> None:
     found = run()
@@ -324,6 +325,7 @@ def test_a_whole_panel_has_every_series_and_nothing_absent(run: Run) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_pseudo_cohorts_of_a_job_are_of_the_controls_alone(run: Run) -> None:
     """Seven controls make twenty-one sets of two; with the two treated places it would be thirty-six."""
     found = run(lambda rows: rows[rows.unit < "U10"])
@@ -331,6 +333,7 @@ def test_pseudo_cohorts_of_a_job_are_of_the_controls_alone(run: Run) -> None:
     assert said == {"pseudo-cohorts: all sets of 2 controls, 21 of them"}
 
 
+@pytest.mark.slow
 def test_the_pooled_cohort_has_the_rest_by_itself_too(run: Run) -> None:
     found = run(cohort="MCP+PACS")
     rest = [row for row in found.rows if row["cohort"] == "rest"]
@@ -338,6 +341,7 @@ def test_the_pooled_cohort_has_the_rest_by_itself_too(run: Run) -> None:
     assert not any(row["cohort"] == "rest" for row in run().rows)
 
 
+@pytest.mark.slow
 def test_a_job_with_too_few_months_before(run: Run) -> None:
     found = run(lambda rows: rows[rows.month >= "2014-10-01"])
     assert found.rows == []
@@ -359,6 +363,7 @@ def test_a_job_with_a_month_without_counts(run: Run) -> None:
     assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "no known count above zero in January 2016")
 
 
+@pytest.mark.slow
 def test_a_job_with_everyone_of_a_cohort_masked(run: Run) -> None:
     """Filled, there is a series; dropped, there are no people to make one of."""
 
@@ -375,6 +380,7 @@ def test_a_job_with_a_month_that_everyone_lacks(run: Run) -> None:
     assert reasons(found) == dict.fromkeys(KINDS | {WITHOUT}, "a unit or a month has no observed count above zero")
 
 
+@pytest.mark.slow
 def test_a_job_with_too_few_controls(run: Run) -> None:
     """Series are estimated by models; what needs pseudo-cohorts of two is listed, and those of one site are there."""
     found = run(lambda rows: rows[rows.unit < "U06"])
@@ -385,6 +391,7 @@ def test_a_job_with_too_few_controls(run: Run) -> None:
     assert all(said in row["notes"] and row["inference"] != "pseudo_cohorts" for row in controlled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shift", "said"), [(-24, "the start, April 2013, lies outside"), (40, "lies outside"), (30, "6 after it")]
 )
@@ -393,6 +400,7 @@ def test_a_job_with_a_start_too_far_off(run: Run, shift: int, said: str) -> None
     assert all(said in absent[kind] for kind in KINDS)
 
 
+@pytest.mark.slow
 def test_a_job_with_known_breaks(run: Run) -> None:
     """Of a unit of the cohort it has a step, or a reason; a cohort without such a unit is not run at all."""
     found = run(known_breaks=True, breaks={"U00": "2016-06"})
@@ -405,6 +413,7 @@ def test_a_job_with_known_breaks(run: Run) -> None:
     assert not any("a further step" in row["notes"] for row in run(breaks={"U00": "2016-06"}).rows)
 
 
+@pytest.mark.slow
 def test_a_job_with_known_breaks_has_the_sites_that_have_one(run: Run) -> None:
     """Of the pooled cohort: all together, and the one site that holds the unit; no other site, and not the rest."""
     found = run(cohort="MCP+PACS", known_breaks=True, breaks={"U00": "2016-06"})
@@ -460,6 +469,7 @@ def test_a_job_with_constant_rates(run: Run) -> None:
 
 # Counts that are the same throughout have noise in their log rate, since the days differ; a Poisson model that starts from the
 # counts finds nothing to scale by.
+@pytest.mark.slow
 def test_a_job_with_constant_counts(run: Run) -> None:
     """The same count every month, of the same number of people: a list of reasons or numbers, never a crash."""
     found = run(
@@ -468,6 +478,7 @@ def test_a_job_with_constant_counts(run: Run) -> None:
     assert found.rows or found.absent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", ["2018-02-01", "2017-06-01"])
 def test_a_job_whose_series_ends_before_the_last_month_of_the_effect(run: Run, last: str) -> None:
     """The effects that the months reach are estimated; that in the thirty-sixth month is not."""
@@ -476,6 +487,7 @@ def test_a_job_whose_series_ends_before_the_last_month_of_the_effect(run: Run, l
     assert {"level", "effect_24", "effect_mean"} <= terms and "effect_36" not in terms
 
 
+@pytest.mark.slow
 def test_two_cohorts_do_not_share_what_is_absent(run: Run) -> None:
     """What spoils the one leaves the other standing."""
 

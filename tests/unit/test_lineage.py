@@ -57,6 +57,7 @@ REPORTS = {
 }
 
 
+@pytest.mark.cases(quick=1, push=2)
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
@@ -82,6 +83,7 @@ def test_a_step_depends_on_what_it_uses_and_on_nothing_else(work, file, old, new
     assert changed(work, file, old, new) == expected
 
 
+@pytest.mark.slow
 def test_a_step_depends_on_the_tables_that_its_protocol_names(work):
     other = replace(work, protocol_file=work.root / "data_raw/ehch/protocol.toml")
     assert changed(other, "data_raw/ehch/published_results.csv", "2020", "2021") == REPORTS
@@ -90,6 +92,7 @@ def test_a_step_depends_on_the_tables_that_its_protocol_names(work):
     assert {name for name, step in theirs.items() if step.made_from != ours[name].made_from} == set(ours)
 
 
+@pytest.mark.slow
 def test_times_and_the_order_of_keys_are_no_change(work):
     before = every_step(work)
     for path in work.root.rglob("*"):
@@ -100,6 +103,7 @@ def test_times_and_the_order_of_keys_are_no_change(work):
     work.protocol_file.write_text(rules, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_another_commit_is_a_change_of_every_report_and_an_uncommitted_edit_is_not(work, monkeypatch):
     def reports(head: str, clean: bool) -> dict[str, Step]:
         monkeypatch.setattr(steps, "commit", lambda root: (head, clean))
@@ -228,6 +232,7 @@ def test_a_manifest_that_cannot_be_read_says_nothing(made, content):
     assert Manifest.read(made.build).changes(Step("step", {"input": "a"})) == ["it was not made here yet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("used", "same"), [("mar", True), ("snapshot", False)])
 def test_a_report_after_a_refresh_is_made_from_the_same_data(work: Workspace, used: str, same: bool) -> None:
     """A refresh asks for the published files, a report for whatever is there: the step runs again only if that was the snapshot."""

@@ -206,6 +206,7 @@ def _rows(
     return local_authority_rows(delays, changes, lsoas, COUNTIES, ON, geography, population, attributes, protocol)
 
 
+@pytest.mark.slow
 def test_rows_are_the_days_as_published(lsoas: pd.DataFrame, geography: Geography, protocol: Protocol) -> None:
     """One row per authority and month, patients from outside England left out; nothing is masked."""
     rows = _rows(_delays(protocol), lsoas, geography, protocol)
@@ -222,6 +223,7 @@ def test_rows_are_the_days_as_published(lsoas: pd.DataFrame, geography: Geograph
     assert rows[rows.month == "2016-02-01"].days.tolist() == [29] * 4
 
 
+@pytest.mark.slow
 def test_another_measure_is_a_line_of_the_protocol(lsoas: pd.DataFrame, geography: Geography, tmp_path: Path) -> None:
     chosen = protocol_with(tmp_path, ('measure = "delayed_days_total"', 'measure = "delayed_days_nhs"'))
     rows = _rows(_delays(chosen), lsoas, geography, chosen)
@@ -271,6 +273,7 @@ def _merged(delays: pd.DataFrame) -> pd.DataFrame:
 REPLACED = (("901", "905", "merger"), ("904", "905", "merger"))
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "two authorities with social services are replaced by one in the course of the returns",
     "a table (`authority_changes.csv`) tells it, and their days and people are summed; without the row the message names the table",
@@ -299,6 +302,7 @@ def test_authorities_that_exchanged_a_district_are_one_unit(
     assert first.value.to_dict() == {"902+905": 400.0, "903": 200.0}
 
 
+@pytest.mark.slow
 def test_a_change_after_the_window_changes_nothing(
     lsoas: pd.DataFrame, geography: Geography, protocol: Protocol
 ) -> None:
@@ -309,6 +313,7 @@ def test_a_change_after_the_window_changes_nothing(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -16,6 +16,7 @@ def made(folder: Path, seed: int) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a made-up extract is to be written into a folder that holds other files", "a refusal; nothing is removed"
 )

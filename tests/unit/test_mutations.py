@@ -10,6 +10,7 @@ import pytest
 FAULTS = tomllib.loads((Path(__file__).parents[1] / "mutation/mutations.toml").read_text(encoding="utf-8"))["mutation"]
 
 
+@pytest.mark.cases(quick=78)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
 def test_each_fault_can_be_put_in(fault: dict[str, str], repository: Path) -> None:
     text = (repository / fault["file"]).read_text(encoding="utf-8")

@@ -41,6 +41,7 @@ def by_hand(stays: pd.DataFrame, labels: list[str]) -> pd.Series:
     return nights.groupby([*labels, month.rename("month")]).size()
 
 
+@pytest.mark.cases(quick=5)
 @pytest.mark.parametrize("labels", [["unit"], ["unit", "age_band"]])
 @pytest.mark.parametrize(
     ("days", "longest"),
@@ -62,6 +63,7 @@ def test_nights_are_those_of_the_window(labels: list[str], days: tuple[int, int]
     assert table.emergency_bed_days_by_day.astype(int).to_list() == expected.to_list()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["left", "day"])
 @pytest.mark.fault(
     "one discharge in 9999 in an extract of hundreds of commissioners", "memory is that of the study's window"

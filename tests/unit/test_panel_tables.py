@@ -97,6 +97,7 @@ def test_the_ledger_says_what_was_lost(cleaned: Cleaned) -> None:
     assert set(ledger.unit_name) == {"NHS U07 CCG", "NHS U08 CCG"}
 
 
+@pytest.mark.slow
 def test_notes_stand_beside_the_month(protocol: Protocol) -> None:
     """What the file says of a month stands in the ledger's lines of that month and no other."""
     counts = changed(two_way_counts(), "U07", 15, 17, 0.1)

@@ -90,6 +90,7 @@ ELSEWHERE: dict[str, Callable[[Workspace], str]] = {
 }
 
 
+@pytest.mark.cases(quick=11)
 @pytest.mark.fault(
     '`editions = "/any/path.csv"` or `cohorts = "/etc/passwd"` in a protocol; `..`, links, a pipe, a folder',
     "refused with the path; nothing outside is written, and no content quoted",
@@ -118,6 +119,7 @@ def test_what_is_elsewhere_is_not_quoted(path: str, work: Workspace) -> None:
         data_step(work)
 
 
+@pytest.mark.slow
 def test_a_table_in_the_repository_or_below_the_protocol(work: Workspace) -> None:
     own = work.protocol_file.parent / "tables/cohorts.csv"
     own.parent.mkdir()
@@ -178,6 +180,7 @@ def test_a_table_that_is_missing_is_not_answered_with_the_protocol(work: Workspa
     assert (refusal.value.column, refusal.value.found) == ("quality", "nothing")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "PROTOCOL=another file, and an error in it", "the message names that file, not analysis/protocol.toml"
 )

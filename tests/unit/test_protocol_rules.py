@@ -23,6 +23,7 @@ def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:
     assert set(protocol.cohort_labels) == set(protocol.cohort_colours) == {*protocol.treated_cohorts, "rest"}
 
 
+@pytest.mark.cases(quick=26)
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -28,6 +28,7 @@ def _flags(counts: pd.DataFrame, rule: Quality, unit: str = UNIT) -> dict[int, s
     return dict(zip(counts.columns.get_indexer(found.month), found.rule, strict=True))
 
 
+@pytest.mark.cases(quick=3, push=13)
 @pytest.mark.parametrize(
     ("first", "last", "factor", "expected"),
     [
@@ -60,6 +61,7 @@ def test_a_run_is_named_by_its_length_depth_and_neighbours(
     assert flags == (dict.fromkeys(range(first, last), expected) if expected else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "masked"), [(1.10, True), (1.20, False), (0.90, True), (0.80, False)])
 def test_neighbours_must_agree(rule: Quality, after: float, masked: bool) -> None:
     """A gap between levels that differ by more than 15% is not masked: it may be part of a change."""
@@ -85,11 +87,13 @@ def test_one_hospitals_gap_does_not_move_its_neighbours(rule: Quality) -> None:
     assert found.groupby("unit").size().to_dict() == {"U07": 9, "U08": 9, "U09": 9}
 
 
+@pytest.mark.slow
 def test_a_count_of_zero_is_a_gap(rule: Quality) -> None:
     """A provider's only CCG can fall to nothing; the logarithm must not fall with it."""
     assert _flags(changed(two_way_counts(), UNIT, 20, 22, 0.0), rule) == {20: TOO_LOW, 21: TOO_LOW}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_and_a_plausible_effect_are_left_alone(rule: Quality, seed: int) -> None:
     """With 3% noise, nothing is flagged: not noise, not a fall of 15% from April 2015, not one of 20% for nine months."""
@@ -112,6 +116,7 @@ def test_the_rule_is_blind() -> None:
     assert not {"programme_start", "announced", "model"} & set(Quality.model_fields)
 
 
+@pytest.mark.slow
 def test_order_and_names_of_units_do_not_matter(rule: Quality) -> None:
     """Units renamed and shuffled give the same flags."""
     counts = changed(two_way_counts(), UNIT, 15, 24, 0.1)
@@ -138,6 +143,7 @@ def _shifts(counts: pd.DataFrame, rule: Quality) -> pd.DataFrame:
     return lasting_shifts(counts, assess(counts, rule), rule)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("month", "factor"), [(20, 1.4), (36, 0.7), (54, 1.3)])
 def test_a_lasting_shift_is_listed(rule: Quality, month: int, factor: float) -> None:
     """Unit and ratio of a shift that stays, and its month within half a year's comparison to either side."""
@@ -148,6 +154,7 @@ def test_a_lasting_shift_is_listed(rule: Quality, month: int, factor: float) -> 
     assert listed.ratio.to_numpy() == pytest.approx([factor], rel=1e-6)
 
 
+@pytest.mark.cases(quick=2)
 @pytest.mark.parametrize(
     ("first", "last", "factor"),
     [
@@ -164,6 +171,7 @@ def test_what_went_back_or_is_small_is_no_lasting_shift(rule: Quality, first: in
     assert _shifts(changed(two_way_counts(), UNIT, first, last, factor), rule).empty
 
 
+@pytest.mark.slow
 def test_a_year_long_gap_does_not_hide_a_lasting_shift(rule: Quality) -> None:
     """Twelve masked months leave no level to compare with; a later shift must still be listed."""
     counts = changed(changed(two_way_counts(), UNIT, 6, 18, 0.1), UNIT, 40, 60, 1.5)

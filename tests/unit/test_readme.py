@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from faults import marked, with_table
 
 
+@pytest.mark.slow
 def test_the_table_of_faults_is_that_of_the_tests(repository: Path) -> None:
     text = (repository / "tests/README.md").read_text(encoding="utf-8")
     assert len(list(marked())) >= 60

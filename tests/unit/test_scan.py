@@ -314,10 +314,12 @@ def put(build: Path, name: str, content: Content, scratch: Path) -> None:
     (build / name).write_bytes(content if isinstance(content, bytes) else content(scratch))
 
 
+@pytest.mark.slow
 def test_a_clean_build_has_nothing(clean: Path) -> None:
     assert scan(clean) == []
 
 
+@pytest.mark.cases(quick=45, push=57)
 @pytest.mark.fault(
     "an identifier or a small count stands anywhere in what a build releases",
     "the scanner names the file and the place",
@@ -361,12 +363,14 @@ HARMLESS: dict[str, tuple[str, Content]] = {
 }  # fmt: skip
 
 
+@pytest.mark.cases(quick=15)
 @pytest.mark.parametrize("thing", HARMLESS)
 def test_the_scanner_passes(thing: str, build: Path, tmp_path: Path) -> None:
     put(build, *HARMLESS[thing], tmp_path)
     assert scan(build) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "safe"),
     [(0, True), (1, False), (5, False), (7, False), (8, False), (10, True), (12, False), (15, True), (1_000, True)],

@@ -54,6 +54,7 @@ def refusal(rows: list[Row], folder: Path, **rules: Any) -> DataError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_a_sound_extract_passes(tmp_path: Path) -> None:
     counts = checked(rows_of(), tmp_path, MONTHS)
     assert ledger_of_rows(counts, MONTHS)[USED] == 3 * A_YEAR * 3 // 4
@@ -80,6 +81,7 @@ EVERYWHERE: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.fault(
     "a code that no dictionary has, in every row of an extract, in some rows, or in one year",
     "the run stops before anything is written, with the column, the share and the values",
@@ -90,6 +92,7 @@ def test_an_unknown_value_is_named(column: str, value: Any, listed: str, tmp_pat
     assert problem.column == column and listed in problem.found and "Nothing was written" in problem.action
 
 
+@pytest.mark.cases(quick=1, push=4)
 @pytest.mark.parametrize(
     ("column", "value", "listed"), [entry for entry in EVERYWHERE if entry[0] not in ("STARTAGE", "GPPRAC")]
 )
@@ -98,11 +101,13 @@ def test_nor_in_one_year(column: str, value: Any, listed: str, tmp_path: Path) -
     assert problem.column == column and listed in problem.found
 
 
+@pytest.mark.slow
 def test_missing_persons_are_counted_and_never_listed(tmp_path: Path) -> None:
     problem = refusal(rows_of(lambda year, at: {"TOKEN_PERSON_ID": None} if at % 3 == 0 else {}), tmp_path)
     assert problem.column == "TOKEN_PERSON_ID" and problem.found.endswith("in no dictionary") and "33%" in problem.found
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize(
     ("change", "column", "reason"),
     [
@@ -118,6 +123,7 @@ def test_an_unexpected_reason_is_named_without_dates(change: Row, column: str, r
     assert problem.column == column and f"left out as {reason} (" in problem.found and "2027" not in problem.found
 
 
+@pytest.mark.slow
 def test_the_column_to_blame_among_other_rows_out_of_order(tmp_path: Path) -> None:
     """A missing discharge written as a date is before the end too: the end is not to blame for it, but for rows of its own."""
     wrong: dict[int, Row] = {1: {"DISDATE": "1970-01-01"}, 5: {"EPIEND": "2013-03-01"}}
@@ -125,6 +131,7 @@ def test_the_column_to_blame_among_other_rows_out_of_order(tmp_path: Path) -> No
     assert problem.column == "DISDATE" and "1970-01-01" in problem.found
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize(
     ("change", "column"),
     [({"ADMIMETH": "11"}, "ADMIMETH"), ({"CLASSPAT": "2"}, "CLASSPAT"), ({"EPISTAT": 1}, "EPISTAT")],
@@ -157,11 +164,13 @@ def of_several_episodes(change: Callable[[int, int], Row]) -> list[Row]:
     return rows
 
 
+@pytest.mark.slow
 def test_spells_of_several_episodes_pass(tmp_path: Path) -> None:
     counts = checked(of_several_episodes(lambda order, at: {}), tmp_path, MONTHS)
     assert ledger_of_rows(counts, MONTHS)[USED] == 3 * A_YEAR
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.fault(
     "a missing date of discharge written as 1960-01-01, a class in one whole year, or a provider in every second row, that is not known",
     "the earliest column is named, not EPIORDER, from which the rows fall out in the end",
@@ -176,6 +185,7 @@ def test_a_missing_discharge_written_as_a_date(date: str, every: int, tmp_path: 
     assert "'1'" not in problem.found and ("no_first_episode" in problem.found) == (every == 3)
 
 
+@pytest.mark.slow
 def test_a_class_that_is_another_in_one_year(tmp_path: Path) -> None:
     """Spells whose last episode has it not are without their first one therefore."""
     rows = of_several_episodes(lambda order, at: {})
@@ -185,12 +195,14 @@ def test_a_class_that_is_another_in_one_year(tmp_path: Path) -> None:
     assert problem.column == "CLASSPAT" and "2014/15" in problem.found and "'5'" in problem.found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["89999", "89997"])
 def test_a_default_code_of_a_provider_is_unknown_where_many_have_it(code: str, tmp_path: Path) -> None:
     problem = refusal(of_several_episodes(lambda order, at: {"PROCODE3": code} if order == 2 else {}), tmp_path)
     assert problem.column == "PROCODE3" and repr(code) in problem.found
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("change", [{"PROCODE3": "RZZ"}, {"EPIORDER": 4}, {"ADMIDATE": "2013-04-01"}], ids=str)
 def test_spells_without_their_first_episode_name_every_column(change: Row, tmp_path: Path) -> None:
     first = 1 if "EPIORDER" in change else 2
@@ -210,6 +222,7 @@ def of_providers(change: Callable[[int, int], Row]) -> list[Row]:
     ]
 
 
+@pytest.mark.cases(quick=0, push=4)
 @pytest.mark.fault(
     "a code that no dictionary has in the rows of one provider, few of the whole extract",
     "the run stops and names the column, the provider or commissioner and the values; a few such rows are unknown_code in the ledger, with a line",
@@ -230,6 +243,7 @@ def test_nor_of_one_provider_in_one_year(tmp_path: Path) -> None:
     assert problem.column == "ADMIMETH" and "2014/15 of provider 'R01'" in problem.found
 
 
+@pytest.mark.slow
 def test_nor_of_one_commissioner(tmp_path: Path) -> None:
     """Spread over its providers, none of which has many."""
     rows = of_providers(lambda year, at: {})
@@ -239,6 +253,7 @@ def test_nor_of_one_commissioner(tmp_path: Path) -> None:
     assert problem.column == "ADMIMETH" and "commissioner '01H" in problem.found
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.fault(
     "all rows of one provider unfinished, running backwards or of no commissioner", "the run stops and names the column and the provider"
 )
@@ -254,6 +269,7 @@ def test_a_provider_whose_rows_all_fall_out(column: str, change: Row, tmp_path: 
     assert problem.column == column and "provider 'R01'" in problem.found
 
 
+@pytest.mark.slow
 def test_codes_that_a_spreadsheet_took_for_numbers(tmp_path: Path) -> None:
     """03E00 is 3.00E+00 to it; 8 rows of some thousand."""
     rows = [row | ({"CCG_RESPONSIBILITY": "3.00E+00"} if at % 150 == 1 else {}) for at, row in enumerate(of_providers(lambda year, at: {}))]
@@ -261,6 +277,7 @@ def test_codes_that_a_spreadsheet_took_for_numbers(tmp_path: Path) -> None:
     assert problem.column == "CCG_RESPONSIBILITY" and "'3.00E+00' 100%" in problem.found and "less than 1%" in problem.found and "03E00" in problem.action
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "codes of commissioners or providers that a spreadsheet took for numbers, in many rows",
     "the run stops with these codes and what happened to them, and does not offer a setting that lets them pass",
@@ -273,16 +290,19 @@ def test_nor_in_many_rows(column: str, value: str, sound: str, tmp_path: Path) -
     assert "03E00" in problem.action and "unexpected_share" not in problem.action and problem.expected != "none"
 
 
+@pytest.mark.slow
 def test_codes_of_no_form_each_in_few_rows(tmp_path: Path) -> None:
     problem = refusal(rows_of(lambda year, at: {"CCG_RESPONSIBILITY": f"{at}.00E+00"} if at % 10 == 1 else {}), tmp_path)
     assert ".99A+99' and others" in problem.found and "unexpected_share" not in problem.action
 
 
+@pytest.mark.slow
 def test_codes_from_abroad_are_not_listed_as_unknown(tmp_path: Path) -> None:
     problem = refusal(rows_of(lambda year, at: {"CCG_RESPONSIBILITY": "5QG" if at % 10 == 1 else "7A300"} if at % 10 == 1 or at % 3 == 2 else {}), tmp_path)
     assert "'5QG' 100%" in problem.found and "7A300" not in problem.found and problem.expected.startswith("codes of commissioners")
 
 
+@pytest.mark.slow
 def test_a_commissioner_under_a_misspelt_code(tmp_path: Path) -> None:
     rows = [
         row | {"CCG_RESPONSIBILITY": ("00A", "00B", "0OC")[at // 30 % 3] if at % 90 else "01K"} for at, row in enumerate(of_providers(lambda year, at: {}))
@@ -291,6 +311,7 @@ def test_a_commissioner_under_a_misspelt_code(tmp_path: Path) -> None:
     assert "'0OC'" in problem.found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["EPIEND", "ADMIDATE"])
 def test_a_day_that_stands_for_an_unknown_date(column: str, tmp_path: Path) -> None:
     """The day of the extract in 6% of the ends, each of which would be a stay of years."""
@@ -308,6 +329,7 @@ def with_later_end(days: int, columns: tuple[str, ...], every: int) -> list[Row]
     return [row | (later(row) if at % every == 1 else {}) for at, row in enumerate(rows)]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "a year that is wrong in the end of one episode in two hundred, and in the discharge too or not",
     "the row is left out where it ends after its discharge; else the run stops with the share of the nights in stays of more than a year",
@@ -323,6 +345,7 @@ def test_a_wrong_year_in_few_ends(tmp_path: Path) -> None:
     assert raised.arrivals.nights.sum() > sound.arrivals.nights.sum() * 1.3
 
 
+@pytest.mark.slow
 def test_long_stays_that_are_few_are_told(tmp_path: Path) -> None:
     counts = checked(with_later_end(365, ("EPIEND", "DISDATE"), 200), tmp_path, MONTHS, Records(long_stay_share=0.9))
     (sentence,) = of_long_stays(long_by_year(counts, MONTHS), Records())
@@ -337,6 +360,7 @@ def test_commissioners_of_whom_there_is_no_row_are_told() -> None:
     assert of_absent(shown.drop("00A")) == []
 
 
+@pytest.mark.slow
 def test_a_wrong_year_in_the_rows_of_one_year(tmp_path: Path) -> None:
     rows = [
         row | ({"DISDATE": None, "EPIEND": "2016-03-31"} if row["ADMIDATE"][:7] == "2014-12" and at % 3 else {})
@@ -345,6 +369,7 @@ def test_a_wrong_year_in_the_rows_of_one_year(tmp_path: Path) -> None:
     assert "of the nights of 2014/15" in refusal(rows, tmp_path, long_stay_share=0.85, unexpected_share=0.1).found
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "one code of emergency admissions that is lost (2D read as a number) in fewer than one in a hundred of all rows, planned ones included",
     "the run stops: unknown methods are set against the rows that are counted",
@@ -357,6 +382,7 @@ def test_an_emergency_code_that_is_lost_among_planned_rows(code: str | None, tmp
     assert problem.column == "ADMIMETH" and ("empty" if code is None else repr(code)) in problem.found
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "V81999, which stands for a practice that is not known, in many rows", "a count by network stops, with the code and its share"
 )
@@ -367,6 +393,7 @@ def test_practices_that_are_not_known(tmp_path: Path) -> None:
     checked(rows, tmp_path / "no networks", MONTHS)
 
 
+@pytest.mark.slow
 def test_few_rows_of_a_provider_are_left_to_the_ledger(tmp_path: Path) -> None:
     counts = checked(of_providers(lambda year, at: {"ADMIMETH": "EMERG"} if at % 7 == 0 else {}), tmp_path, MONTHS)
     ledger = ledger_of_rows(counts, MONTHS)
@@ -391,6 +418,7 @@ def with_stays_of(person: str, stays: int, apart: int, nights: int = 6) -> list[
     return rows_of() + more
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.fault(
     "a marker of a missing person that is not on any list",
     "a person who is in six hospitals on one day stops the run; the value is not printed",
@@ -403,6 +431,7 @@ def test_a_person_who_is_several(stays: int, apart: int, nights: int, tmp_path: 
     assert "nobody" not in problem.found and ("25 providers" if stays == 30 else "5 stays on one day") in problem.found
 
 
+@pytest.mark.slow
 def test_a_value_of_many_strangers_in_few_rows(tmp_path: Path) -> None:
     """Thirteen stays a year across the country, never six on a day: in 39 rows of 3,600 it is nobody, in 9 too few to tell."""
     rows = [
@@ -417,6 +446,7 @@ def test_a_value_of_many_strangers_in_few_rows(tmp_path: Path) -> None:
     checked(withheld(400), tmp_path / "few", MONTHS)
 
 
+@pytest.mark.slow
 def test_a_value_of_strangers_by_which_spells_lose_their_first_episode(tmp_path: Path) -> None:
     """The cause is named, and not the share that follows from it."""
 
@@ -427,6 +457,7 @@ def test_a_value_of_strangers_by_which_spells_lose_their_first_episode(tmp_path:
     assert problem.column == "TOKEN_PERSON_ID" and "more than 15 providers" in problem.found
 
 
+@pytest.mark.slow
 def test_one_who_comes_on_most_days_passes(tmp_path: Path) -> None:
     """At a handful of providers."""
     days = pd.date_range("2013-05-01", "2016-02-28", freq="D")[::2]
@@ -445,10 +476,12 @@ def test_one_value_in_few_rows_of_a_large_extract(tmp_path: Path) -> None:
     check_possible(each, engine, kept, 310_000, Records(), "extract", "TOKEN_PERSON_ID")
 
 
+@pytest.mark.slow
 def test_a_value_that_is_too_short_for_a_person_is_printed(tmp_path: Path) -> None:
     assert "'ZZ'" in refusal(with_stays_of("ZZ", 6, 1), tmp_path).found
 
 
+@pytest.mark.cases(quick=1)
 @pytest.mark.parametrize(("stays", "apart", "nights"), [(5, 1, 6), (60, 5, 2), (25, 7, 1)], ids=str)
 def test_one_who_comes_often_passes(stays: int, apart: int, nights: int, tmp_path: Path) -> None:
     rows = with_stays_of("someone", stays, apart, nights)
@@ -461,11 +494,13 @@ def test_one_who_comes_often_passes(stays: int, apart: int, nights: int, tmp_pat
     checked(rows, tmp_path, MONTHS)
 
 
+@pytest.mark.slow
 def test_the_bounds_are_the_protocols(tmp_path: Path) -> None:
     checked(with_stays_of("someone", 30, 1), tmp_path, MONTHS, Records(most_at_once=8, most_providers=30))
     refusal(with_stays_of("someone", 4, 1), tmp_path / "fewer", most_at_once=3)
 
 
+@pytest.mark.cases(quick=0, push=3)
 @pytest.mark.fault(
     "persons as a spreadsheet rounds them, 1.234E+09",
     "the run stops and names the column: one number is several persons",
@@ -476,6 +511,7 @@ def test_persons_in_scientific_notation(token: str, tmp_path: Path) -> None:
     assert problem.column == "TOKEN_PERSON_ID" and "scientific notation" in problem.found and token not in problem.found
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("token", ["12345678E1234567890ABCDEF0123456", "1E10", "A+E+B", "7E+12abc"])
 def test_pseudonyms_that_look_like_it_pass(token: str, tmp_path: Path) -> None:
     checked([*rows_of(), stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=token)], tmp_path, MONTHS)
@@ -486,6 +522,7 @@ FEW: list[Row] = [
 ]  # fmt: skip
 
 
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize("change", FEW)
 def test_a_few_bad_rows_are_left_to_the_ledger(change: Row, tmp_path: Path) -> None:
     """Two in a hundred, and fewer than may be shown."""
@@ -494,6 +531,7 @@ def test_a_few_bad_rows_are_left_to_the_ledger(change: Row, tmp_path: Path) -> N
     assert ledger[USED] + 6 * ("TOKEN_PERSON_ID" not in change) == 3 * A_YEAR * 3 // 4
 
 
+@pytest.mark.slow
 def test_a_year_that_holds_a_few_long_stays_is_not_compared(tmp_path: Path) -> None:
     """The first file of an extract holds those who came the year before; nobody planned stays that long."""
     months = pd.date_range("2012-04-01", "2016-03-01", freq="MS")
@@ -504,6 +542,7 @@ def test_a_year_that_holds_a_few_long_stays_is_not_compared(tmp_path: Path) -> N
     assert ledger_of_rows(counts, months)["unfinished"] == 15
 
 
+@pytest.mark.slow
 def test_years_outside_the_study_are_not_looked_at(tmp_path: Path) -> None:
     """Before April 2013 commissioners were primary care trusts, with other codes."""
     trusts = [
@@ -512,6 +551,7 @@ def test_years_outside_the_study_are_not_looked_at(tmp_path: Path) -> None:
     assert ledger_of_rows(checked(rows_of() + trusts, tmp_path, MONTHS), MONTHS)["unknown_commissioner"] == 150
 
 
+@pytest.mark.slow
 @pytest.mark.fault("an extract of which no row is counted", "the run stops, with the reasons and their shares")
 @pytest.mark.parametrize(
     ("change", "reason"), [({"ADMIMETH": "12"}, "not_emergency"), ({"CCG_RESPONSIBILITY": "7A1"}, "outside_england")]
@@ -552,12 +592,14 @@ def test_rows_that_are_all_in_suppressed_counts_are_not_printed_as_none() -> Non
     assert how_many(table).startswith("about 60 episodes") and of_late_discharges(table)[0].startswith("about 25 rows are of a stay that is used")
 
 
+@pytest.mark.slow
 def test_many_late_discharges_stop_the_run(tmp_path: Path) -> None:
     """In 5% of the rows the end of the last episode may be the one that is wrong."""
     problem = refusal(rows_of(lambda year, at: {"DISDATE": "2016-03-31"} if at % 20 == 1 else {}), tmp_path)
     assert problem.column == "DISDATE" and "late_discharge" in problem.found and "left out" not in problem.found and "2016" not in problem.found
 
 
+@pytest.mark.slow
 def test_a_few_wrongly_linked_persons_stop_no_national_extract(tmp_path: Path) -> None:
     """In many rows, one value that is in six hospitals on a day changes nothing; in few, it does."""
 

@@ -117,6 +117,7 @@ def test_a_row_is_the_difference_in_differences_of_its_specification(panel: pd.D
     assert row["departures"] == "unmasked;fixed_population"
 
 
+@pytest.mark.slow
 def test_a_shorter_baseline_and_another_start_choose_the_months(panel: pd.DataFrame, protocol: Protocol) -> None:
     """Counts outside the months that a specification sees make no difference to it."""
 
@@ -130,6 +131,7 @@ def test_a_shorter_baseline_and_another_start_choose_the_months(panel: pd.DataFr
     assert _rows(spoiled(inside), protocol, "start_3_later", "baseline_12")["MCP"]["estimate"] != usual
 
 
+@pytest.mark.slow
 def test_rows_without_an_estimate_say_why(panel: pd.DataFrame, protocol: Protocol) -> None:
     """Every treated unit removed, no list of similar places, a unit that is not there, effects that cannot be told apart."""
     removed = panel[~panel.model.eq("MCP")]
@@ -159,6 +161,7 @@ def test_a_choice_about_units_of_another_model_is_none_for_this_cohort(panel: pd
     assert (rows["PACS"]["n_treated"], alone["PACS"]["n_treated"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_choice_about_a_unit_that_nobody_has_leaves_the_row_as_it_is_without_it(
     panel: pd.DataFrame, protocol: Protocol
 ) -> None:

@@ -46,6 +46,7 @@ def assert_same(one: Counts, other: Counts) -> None:
     assert one.total == other.total
 
 
+@pytest.mark.slow
 def test_a_stay_of_two_nights(tmp_path: Path) -> None:
     totals, ledger = answer([stay("2014-05-10", "2014-05-12")], tmp_path)
     assert totals.to_dict() == {
@@ -55,6 +56,7 @@ def test_a_stay_of_two_nights(tmp_path: Path) -> None:
     assert ledger == {USED: 1}
 
 
+@pytest.mark.slow
 def test_days_fall_in_the_month_in_which_the_night_begins(tmp_path: Path) -> None:
     rows = [stay("2014-05-30", "2014-06-02")]
     by_month = tabulated(counted(write_extract(rows, tmp_path / "in"), tmp_path / "private")).loc["00A"]
@@ -62,6 +64,7 @@ def test_days_fall_in_the_month_in_which_the_night_begins(tmp_path: Path) -> Non
     assert by_month.emergency_bed_days_by_day.to_list() == [0, 2, 1, 0, 0]
 
 
+@pytest.mark.slow
 def test_episodes_of_one_spell_are_one_admission(tmp_path: Path) -> None:
     first = stay("2014-05-10", None, EPIEND="2014-05-11")
     second = stay("2014-05-10", "2014-05-15", EPISTART="2014-05-11", EPIORDER=2, DIAG_01="J45")
@@ -70,6 +73,7 @@ def test_episodes_of_one_spell_are_one_admission(tmp_path: Path) -> None:
     assert ledger == {USED: 2}
 
 
+@pytest.mark.cases(quick=2, push=3)
 @pytest.mark.parametrize(
     ("gap", "other", "admissions", "nights"),
     [
@@ -117,6 +121,7 @@ LEFT_OUT: list[tuple[Row, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_reason_is_counted(tmp_path: Path) -> None:
     good = stay("2014-06-10", "2014-06-12", TOKEN_PERSON_ID="b")
     usual = stay("2014-05-10", "2014-05-12")
@@ -126,6 +131,7 @@ def test_each_reason_is_counted(tmp_path: Path) -> None:
     assert ledger == {USED: 1} | Counter(reason for _, reason in LEFT_OUT)
 
 
+@pytest.mark.slow
 def test_a_discharge_of_1800_or_1801_is_none(tmp_path: Path) -> None:
     """HES has them for null and for invalid: the spell ends with its last episode."""
     rows = [
@@ -135,6 +141,7 @@ def test_a_discharge_of_1800_or_1801_is_none(tmp_path: Path) -> None:
     assert (totals.emergency_admissions, totals.emergency_bed_days) == (2, 6) and ledger == {USED: 2}
 
 
+@pytest.mark.cases(quick=0, push=4)
 @pytest.mark.fault(
     "a date of discharge that is years too late, where the ends of the episodes are right",
     "the stay ends with its last episode; ledger.csv has such rows as late_discharge, and many of them stop the run",
@@ -150,6 +157,7 @@ def test_a_discharge_after_the_last_episode_adds_no_night(left: str, late: int, 
     assert ledger == Counter({"duplicate": 1, LATE: late, USED: 2 - late}) - Counter()
 
 
+@pytest.mark.slow
 def test_a_discharge_on_every_episode_is_that_of_the_last(tmp_path: Path) -> None:
     """Some extracts repeat it. Where the last episode is missing, as at the end of an extract, the stay ends with the last that is there."""
     first = stay("2014-05-10", "2014-05-15", EPIEND="2014-05-11")
@@ -159,12 +167,14 @@ def test_a_discharge_on_every_episode_is_that_of_the_last(tmp_path: Path) -> Non
     assert ledger == {USED: 2, LATE: 1}
 
 
+@pytest.mark.slow
 def test_a_duplicate_is_counted_once(tmp_path: Path) -> None:
     row = stay("2014-05-10", "2014-05-12")
     totals, ledger = answer([row, row, row], tmp_path)
     assert totals.emergency_admissions == 1 and ledger == {USED: 1, "duplicate": 2}
 
 
+@pytest.mark.slow
 def test_rows_without_a_person_stand_alone(tmp_path: Path) -> None:
     row = stay("2014-05-10", "2014-05-12", TOKEN_PERSON_ID=None)
     totals, ledger = answer([row, row], tmp_path)
@@ -179,6 +189,7 @@ def test_age_bands_where_asked(tmp_path: Path) -> None:
     assert table.emergency_bed_days_by_day.groupby("age_band").sum().to_dict() == {0: 4, 18: 2, 65: 0, 75: 0, 85: 4}
 
 
+@pytest.mark.slow
 def test_networks_of_practices_where_asked(tmp_path: Path) -> None:
     """The practice is that of the first episode; practices that no network names are counted by commissioner alone."""
     rows = [
@@ -198,6 +209,7 @@ def test_networks_of_practices_where_asked(tmp_path: Path) -> None:
     assert tabulated(counts).emergency_admissions.sum() == 4
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
     rows = [stay("2014-05-10", "2014-05-12"), stay("2014-05-20", None, EPIEND="2014-05-21", TOKEN_PERSON_ID="b")]
     found = [
@@ -207,6 +219,7 @@ def test_csv_and_parquet_give_the_same(tmp_path: Path) -> None:
     assert_same(*found)
 
 
+@pytest.mark.slow
 def test_the_ledger_finds_the_planted_dirt(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "made-up", 60_000)
     truth = pd.read_json(folder / TRUTH, typ="series")
@@ -222,6 +235,7 @@ def test_the_ledger_finds_the_planted_dirt(tmp_path: Path) -> None:
     assert 0 <= ledger["duplicate"] - truth.dirt["duplicate"] <= 3  # two stays of one day may look alike by chance
 
 
+@pytest.mark.slow
 def test_buckets_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made_up(tmp_path / "made-up", 30_000)
     whole = counted(folder, tmp_path / "private")
@@ -231,6 +245,7 @@ def test_buckets_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "private/store").exists(), "rows of patients are not left behind"
 
 
+@pytest.mark.slow
 def test_one_pass_without_links(tmp_path: Path) -> None:
     rows = [
         stay("2014-05-10", "2014-05-12"),
@@ -245,6 +260,7 @@ def test_one_pass_without_links(tmp_path: Path) -> None:
     assert "emergency_bed_days_by_day" not in totals and ledger[USED] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_same_call_makes_up_the_same_extract(workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.records.synthesise.PART_ROWS", 5_000)
@@ -261,6 +277,7 @@ def test_spark_counts_the_same(tmp_path: Path) -> None:
     assert_same(*(counted(folder, tmp_path / engine, engine) for engine in ("duckdb", "spark")))
 
 
+@pytest.mark.slow
 def test_pandas_finds_the_same(tmp_path: Path) -> None:
     """The definitions written a second time, without Ibis."""
     folder = made_up(tmp_path / "made-up", 40_000)
@@ -278,6 +295,7 @@ def test_pandas_finds_the_same(tmp_path: Path) -> None:
     assert counts.rows["unknown_code"] == len(changes) - 1 and counts.arrivals.late.sum() == 1
 
 
+@pytest.mark.slow
 def test_a_table_of_a_database(tmp_path: Path) -> None:
     folder = write_extract([stay("2014-05-10", "2014-05-12"), stay("2014-05-10", "2014-05-12")], tmp_path / "in")
     database = tmp_path / "hospital.duckdb"

@@ -70,6 +70,7 @@ def _months(sample: Sample, which: slice) -> Sample:
 # Nothing to compare
 
 
+@pytest.mark.cases(quick=1, push=18)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -143,6 +144,7 @@ def one_treated(sample: Sample) -> Sample:
     return replace(sample, treated=np.arange(30) == 4)
 
 
+@pytest.mark.slow
 def test_one_treated_site_is_flagged_and_has_no_jackknife(
     one_treated: Sample, rows_of: Callable[[Sample], Rows]
 ) -> None:
@@ -174,6 +176,7 @@ def test_two_sites_have_every_number_but_none_that_rejects(rows_of: Callable[[Sa
 # More draws than there are
 
 
+@pytest.mark.cases(quick=4)
 @pytest.mark.parametrize(
     ("draws", "note"),
     [
@@ -218,6 +221,7 @@ def _where(rows: pd.DataFrame, chosen: pd.Series, value: float) -> pd.DataFrame:
     return rows.assign(value=rows.value.mask(chosen, value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_unit_without_a_count_is_left_out_and_listed(run: Run, value: float) -> None:
     """Always zero, or masked throughout: the others are estimated, and the unit is named with the reason."""
@@ -267,6 +271,7 @@ def test_a_bootstrap_interval_never_contradicts_its_p(seed: int) -> None:
     assert test.interval == (-np.inf, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["bootstrap", "detectable effect", "event study"])
 def test_one_treated_site_is_flagged_wherever_its_error_is_used(
     one_treated: Sample, rows_of: Callable[[Sample], Rows], protocol: Protocol, what: str
@@ -373,6 +378,7 @@ def test_quarters_whose_covariance_is_singular_leave_the_event_study_and_a_reaso
     assert design == "trend_sensitivity" and "singular" in reason
 
 
+@pytest.mark.slow
 def test_an_event_study_with_one_quarter_before_is_listed_as_not_run(run: Run) -> None:
     """Only the quarter that effects are measured from lies before the programme: there is nothing to test."""
     found = run(lambda rows: rows[rows.month >= "2015-01-01"], "MCP", designs=["event_study"])

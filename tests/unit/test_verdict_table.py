@@ -104,6 +104,7 @@ def test_the_table_holds_every_input(protocol: Protocol) -> None:
     assert row["detectable_fall"] == pytest.approx(-100 * math.expm1(-0.05))
 
 
+@pytest.mark.cases(quick=6)
 @pytest.mark.parametrize(
     ("estimate", "changes", "signs", "word"),
     [

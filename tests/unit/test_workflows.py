@@ -37,6 +37,7 @@ def test_a_job_that_runs_code_has_no_right_to_write(repository: Path) -> None:
     assert writers == 1
 
 
+@pytest.mark.slow
 def test_whatever_is_fetched_is_pinned(repository: Path) -> None:
     for name, job in jobs(repository):
         for step in job["steps"]:
