@@ -81,7 +81,7 @@ slow: $(READY) ## style, types, and the tests that take longer
 
 spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 	@.ci/install spark
-	@$(PYTEST) -m spark
+	@$(PYTEST) -m "spark and not nightly" --numprocesses 2 --dist worksteal
 
 fuzz: $(READY) ## try five thousand new spoilt inputs on every reader (FUZZ=number for more)
 	@FUZZ="$${FUZZ:-5000}" $(PYTEST) tests/sources/test_fuzz.py --numprocesses 2
@@ -91,6 +91,7 @@ mutation: $(READY) ## put a hundred faults into the package, one at a time, and 
 	@$(VENV)/bin/python tests/mutation/prove.py
 
 nightly: $(READY) ## what takes too long for every push: builds of odd studies and in odd places, larger attacks, fuzz, and the tests proved by faults
+	@.ci/install spark
 	@$(PYTEST) -m nightly --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory fuzz mutation
 

@@ -1,8 +1,8 @@
 """What the quick tests notice: each fault of ``mutations.toml`` is put into a copy of the package, alone, and the test that fails is written down.
 
 ``python tests/mutation/prove.py`` takes about an hour on two cores and writes the table of ``tests/README.md``. First the whole
-quick suite runs once, to see which tests run which lines; then, for each fault, those that run its lines, the quickest first, until
-one fails. Where none does, the whole quick suite runs: a test may look at what another one's set-up made, or run the package as a command.
+quick suite runs once, to see which tests run which lines; then, for each fault, those that run its lines, or else its module, the
+quickest first, until one fails. Where none does, the whole quick suite runs: a test may look at what another one's set-up made, or run the package as a command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 OWN = "tests/unit/test_mutations.py"  # notices every fault, and proves nothing
-QUICK = ["-m", "not slow and not spark and not nightly", "--dist", "loadfile", f"--ignore={OWN}"]
+QUICK = ["-m", "not slow and not spark and not nightly", "--dist", "worksteal", f"--ignore={OWN}"]
 FAULTS = HERE / "mutations.toml"
 TABLE = ROOT / "tests/README.md"
 ENDLESS = 1800  # seconds after which a fault counts as noticed: whoever runs the tests sees that they do not end
@@ -129,6 +129,8 @@ def proved(chosen: list[Fault], workers: int, whole: bool) -> Iterator[tuple[Fau
 
         def prove(fault: Fault) -> str:
             tests = set().union(*(ran.get((fault.file, line), set()) for line in fault.lines()))
+            if not tests:  # lines that run when the module is imported: a table of names, say
+                tests = set().union(*(names for (file, _), names in ran.items() if file == fault.file))
             checkout = checkouts.get()
             try:
                 return caught_by(fault, checkout, sorted(tests, key=lambda test: seconds[test]), whole)

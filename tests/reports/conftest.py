@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,7 +76,15 @@ def undrawn(monkeypatch):
 
 @pytest.fixture(scope="session", params=["snapshot", "mar", *(["quarto"] if find_quarto() else [])])
 def built(request, tmp_path_factory) -> Built:
-    """All reports: always from the embedded snapshot, from the published files where they are, and by Quarto where it is."""
+    """All reports: always from the embedded snapshot, from the published files where they are, and by Quarto where it is.
+
+    ``BUILT`` names a build of the published files that is there, and is what ships.
+    """
+    if request.param == "mar" and os.environ.get("BUILT"):
+        published = request.getfixturevalue("published_folder")
+        return Built(
+            Workspace(build=REPOSITORY / os.environ["BUILT"], mirror_asked=published, data="mar", renderer="embedded")
+        )
     if request.param == "mar":
         return _built(tmp_path_factory, "mar", data="mar", mirror_asked=request.getfixturevalue("published_folder"))
     embedded = request.getfixturevalue("embedded")

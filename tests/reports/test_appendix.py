@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from worlds import COUNTS, MINUS, PLACEBO_STARTS, Number, World, directions
+from worlds import COUNTS, MINUS, PLACEBO_STARTS, Number, World
 
 from analysis.figures.certainty import evaluability_figure
 from analysis.figures.effects import variants_figure
 from analysis.figures.paths import event_study_figure
-from analysis.figures.sensitivity import leave_one_out_figure, placebo_places_figure, placebo_starts_figure
+from analysis.figures.sensitivity import placebo_places_figure, placebo_starts_figure
 from analysis.narrative import certainty, choices, error_rates, sensitivity, verdicts
-from analysis.narrative.wording import headed
+from analysis.narrative.wording import headed, p_text
 from analysis.protocol import Protocol
 from analysis.publish import prose
 from analysis.results import Results
@@ -23,12 +22,11 @@ from analysis.tables.certainty import (
     certainty_table,
     errors_table,
     evaluability_table,
-    joint_tests_table,
     methods_table,
     power_table,
 )
 from analysis.tables.effects import effects_table, outcomes_table
-from analysis.tables.sensitivity import absent_table, controls_table, group_time_table, placebo_table, variants_table
+from analysis.tables.sensitivity import absent_table, controls_table, placebo_table, variants_table
 
 CLEAR = Number(-0.06, 0.02)
 
@@ -39,63 +37,6 @@ def controls_of(results: Results) -> list[str]:
 
 def secondary_of(protocol: Protocol) -> str:
     return next(o.id for o in protocol.outcomes if o.role == "secondary")
-
-
-# Mutation: the sign
-
-
-SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
-    "methods": lambda r, o, c: certainty.methods_sentence(r, o, c),
-    "joint tests": lambda r, o, c: certainty.joint_tests_sentence(r, o, c),
-    "variants": lambda r, o, c: re.sub(r"; \d+ of \d+ estimates lie below zero", "", choices.variants_sentence(r, o, c)),
-    "summary of variants": lambda r, o, c: choices.variants_summary(r, o),
-    "sites": lambda r, o, c: sensitivity.leave_one_out_sentence(r, o, c),
-    "starts": lambda r, o, c: re.sub(r", (?:all|none) below zero", "", sensitivity.placebo_starts_sentence(r, o, c)),
-    "places": lambda r, o, c: sensitivity.placebo_places_sentence(r, o, c),
-    "high use": lambda r, o, c: sensitivity.high_use_sentence(r, o, c),
-    "group-time": lambda r, o, c: sensitivity.group_time_sentence(r, o, c),
-    "delayed days": lambda r, o, c: re.sub(r"a fall under", "", sensitivity.secondary_sentence(r)),
-}  # fmt: skip
-
-TABLES = {
-    "certainty": lambda r, o: certainty_table(r, o).data.effect_percent,
-    "methods": lambda r, o: methods_table(r, o, r.protocol.model_ids[0]).markdown(),
-    "joint tests": lambda r, o: joint_tests_table(r, o).markdown(),
-    "variants": lambda r, o: variants_table(r, o).markdown(),
-    "placebos": lambda r, o: placebo_table(r, o).markdown(),
-    "controls": lambda r, o: controls_table(r, controls_of(r)).markdown(),
-    "group-time": lambda r, o: group_time_table(r, o).markdown(),
-    "delayed days": lambda r, o: effects_table(r, secondary_of(r.protocol)).markdown(),
-}
-
-FIGURES = [event_study_figure, variants_figure, leave_one_out_figure, placebo_starts_figure]
-
-
-@pytest.mark.parametrize("name", SENTENCES)
-def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first):
-    down, up = (SENTENCES[name](told(w), outcome, first) for w in (world, world.mirrored()))
-    assert down != up
-    if name != "methods":  # it prints intervals only
-        assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
-
-
-@pytest.mark.cases(quick=7)
-@pytest.mark.parametrize("name", TABLES)
-def test_the_other_sign_changes_every_table(name, world, told, outcome):
-    down, up = (str(TABLES[name](told(w), outcome)) for w in (world, world.mirrored()))
-    assert down != up
-    if name != "certainty":
-        assert f"{MINUS}2.1 (" in down or f"| {MINUS}2.1 |" in down
-        assert "+2.1 (" in up or "| +2.1 |" in up
-
-
-@pytest.mark.cases(quick=3)
-@pytest.mark.parametrize("draw", FIGURES)
-def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
-    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
-    for text, other in ((down.caption, up.caption), (down.alt, up.alt)):
-        assert set(directions(text)) == {-1} and set(directions(other)) == {1}, f"{text}\n{other}"
-    assert not down.data.equals(up.data)
 
 
 # Methods side by side
@@ -198,6 +139,13 @@ def test_two_joint_tests_that_disagree_are_said_to(world, told, outcome, first):
     texts = [certainty.joint_tests_sentence(told(w), outcome, first) for w in (world, split, same)]
     assert ["disagree" in text for text in texts] == [False, True, False]
     assert ["not level" in text for text in texts] == [False, False, True]
+
+
+def test_each_p_value_is_that_of_its_test(world, told, outcome, first):
+    address = ("event_study", outcome, "pre_period")
+    both = world.with_numbers({(*address, "CR1"): Number(-0.02, 0.05, 0.2), (*address, "randomisation"): Number(-0.02, 0.05, 0.4)})
+    text = certainty.joint_tests_sentence(told(both), outcome, first)
+    assert f"{p_text(0.4)} by randomisation, {p_text(0.2)} by the F" in text
 
 
 @pytest.mark.slow

@@ -23,10 +23,12 @@ from synthetic import protocol_with, smaller
 
 from analysis.cleaning.cohorts import read_cohorts
 from analysis.errors import DataError, StudyError
+from analysis.figures.theme import Figure
 from analysis.files import write_table
 from analysis.outside import FORMULA as BEGINS
 from analysis.outside import NUMBER, cited, mark, outside, plain, printable, references, slug, unguarded
 from analysis.protocol import load_protocol
+from analysis.publish.display import show_figure
 from analysis.publish.pandoc import pandoc
 
 PRIVATE = re.compile("[\ue000-\uf8ff]")
@@ -151,6 +153,14 @@ def test_every_work_that_the_protocols_cite_is_known(repository):
 
 def test_what_cannot_be_seen_does_not_reach_a_report():
     assert mark("A\u202eB\x00C\ue041D\u2028E\tF") == "ABCD E F"
+
+
+def test_a_picture_holds_a_name_and_no_mark(told, world):
+    """What could be markup is carried as private-use characters until the SVG is written."""
+    results = told(world)
+    show_figure(results, "named", Figure(f"<svg><text>{mark('a<b>')}</text></svg>", "Alt", "Caption", pd.DataFrame({"x": [1]})))
+    picture = (results.work.staged / "figures/named.svg").read_text(encoding="utf-8")
+    assert not PRIVATE.search(picture) and "a&#60;b&#62;" in picture
 
 
 # CSV

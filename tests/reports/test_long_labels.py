@@ -54,3 +54,10 @@ def test_words_of_usual_length_are_left_as_they_are() -> None:
     text = "Randomisation, difference-in-differences, non\u00a0elective\u00a0admissions\u00a0of\u00a0places"
     written = pypandoc.convert_text(text, "typst", "markdown", extra_args=[f"--lua-filter={TYPST}"])
     assert "\u00ad" not in written
+
+
+def test_a_figure_is_the_same_bytes_each_time() -> None:
+    """Ids of what its SVG clips and repeats do not change from run to run."""
+    data = pd.DataFrame({"x": [0, 1, 2], "y": [0, 1, 4], "group": ["a", "b", "a"]})
+    first, again = (draw(canvas(data, aes("x", "y")) + geom_point() + facet_wrap("group"), 2) for _ in range(2))
+    assert "clip" in first and first == again

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from synthetic import protocol_with
 from worlds import BASE_QUARTER, MINUS, Number, directions
 
+from analysis.cleaning.panel import CCG
 from analysis.errors import DataError
-from analysis.figures.effects import choices_figure
 from analysis.figures.growth import growth_figure
-from analysis.figures.paths import event_study_figure
-from analysis.figures.series import controlled_series_figure
-from analysis.narrative import choices, effects, growth, reconciliation, series, two_designs, verdicts, wording
+from analysis.figures.paths import rate_figure
+from analysis.narrative import choices, effects, growth, two_designs, verdicts, wording
 from analysis.narrative.wording import NO_BREAK
-from analysis.protocol import REST, Protocol
+from analysis.protocol import NO_MODEL, REST, Protocol
 from analysis.publish import prose
+from analysis.publish.provenance import edition_details
 from analysis.results import Results
-from analysis.tables.effects import effects_table, growth_table, outcomes_table
+from analysis.tables.effects import effects_table
 from analysis.tables.reporting import deviations_table
-from analysis.tables.series import its_table
 
 
 def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, str]:
@@ -39,47 +39,11 @@ def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, 
 # Mutation: the sign
 
 
-SENTENCES: dict[str, Callable[[Results, str, str, str], str]] = {
-    "verdict": lambda r, o, c, g: verdicts.verdict_sentence(r, o, c),
-    "gap": lambda r, o, c, g: growth.gap_sentence(r, g, o),
-    "years": lambda r, o, c, g: effects.years_sentence(r, o, c),
-    "event study": lambda r, o, c, g: effects.event_study_sentence(r, o, c),
-    "its": lambda r, o, c, g: series.its_sentence(r, o, c),
-    "sensitivity": lambda r, o, c, g: choices.sensitivity_sentence(r, o, c),
-    "controls": lambda r, o, c, g: effects.controls_sentence(r, c),
-    "headline": lambda r, o, c, g: "\n".join(verdicts.headline(r)),
-    "pooled": lambda r, o, c, g: reconciliation.controlled_sentence(r, o).partition("Our pooled")[2],
-}
-
-
-@pytest.mark.parametrize("name", SENTENCES)
-def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first, published_rule):
-    down, up = (SENTENCES[name](told(w), outcome, first, published_rule) for w in (world, world.mirrored()))
-    assert directions(down), down
-    assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
-    assert len(directions(down)) == len(directions(up))
-
-
 def test_growth_that_becomes_a_fall_is_printed_as_one(world, told, outcome, published_rule):
     down, up = (growth.growth_sentence(told(w), published_rule, outcome) for w in (world, world.mirrored()))
     assert down != up
     assert f"{MINUS}2.1%" in down or "fell by 2.1%" in down
     assert "grew by 2.1%" in up
-
-
-@pytest.mark.parametrize("draw", [event_study_figure, controlled_series_figure, choices_figure])
-def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
-    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
-    for text, other in ((down.caption, up.caption), (down.alt, up.alt)):
-        assert set(directions(text)) == {-1} and set(directions(other)) == {1}, f"{text}\n{other}"
-
-
-def test_the_other_sign_changes_every_table(world, told, outcome):
-    for table in (effects_table, growth_table, its_table):
-        down, up = (table(told(w), outcome).markdown() for w in (world, world.mirrored()))
-        assert f"{MINUS}2.1" in down and "2.1" in up and f"{MINUS}2.1 " not in up
-    down, up = (outcomes_table(told(w)).markdown() for w in (world, world.mirrored()))
-    assert f"{MINUS}2.1 " in down and "+2.1 " in up
 
 
 @pytest.mark.slow
@@ -204,6 +168,36 @@ def test_the_event_study_says_when_the_base_quarter_itself_stands_out(world, tol
     assert "base quarter was itself high" in same and "itself" not in other
     assert re.search(r"after it 6\.2% above", other)
 
+
+def test_the_quarters_after_the_start_begin_with_the_first(world, told, outcome, first):
+    """All lie below the base quarter but the first, which lies so far above it that their mean does."""
+    risen = world.with_numbers({("event_study", "quarter_+0"): Number(0.6, 0.02)})
+    assert re.search(r"those after it \d\.\d% above", effects.event_study_sentence(told(risen), outcome, first))
+
+
+def test_the_summary_compares_what_others_published(world, told, outcome, published_rule):
+    assert growth.compared_rule(told(world), outcome) == published_rule
+
+
+def test_each_year_has_the_detectable_fall_of_its_own_interval(world, told, outcome, first, protocol):
+    year = protocol.programme_years[0]
+    wide = world.with_numbers({("did", outcome, first, f"att_{year.id}"): Number(-0.02, 0.2)})
+    found = effects_table(told(wide), outcome).data.set_index(["cohort", "period"]).detectable_fall_percent
+    label = protocol.cohort_labels[first]
+    assert found[label, year.label] > 2 * found[label].drop(year.label).max()
+
+
+def test_the_rate_per_30_days_does_not_follow_the_length_of_the_month(undrawn, protocol, outcome):
+    """One admission a day for every thousand people, in every month."""
+    months = protocol.months
+    rows = pd.DataFrame(
+        {
+            "geography": CCG, "outcome": outcome, "model": NO_MODEL, "covered_share": 0.0, "month": months,
+            "days": months.days_in_month, "value": 1.0 * months.days_in_month, "population": 1000.0,
+        }
+    )  # fmt: skip
+    figure = rate_figure(SimpleNamespace(panel=rows, protocol=protocol), outcome)
+    assert figure.data.rate.to_numpy() == pytest.approx(30)
 
 def test_the_event_path_has_its_base_quarter_at_zero(world, told, outcome, first):
     path = effects.event_path(told(world), outcome, first).set_index("event_time")
@@ -385,6 +379,20 @@ def test_only_a_report_on_the_snapshot_carries_the_callout(world, told):
     assert prose.dataset_callout(told(world)).data == ""
     text = prose.dataset_callout(told(replace(world, dataset="snapshot"))).data
     assert "snapshot" in text and "A made-up reason." in text and "callout" in text
+
+
+def test_made_up_records_carry_a_callout(world, told):
+    results = told(world)
+    results.__dict__["records_made_up"] = True
+    assert "say nothing of any place" in prose.dataset_callout(results).data
+
+
+def test_a_report_says_whether_its_commit_had_uncommitted_changes(world, told, monkeypatch):
+    results = told(world)
+    (results.work.root / "requirements.lock").touch()
+    for clean, said in ((True, "with no uncommitted change"), (False, "with uncommitted changes")):
+        monkeypatch.setattr("analysis.publish.provenance.commit", lambda root, clean=clean: ("abc", clean))
+        assert edition_details(results)["Code"] == f"commit abc, {said}"
 
 
 @pytest.mark.slow

@@ -19,8 +19,10 @@ import yaml
 from nbformat import NotebookNode
 
 from analysis.errors import MachineError
+from analysis.files import write_table
 from analysis.publish import embedded, quarto, settings
 from analysis.publish.check import BIB_KEY, check
+from analysis.publish.contents import COLUMNS, merged
 from analysis.publish.display import show_figure
 from analysis.publish.notebook import ReportError, read_qmd
 from analysis.publish.render import Document, execute, renderer_versions, write
@@ -251,6 +253,7 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("# One {#sec-a}\n\n# Two {#sec-a}\n", ["bad.qmd, line 1", "a second sec-a"]),
         ("# One\n\n```{python}\nx = 1\n1 / 0\n```\n", ["bad.qmd, line 5", "ZeroDivisionError"]),
         ("# One\n\nA\nvalue `{python} missing`.\n", ["bad.qmd, line 4", "`missing`", "NameError"]),
         ("A value `{python} object()`.\n", ["bad.qmd, line 1", "readable"]),
@@ -281,7 +284,6 @@ def test_two_renders_are_equal_to_the_byte(session, rendered, tmp_path):
         ("![A caption](gone.svg){#fig-x fig-alt='x'}\n", ["bad.qmd, line 1", "cell-0", "gone.svg"]),
         ("One.\n\n::: callout-alarm\nMind!\n:::\n", ["bad.qmd, line 3", "callout-alarm"]),
         ("One\n[@{nobody}].\n", ["bad.qmd, line 2", "@nobody"]),
-        ("# One {#sec-a}\n\n# Two {#sec-a}\n", ["bad.qmd, line 1", "a second sec-a"]),
         (
             "One.\n\n```{python}\n#| output: asis\nprint('so @tbl-lost')\n```\n",
             ["bad.qmd, line 4", "cell-1", "@tbl-lost"],
@@ -448,3 +450,10 @@ def test_a_folder_that_pandoc_would_read_as_markdown_or_as_an_address(name: str,
     embedded.render_html(notebook, target, base=source.parent, source_name=source, metadata={})
     html = target.read_text(encoding="utf-8")
     assert "csl-entry" in html and "data:image/svg+xml" in html and "font-family" in html
+
+
+def test_a_document_that_is_made_again_is_listed_once(tmp_path):
+    before = merged(None, [dict(zip(COLUMNS, f"{document} fig-old Old a.csv a.svg".split(), strict=True)) for document in "ab"], ["a", "b"])
+    write_table(before, tmp_path / "contents.csv")
+    after = merged(tmp_path / "contents.csv", [dict(zip(COLUMNS, ["a", "fig-new", "New", "b.csv", "b.svg"], strict=True))], ["a"])
+    assert after[["document", "identity"]].to_numpy().tolist() == [["a", "fig-new"], ["b", "fig-old"]]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from worlds import MINUS, SITES, Number, World, directions
+from worlds import MINUS, SITES, Number, directions
 
 from analysis.figures.curve import curve_figure
 from analysis.figures.sites import MEAN, forest_figure, funnel_figure
 from analysis.figures.synthetic import synthetic_figure
-from analysis.figures.trends import relative_figure, smoothness_figure
+from analysis.figures.trends import relative_figure
+from analysis.models.sites import PART
 from analysis.models.specification_curve import curve_combinations
 from analysis.narrative import choices, counterfactuals, places, trends
-from analysis.narrative.wording import counted, signed
-from analysis.results import Results
+from analysis.narrative.wording import counted, headed, signed
 from analysis.tables.curve import moves_table
 from analysis.tables.sensitivity import absent_table
 from analysis.tables.sites import estimates_table, pool_table
@@ -27,61 +26,6 @@ from analysis.tables.trends import trends_table
 CLEAR = Number(-0.06, 0.02)
 MOST, SECOND, THIRD, LEAST = "unmasked", "log_rate", "baseline_12", "unit_seasons"
 MOVES = {MOST: -0.04, SECOND: -0.03, THIRD: -0.02, LEAST: -0.001, "unit_trends": -0.05, "dose": -0.01}
-
-
-# Mutation: the sign
-
-
-SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
-    "trends": trends.trends_sentence,
-    "other bounds": trends.other_bounds_sentence,
-    "synthetic": counterfactuals.synthetic_sentence,
-    "summary of synthetic": lambda r, o, c: counterfactuals.synthetic_summary(r, o),
-    "pool": places.pool_sentence,
-    "summary of sites": lambda r, o, c: places.sites_summary(r, o),
-    "curve": lambda r, o, c: re.sub(r"\S+ of them lie below zero|lies (?:above|below) \S+ of the others", "", choices.curve_sentence(r, o, c)),
-    "plain curve": lambda r, o, c: choices.plain_curve_sentence(r, o),
-}  # fmt: skip
-
-TABLES = {
-    "trends": lambda r, o, m: trends_table(r, o, trends.WHOLE),
-    "trends of the first quarter": lambda r, o, m: trends_table(r, o, trends.FIRST),
-    "moves": lambda r, o, m: moves_table(r, o),
-    "synthetic": lambda r, o, m: synthetic_table(r, o),
-    "sites": estimates_table,
-    "pool": lambda r, o, m: pool_table(r, o),
-}
-
-FIGURES = [relative_figure, smoothness_figure, synthetic_figure, forest_figure, funnel_figure]
-
-
-@pytest.fixture()
-def moving(world) -> World:
-    """Choices that move the estimate further from zero, by known amounts."""
-    return replace(world, moves=MOVES)
-
-
-@pytest.mark.parametrize("name", SENTENCES)
-def test_the_other_sign_gives_the_other_words(name, moving, told, outcome, first):
-    down, up = (SENTENCES[name](told(w), outcome, first) for w in (moving, moving.mirrored()))
-    assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
-    assert len(directions(down)) == len(directions(up))
-
-
-@pytest.mark.cases(quick=2)
-@pytest.mark.parametrize("name", TABLES)
-def test_the_other_sign_changes_every_table_and_its_numbers(name, moving, told, outcome, first):
-    down, up = (TABLES[name](told(w), outcome, first) for w in (moving, moving.mirrored()))
-    assert down.markdown() != up.markdown() and not down.data.equals(up.data) and len(down.data)
-    if not name.startswith("trends"):  # these print intervals only
-        assert MINUS in down.markdown().replace(f"{MINUS}7.", "") and "+" in up.markdown()
-
-
-@pytest.mark.parametrize("draw", FIGURES)
-def test_the_other_sign_changes_what_is_said_of_a_figure(draw, undrawn, world, told, outcome):
-    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
-    assert down.alt != up.alt and not down.data.equals(up.data)
-    assert len(down.alt) > 60 and re.search(r"\d\.\d", down.alt) and down.caption.startswith("**")
 
 
 # Mutation: what is clear and what is not
@@ -329,6 +273,21 @@ def test_a_classical_error_that_is_the_larger_is_printed_too(world, told, outcom
     wide = world.with_numbers({("site", first, "mean", "REML_adhoc"): Number(-0.021, 0.08)})
     assert "classical" in places.pool_sentence(told(wide), outcome, first)
     assert f"{MINUS}9.6 to +6.1" in pool_table(told(wide), outcome).markdown()
+
+
+def test_the_cautious_interval_of_the_mean_and_the_prediction_have_a_column_each(world, told, outcome, first):
+    wide = world.with_numbers({("site", first, "prediction"): Number(-0.02, 0.3), ("site", first, "mean", "REML_adhoc"): Number(-0.02, 0.1)})
+    results = told(wide)
+    row = pool_table(results, outcome).cells.set_index("Of").loc[headed(results.protocol.cohort_labels[first])]
+    assert row.iloc[2:4].to_list() == [f"{MINUS}11.3 to +8.3", f"{MINUS}27.4 to +32.3"]
+
+
+def test_hollow_points_are_the_sites_covered_in_part(monkeypatch, world, told, outcome):
+    drawn = []
+    monkeypatch.setattr("analysis.figures.sites.draw", lambda plot, height: drawn.append(plot) or "")
+    forest_figure(told(world), outcome)
+    hollow = [layer.geom.data for layer in drawn[0].layers if layer.geom.aes_params.get("fill") == "white"]
+    assert [set(data.coverage) for data in hollow] == [{PART}]
 
 
 @pytest.mark.slow

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from worlds import MINUS, Number, World, directions
+from worlds import MINUS, Number, World
 
-from analysis.figures.series import autocorrelation_figure, methods_figure, single_series_figure
+from analysis.figures.series import autocorrelation_figure
 from analysis.models.its_terms import (
     AGAINST_SYNTHETIC,
     CONTROLLED,
@@ -38,12 +37,9 @@ from analysis.tables.series import (
     its_table,
     its_variants_table,
     methods_table,
-    other_outcomes_table,
     site_series_table,
 )
 from analysis.tables.series_checks import (
-    national_table,
-    placebo_starts_table,
     residuals_table,
     series_errors_table,
     series_power_table,
@@ -55,51 +51,6 @@ CLEAR = Number(-0.06, 0.02)
 
 def late(protocol: Protocol) -> str:
     return f"effect_{protocol.its.effect_month}"
-
-
-# Mutation: the sign
-
-
-SENTENCES: dict[str, Callable[[Results, str, str], str]] = {
-    "series": lambda r, o, c: series.its_sentence(r, o, c),
-    "reconciliation": lambda r, o, c: two_designs.reconciliation(r, o, c),
-    "synthetic": lambda r, o, c: series.synthetic_sentence(r, o, c),
-    "choices": lambda r, o, c: series.its_choices_sentence(r, o),
-    "what it rests on": lambda r, o, c: series.rests_on_sentence(r, o, c),
-    "single groups": lambda r, o, c: series.single_groups_sentence(r, o),
-    "England": lambda r, o, c: national.national_sentence(r),
-}
-
-TABLES: dict[str, Callable[[Results, str], str]] = {
-    "series": lambda r, o: its_table(r, o).markdown(),
-    "methods": lambda r, o: methods_table(r, o, r.protocol.model_ids[0]).markdown(),
-    "choices": lambda r, o: its_variants_table(r, o).markdown(),
-    "placebo starts": lambda r, o: placebo_starts_table(r, o).markdown(),
-    "sites": lambda r, o: site_series_table(r, o).markdown(),
-    "other outcomes": lambda r, o: other_outcomes_table(r, o).markdown(),
-    "England": lambda r, o: national_table(r).markdown(),
-}
-
-
-@pytest.mark.cases(quick=6)
-@pytest.mark.parametrize("name", SENTENCES)
-def test_the_other_sign_gives_the_other_words(name, world, told, outcome, first):
-    down, up = (SENTENCES[name](told(w), outcome, first) for w in (world, world.mirrored()))
-    assert directions(down), down
-    assert set(directions(down)) == {-1} and set(directions(up)) == {1}, f"{down}\n{up}"
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_other_sign_changes_every_table(name, world, told, outcome):
-    down, up = (TABLES[name](told(w), outcome) for w in (world, world.mirrored()))
-    assert f"{MINUS}2.1 " in down and "+2.1 " in up and f"{MINUS}2.1 " not in up
-
-
-@pytest.mark.parametrize("draw", [single_series_figure, methods_figure])
-def test_the_other_sign_changes_a_figures_caption_and_its_alternative_text(draw, undrawn, world, told, outcome):
-    down, up = (draw(told(w), outcome) for w in (world, world.mirrored()))
-    assert set(directions(down.alt)) == {-1} and set(directions(up.alt)) == {1}, f"{down.alt}\n{up.alt}"
-    assert len(down.data) and "month" in down.alt
 
 
 @pytest.mark.slow
@@ -126,6 +77,13 @@ def test_the_controlled_series_is_judged_beside_pseudo_cohorts_and_by_nothing_el
     quiet = world.with_numbers({(CONTROLLED, PSEUDO_COHORTS): CLEAR})
     text = series.second_method_sentence(told(quiet), outcome)
     assert "below it by the last month" in text and all(model in text for model in protocol.model_ids)
+
+
+def test_the_late_departure_is_dated_by_its_month(world, told, outcome, protocol):
+    """The first month of the programme is month 1."""
+    of_programme = protocol.months[protocol.months >= protocol.study.programme_start]
+    date = of_programme[protocol.its.effect_month - 1]
+    assert f"by {date:%B %Y}, " in series.second_method_sentence(told(world), outcome)
 
 
 def test_the_summary_says_how_many_methods_find_a_departure(world, told, outcome, protocol):

@@ -52,6 +52,10 @@ def test_england_is_the_sum_of_every_measure(returns: dict[date, MarFile]) -> No
         assert sums.to_dict() == pytest.approx(dict(mar.england), abs=0.01)
 
 
+def test_more_referrals_are_made_than_seen(returns: dict[date, MarFile]) -> None:
+    assert all(0.6 < mar.england["gp_referrals_seen"] / mar.england["gp_referrals"] < 0.95 for mar in returns.values())
+
+
 def test_x24_is_about_three_per_cent(returns: dict[date, MarFile]) -> None:
     for month, mar in returns.items():
         if month >= date(2013, 4, 1):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from synthetic import make_sample, months
 
-from analysis.inference.power import evaluability
+from analysis.inference.power import _changes, evaluability
 from analysis.models.absorbed import NotIdentified, not_identified_where_singular
 from analysis.models.did import difference_in_differences
 from analysis.models.estimates import ESTIMATES, both_scales, estimates_table
@@ -51,6 +51,14 @@ def test_units_that_do_not_vary_leave_nothing_to_judge_by(protocol: Protocol) ->
 def test_the_spread_of_changes_needs_untreated_units_that_vary(protocol: Protocol, units: int, said: str) -> None:
     with pytest.raises(NotIdentified, match=said):
         evaluability(alike(units + 1).only(np.arange(units + 1) > 0), protocol)
+
+
+def test_the_chance_of_a_change_is_that_of_both_its_counts(protocol: Protocol) -> None:
+    """What of the spread between places is their size: a Poisson count's logarithm has a variance of one over the count, before and after."""
+    sample = make_sample(list(range(8)), [0], 60, seed=1)[0]
+    counts, post = sample.counts[~sample.treated], np.asarray(sample.months >= protocol.study.programme_start)
+    _, _, chance = _changes(sample.only(~sample.treated), post)
+    assert chance == pytest.approx(1 / counts[:, post].sum(axis=1) + 1 / counts[:, ~post].sum(axis=1))
 
 
 def test_growth_between_months_that_no_unit_has_in_both_windows(protocol: Protocol) -> None:

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from analysis.errors import MachineError, StudyError, UsageError
 from analysis.files import write_together
 from analysis.records.definitions import ADMISSIONS, BASE, BED_DAYS, BY_DAY, PARTS, SENSITIVE, SMALLEST
-from analysis.records.disclosure import shown, suppressed_list, suppressed_places, with_length_of_stay
+from analysis.records.disclosure import shown, suppressed_list, suppressed_parts, suppressed_places, with_length_of_stay
 from analysis.records.memory import Memory
 from analysis.records.networks import REMAINDER, linked_places, with_remainder
 from analysis.records.tables import BY_AGE, BY_COMMISSIONER, BY_NETWORK, Table
@@ -94,6 +94,40 @@ def test_memory_of_a_network_with_a_difficult_name(label: str, tmp_path: Path) -
     for name in (label, "renamed"):
         renamed = Stays(second.table.assign(network=second.table.practice.map({"P4": name})))
         assert released(renamed, tmp_path, network_of={"P4": name})[BY_NETWORK].suppressed.loc[name, MONTHS[0]].all()
+
+
+def test_two_small_counts_do_not_hide_each_other() -> None:
+    """Of a known sum, 3 and 4 would leave 7 to be shared: a count that is not small is suppressed with them."""
+    hidden = suppressed_list(pd.Series([3, 4, 50, 60]), SMALLEST)
+    assert hidden.to_list() == [True, True, True, False]
+
+
+def counts_of(admissions: list[int], **index: list[str]) -> pd.DataFrame:
+    """A cell for each entry of the index, in its order: a third of its stays of no night, half of them sensitive, two nights a stay."""
+    counts = pd.Series(admissions, pd.MultiIndex.from_product(index.values(), names=index))
+    zero = counts // 3
+    return pd.DataFrame({ADMISSIONS: counts, PARTS[0]: zero, PARTS[1]: counts - zero, BED_DAYS: 2 * counts, SENSITIVE: counts // 2})
+
+
+def test_nothing_is_shown_of_admissions_that_are_suppressed() -> None:
+    """A month of 60 is suppressed to hide one of 3: the stays of no night and the others would add up to it."""
+    hidden = suppressed_places(counts_of([3, 60, 500, 600], unit=["00A"], month=["a", "b", "c", "d"]), SMALLEST)
+    assert hidden.loc[("00A", ["a", "b"]), :].all(axis=None) and not hidden.loc[("00A", ["c", "d"]), :].any(axis=None)
+
+
+def test_parts_of_a_total_are_shown_together_or_not_at_all() -> None:
+    counts = counts_of([3, 40, 50, 60], unit=["00A"], age=["0", "65"], month=["a", "b"])
+    totals = pd.DataFrame(False, counts_of([53, 100], unit=["00A"], month=["a", "b"]).index, counts.columns)
+    hidden = suppressed_parts(counts, totals, SMALLEST)
+    assert hidden.xs("a", level="month").all(axis=None) and not hidden.xs("b", level="month").any(axis=None)
+
+
+def test_ages_that_an_earlier_edition_suppressed_stay_so(tmp_path: Path) -> None:
+    """Seven patients of an age become eight, beside many others: the total is shown both times, the ages neither time."""
+    for number in (7, 8):
+        table = released(stays_of(("none", 65, 4, number - 4, 2), ("none", 0, 30, 30, 20)), tmp_path)
+        assert not table[BY_COMMISSIONER].suppressed.loc[("00A", MONTHS[0]), ADMISSIONS]
+        assert table[BY_AGE].suppressed[ADMISSIONS].loc["00A", :, MONTHS[0]].all()
 
 
 def test_a_network_of_many_commissioners_is_part_of_each() -> None:
@@ -283,14 +317,14 @@ PROTECTIONS = {
     "bands are shown together or not at all": (
         stays_of(("none", 0, 12, 12, 0), ("none", 65, 1, 1, 0)), "analysis.records.tables.suppressed_parts", small_alone,
     ),
+    "the admissions that are not sensitive are a part": (
+        stays_of(("none", 0, 4, 4, 7), ("none", 18, 4, 4, 8), ("none", 65, 4, 9, 13)), "analysis.records.disclosure._one_sided", one_side_alone,
+    ),
     "two outcomes that add up are suppressed together": (
         stays_of(("none", 0, 1, 12, 0), ("none", 65, 2, 11, 0)), "", shown_alone,
     ),
     "what is left of a commissioner beside its networks is a part": (
         stays_of(("P1", 0, 8, 8, 0), ("P2", 0, 8, 8, 0), ("none", 0, 1, 1, 0)), "analysis.records.tables.with_remainder", large_remainder,
-    ),
-    "the admissions that are not sensitive are a part": (
-        stays_of(("none", 0, 4, 4, 7), ("none", 18, 4, 4, 8), ("none", 65, 4, 9, 13)), "analysis.records.disclosure._one_sided", one_side_alone,
     ),
 }  # fmt: skip
 

@@ -113,6 +113,12 @@ def test_another_commit_is_a_change_of_every_report_and_an_uncommitted_edit_is_n
     assert all(step != reports("abc", True)[name] for name, step in reports("def", True).items())
 
 
+def test_reports_are_made_from_the_tables_of_every_step_before(work):
+    tables = {f"{step}/table.csv": {"sha256": "0", "step": step} for step in (steps.DATA, steps.RECORDS, steps.RESULTS, steps.REFRESH)}
+    for step in steps.report_steps(work, Manifest(work.build, outputs=tables)).values():
+        assert set(tables) <= set(step.made_from)
+
+
 def test_published_files_count_wherever_they_are(work, tmp_path):
     file = "dtoc/April_13.xls"
     absent = steps.data_step(replace(work, data="auto", mirror_asked=tmp_path))

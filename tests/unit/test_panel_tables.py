@@ -8,6 +8,7 @@ import pytest
 from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
 from analysis.cleaning.panel import Cleaned, aggregate, clean
+from analysis.cleaning.snapshot import UNITS, summarise
 from analysis.errors import DataError
 from analysis.models.sample import Sample, UnitTables, build_sample
 from analysis.protocol import Protocol
@@ -45,6 +46,16 @@ def test_a_masked_month_has_no_value_and_keeps_what_was_published(rows: pd.DataF
     pending = rows[rows.quality == "pending"]
     assert pending.unit.tolist() == ["U08"] * 2
     assert (pending.value == pending.value_published).all()
+
+
+def test_a_site_of_the_snapshot_is_covered_as_a_whole_only_if_each_of_its_units_is(protocol: Protocol) -> None:
+    """What share of Epsilon is covered nobody knows from its units alone: one of them is covered as a whole, the other in half."""
+    counts = two_way_counts().round()
+    treated = TREATED | {"U05": ("MCP", "Epsilon", 1.0), "U06": ("MCP", "Epsilon", 0.5)}
+    whole = cleaned_panel({o.id: counts for o in protocol.outcomes}, attributes_of(list(counts.index), treated), protocol)
+    areas = pd.DataFrame({"unit": counts.index, "stp_code": "S", "stp_name": "Elsewhere"})
+    shares = summarise(whole.panel, areas)[UNITS].set_index("site").covered_share
+    assert shares[["Alpha", "Beta", "Gamma"]].to_list() == [1.0, 0.5, 1.0] and np.isnan(shares["Epsilon"])
 
 
 def test_england_is_the_sum_of_kept_units_with_their_people(cleaned: Cleaned, rows: pd.DataFrame) -> None:

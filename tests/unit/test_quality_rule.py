@@ -159,10 +159,10 @@ def test_a_lasting_shift_is_listed(rule: Quality, month: int, factor: float) -> 
     ("first", "last", "factor"),
     [
         (20, 60, 1.15),  # under the threshold
+        (20, 40, 1.30),  # twenty months that went back
         (16, 20, 1.25),  # a short rise that went back
         (16, 26, 1.25),  # ten months, as at 99C, that went back
         (16, 26, 0.80),
-        (20, 40, 1.30),  # twenty months that went back
         (15, 24, 0.10),  # a gap: flagged, so set aside
     ],
 )

@@ -319,7 +319,6 @@ def test_a_clean_build_has_nothing(clean: Path) -> None:
     assert scan(clean) == []
 
 
-@pytest.mark.cases(quick=45, push=57)
 @pytest.mark.fault(
     "an identifier or a small count stands anywhere in what a build releases",
     "the scanner names the file and the place",
