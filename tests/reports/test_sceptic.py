@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from worlds import MINUS, SITES, Number, directions
+from worlds import MINUS, SITES, Number, World, directions
 
 from analysis.figures.curve import curve_figure
 from analysis.figures.sites import MEAN, forest_figure, funnel_figure
@@ -26,6 +26,12 @@ from analysis.tables.trends import trends_table
 CLEAR = Number(-0.06, 0.02)
 MOST, SECOND, THIRD, LEAST = "unmasked", "log_rate", "baseline_12", "unit_seasons"
 MOVES = {MOST: -0.04, SECOND: -0.03, THIRD: -0.02, LEAST: -0.001, "unit_trends": -0.05, "dose": -0.01}
+
+
+@pytest.fixture()
+def moving(world) -> World:
+    """Choices that move the estimate further from zero, by known amounts."""
+    return replace(world, moves=MOVES)
 
 
 # Mutation: what is clear and what is not
