@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import get_args
 
 import pandas as pd
@@ -209,7 +209,19 @@ class Results(Artefacts):
 
 
 def load_results(work: Workspace | None = None) -> Results:
-    work = work or Workspace.from_environment()
+    """A build's artefacts; without an argument, as documents ask, those of the environment's build.
+
+    These are read once in a process: the twenty briefs that a kernel makes one after the other share their tables.
+    """
+    return _load(work) if work else _load_once(Workspace.from_environment())
+
+
+@lru_cache(maxsize=1)
+def _load_once(work: Workspace) -> Results:
+    return _load(work)
+
+
+def _load(work: Workspace) -> Results:
     protocol = outside(load_protocol(work.protocol_file))
     if not work.has_records:
         protocol = protocol.without_records()
