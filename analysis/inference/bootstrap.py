@@ -66,6 +66,7 @@ def bootstrap_statistics(comparison: Comparison, null: Fit, signs: np.ndarray) -
 
     Flipping scores leaves each unit's own effects at rest and moves only the months': with D̃ the treatment less its
     effects and m* the months' effects of the flipped residuals, cluster g's score is ±Σ D̃e − Σ W D̃ m* − δ* Σ W D̃².
+    All three are linear in the signs: one matrix, clusters × clusters, gives the scores of every draw.
     """
     treatment = null.effects.residual(comparison.treatment)
     weighted = null.weights * treatment
@@ -74,14 +75,13 @@ def bootstrap_statistics(comparison: Comparison, null: Fit, signs: np.ndarray) -
     spread = by_cluster((weighted * treatment).sum(axis=1), cluster)
     by_month = by_cluster(_per_month(null.scores, across), cluster)
     loading = by_cluster(_per_month(weighted, across), cluster)
-    month = null.effects.schur_inverse @ (by_month.T @ signs)
-    shift = score @ signs / spread.sum()
-    scores = signs * score[:, None] - loading @ month - spread[:, None] * shift
+    of_months = loading @ (null.effects.schur_inverse @ by_month.T)
+    scores = (np.diag(score) - of_months - np.outer(spread, score / spread.sum())) @ signs
     clusters = len(score)
     with np.errstate(
         divide="ignore"
     ):  # signs that leave no residual at all give an endless statistic, and count as such
-        return np.asarray(shift * spread.sum() / np.sqrt((scores**2).sum(axis=0) * clusters / (clusters - 1)))
+        return np.asarray(score @ signs / np.sqrt(np.einsum("gd,gd->d", scores, scores) * clusters / (clusters - 1)))
 
 
 def _per_month(cells: np.ndarray, across: np.ndarray) -> np.ndarray:

@@ -38,8 +38,8 @@ def cr3_std_error(comparison: Comparison, fit: Fit) -> float:
     NotIdentified
         Without some cluster there is no estimate: it held all the treated, or all the untreated.
     """
-    model, clusters = comparison.model, comparison.clusters
-    refits = _refits_at_once(comparison, model, fit) if isinstance(model, Poisson) and model.nuisance.is_two_way else None
+    clusters = comparison.clusters
+    refits = _refits_at_once(comparison, fit) if comparison.model.nuisance.is_two_way else None
     if refits is None:
         refits = np.array([_refit(comparison, fit, cluster) for cluster in range(clusters)])
     return float(np.sqrt((clusters - 1) / clusters * ((refits - fit.coefficients[0]) ** 2).sum()))
@@ -53,17 +53,27 @@ def _refit(comparison: Comparison, fit: Fit, cluster: int) -> float:
     return float(left.coefficients[0])
 
 
-def _refits_at_once(comparison: Comparison, model: Poisson, fit: Fit) -> np.ndarray | None:
+def _refits_at_once(comparison: Comparison, fit: Fit) -> np.ndarray | None:
     """The effect without each cluster (G), of a model of one effect for each unit and each month; None where a refit does not settle so.
 
-    Newton's method on the effects of months and of treatment, those of units profiled out, with the information at the full solution less the
-    cluster's own. Expected counts of untreated units are products of what belongs to a unit and what belongs to a month, so that those of all
-    refits are two matrix products.
+    Newton's method from the full solution, on the effects of months and of treatment, those of units profiled out, with the information at the
+    full solution less the cluster's own. Least squares need one step.
     """
     information = _information_left(comparison, fit)
     if not np.linalg.cond(information).max() < SINGULAR:
         return None
-    inverse = np.linalg.inv(information)
+    model = comparison.model
+    if isinstance(model, Poisson):
+        return _poisson_refits(comparison, model, fit, np.linalg.inv(information))
+    return np.asarray(fit.coefficients[0] - _one_step(comparison, fit, information))
+
+
+def _poisson_refits(comparison: Comparison, model: Poisson, fit: Fit, inverse: np.ndarray) -> np.ndarray | None:
+    """Newton's method with the ``inverse`` information of each refit (G × T + 1 × T + 1).
+
+    Expected counts of untreated units are products of what belongs to a unit and what belongs to a month, so that those of all refits are two
+    matrix products.
+    """
     treated, treatment = comparison.dose != 0, comparison.treatment
     kept = (comparison.cluster != np.arange(comparison.clusters)[:, None]).astype(float)  # G × n
     exposure, y = (np.where(model.observed, cells, 0.0) for cells in (model.population, model.counts))
@@ -93,11 +103,14 @@ def one_step_jackknife(comparison: Comparison, fit: Fit) -> float:
     The linearised jackknife of MacKinnon, Nielsen & Webb (2025), for one effect of each unit
     and each month alone: what a simulation can afford.
     """
-    scores = np.column_stack([fit.scores, (fit.scores * comparison.treatment).sum(axis=1)])
-    left = _information_left(comparison, fit)
-    steps = np.linalg.solve(left, by_cluster(scores, comparison.cluster)[:, :, None])[:, -1, 0]
-    clusters = comparison.clusters
+    clusters, steps = comparison.clusters, _one_step(comparison, fit, _information_left(comparison, fit))
     return float(np.sqrt((clusters - 1) / clusters * (steps**2).sum()))
+
+
+def _one_step(comparison: Comparison, fit: Fit, information: np.ndarray) -> np.ndarray:
+    """By how much one Newton step without each cluster lowers the effect (G)."""
+    scores = np.column_stack([fit.scores, (fit.scores * comparison.treatment).sum(axis=1)])
+    return np.asarray(np.linalg.solve(information, by_cluster(scores, comparison.cluster)[:, :, None])[:, -1, 0])
 
 
 def _information_left(comparison: Comparison, fit: Fit) -> np.ndarray:

@@ -56,6 +56,9 @@ class Model(Protocol):
     """An outcome, units × months, and how it is regressed."""
 
     @property
+    def nuisance(self) -> Nuisance: ...
+
+    @property
     def shape(self) -> tuple[int, int]: ...
 
     @property
