@@ -304,6 +304,7 @@ def test_a_whole_process_says_the_same(project: Project, warm: Warm, tmp_path: P
     assert run == warm.run("data")
 
 
+@pytest.mark.nightly
 def test_the_return_written_again_unspoilt_is_accepted(project: Project, warm: Warm, tmp_path: Path) -> None:
     """So each refusal above is of the one thing that was changed."""
     returns(lambda book: None)(project, tmp_path)
@@ -313,6 +314,7 @@ def test_the_return_written_again_unspoilt_is_accepted(project: Project, warm: W
     assert fingerprint(tmp_path / "again")[panel] == fingerprint(project.root / "build")[panel]
 
 
+@pytest.mark.nightly
 def test_a_ccg_in_a_model_and_in_another_programme_is_legal(project: Project, warm: Warm, tmp_path: Path) -> None:
     cohort("02T", "UEC", site="An urgent care network")(project, tmp_path)
     run = warm.run("data", BUILD=str(tmp_path / "build"))

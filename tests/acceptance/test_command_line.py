@@ -297,6 +297,7 @@ def test_the_snapshot_though_the_mirror_is_there(project: Project, warm: Warm, t
     assert dataset(tmp_path / "build") == "snapshot"
 
 
+@pytest.mark.nightly
 def test_the_returns_alone_downloaded(project: Project, warm: Warm, tmp_path: Path) -> None:
     """Without the mirror, the 60 returns come from their site, populations and names from the embedded table."""
     build = tmp_path / "build"

@@ -69,6 +69,7 @@ def test_kills_while_the_panel_is_made(made: Project) -> None:
 @pytest.mark.fault(
     "files that may not grow while reports are made", "exit code 3 and a sentence; the earlier edition stays whole"
 )
+@pytest.mark.nightly
 def test_no_room_for_the_reports(made: Project) -> None:
     before = fingerprint(made.root / "build")
     process = made.start("reports", **ON_SNAPSHOT)

@@ -123,6 +123,7 @@ def test_a_report_is_not_staged_among_a_users_files(made):
     made.edit("reports/reconciliation.qmd", "Others too have published", "Others have published")
 
 
+@pytest.mark.nightly
 def test_a_report_that_is_gone_leaves_nothing(made):
     source, build = made.root / "reports/reconciliation.qmd", made.root / "build"
     before = fingerprint(build)

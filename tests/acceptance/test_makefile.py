@@ -211,7 +211,7 @@ def test_a_choice_reaches_its_program_as_it_is_written(checkout: Path) -> None:
     assert run.code != 0 and """No step is called 'it\\'s $(a) "b" $c `d`; e'""" in run.err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.fault(
     "an environment `.venv` of another Python, or of one that is gone", "its version is said, and it is made anew"
 )

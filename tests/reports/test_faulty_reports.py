@@ -103,6 +103,7 @@ def facts_of(results: Results, site: str) -> pd.Series:
     "a fault in one report",
     "named with cell and line; the earlier edition stays whole",
 )
+@pytest.mark.cases(quick=0, push=2)
 @pytest.mark.parametrize(
     ("text", "words"),
     [

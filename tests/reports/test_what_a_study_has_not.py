@@ -87,7 +87,7 @@ LEFT_OUT: list[Callable[[Rules], None]] = [
     one_departure_of_trends, no_departure_of_trends, one_programme_year, no_years_asked_for, one_design,
     no_national_check_limit_or_deviation, one_effect_month,
 ]  # fmt: skip
-ON_EVERY_PUSH = (without_controls, without_tables, one_design)
+ON_EVERY_PUSH = (without_controls,)
 
 
 @pytest.mark.fault(

@@ -99,6 +99,7 @@ def test_real_places_are_judged_by_models_and_not_beside_themselves(world: World
     assert isinstance(real, Series)
 
 
+@pytest.mark.nightly
 def test_the_table_is_the_same_on_any_number_of_workers_and_counts_what_was_judged(
     real: RealData, small: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
