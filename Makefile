@@ -93,6 +93,7 @@ mutation: $(READY) ## put a hundred faults into the package, one at a time, and 
 nightly: $(READY) ## what takes too long for every push: builds of odd studies and in odd places, larger attacks, fuzz, and the tests proved by faults
 	@.ci/install spark
 	@$(PYTEST) -m nightly --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) tests/reports -m "slow and not nightly" --numprocesses 2 --dist loadfile
 	@$(MAKE) --no-print-directory fuzz mutation
 
 bench: data ## time the stages and print ratios
@@ -100,6 +101,7 @@ bench: data ## time the stages and print ratios
 	@$(VENV)/bin/python tests/benchmarks/bench.py
 
 bench-records: $(READY) ## time the counting of made-up extracts (ROWS="1 3 10", in millions)
+	@.ci/install bench
 	@$(VENV)/bin/python -m tests.benchmarks.records
 
 simulation: data ## simulate the error rates of every method, about an hour; writes reports/simulation.csv

@@ -68,10 +68,7 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
     """A copy of the project with a shortened study, made once from the snapshot while all that it reads is heard; tests change copies of it."""
 
     def make_all(folder: Path) -> None:
-        project = Project.copy(repository, folder / "none", folder)
-        with_make(project, repository)
-        rules = project.root / "analysis/protocol.toml"
-        rules.write_text(smaller(rules.read_text(encoding="utf-8")), encoding="utf-8")
+        project = shortened(repository, folder)
         (folder / "listen").mkdir()
         (folder / "listen/sitecustomize.py").write_text(LISTEN)
         for stage in ("data", "results", "report"):
@@ -87,14 +84,22 @@ def study(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 
 @pytest.fixture(scope="session")
-def small(study: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the made study with its quicker documents alone: most tests need no appendix and no brief for each site."""
-    root = tmp_path_factory.mktemp("small") / "project"
-    shutil.copytree(study.root, root)
+def small(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The shortened study with its quicker documents alone: most tests need no appendix and no brief for each site."""
+    project = shortened(repository, tmp_path_factory.mktemp("small"))
     for name in ("appendix.qmd", "data-quality.qmd", "sites"):
-        source = root / "reports" / name
+        source = project.root / "reports" / name
         shutil.rmtree(source) if source.is_dir() else source.unlink()
-    return replace(study, root=root)
+    return project
+
+
+def shortened(repository: Path, folder: Path) -> Project:
+    """A copy of the project with a shortened study, of which nothing is made yet."""
+    project = Project.copy(repository, folder / "none", folder)
+    with_make(project, repository)
+    rules = project.root / "analysis/protocol.toml"
+    rules.write_text(smaller(rules.read_text(encoding="utf-8")), encoding="utf-8")
+    return project
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def names_of(protocol: Protocol) -> re.Pattern[str]:
     return re.compile("|".join(rf"\b{re.escape(name)}s?\b" for name in names), re.IGNORECASE)
 
 
-@SLOW
+@pytest.mark.nightly
 def test_the_care_home_vanguards_are_evaluated(project, ehch, before):
     assert ehch.code == 0, ehch.err
     assert ehch.out.splitlines()[-2].startswith("EHCH: ")
@@ -90,7 +90,7 @@ def test_the_care_home_vanguards_are_evaluated(project, ehch, before):
     assert not (project.root / "build").exists()
 
 
-@SLOW
+@pytest.mark.nightly
 def test_nothing_of_it_mentions_the_models_of_the_main_study(project, ehch, protocol):
     build = project.root / "elsewhere"
     files = [path for folder in ("reports", "results") for path in (build / folder).rglob("*") if path.suffix in READ]
@@ -100,7 +100,7 @@ def test_nothing_of_it_mentions_the_models_of_the_main_study(project, ehch, prot
         assert not found, f"{path.relative_to(build)}: {found[0]}"
 
 
-@SLOW
+@pytest.mark.nightly
 def test_what_it_has_no_table_of_is_said_or_left_out(project, ehch):
     reports = project.root / "elsewhere/reports"
     evaluation, appendix, reconciliation = (
@@ -115,7 +115,7 @@ def test_what_it_has_no_table_of_is_said_or_left_out(project, ehch):
         assert wrong not in evaluation + appendix, wrong
 
 
-@SLOW
+@pytest.mark.nightly
 def test_another_protocol_on_the_same_build_runs_what_depends_on_it(project, ehch):
     assert "done in" not in make(project, "report", DATA="mar", PROTOCOL=EHCH, BUILD="elsewhere").out
     why = make(project, "why", DATA="mar", BUILD="elsewhere").out

@@ -20,6 +20,7 @@ def times(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("stage", ["data", "results", "report"])
 def test_a_step_reads_nothing_that_its_manifest_does_not_name(study, stage):
     manifest = Manifest.read(study.root / "build")
@@ -144,6 +145,6 @@ def test_why_refuses_what_no_step_makes(made):
     )
 
 
-def test_verify_of_an_empty_folder_says_what_to_do(study, tmp_path):
-    run = make(study, "verify", BUILD=str(tmp_path))
+def test_verify_of_an_empty_folder_says_what_to_do(small, tmp_path):
+    run = make(small, "verify", BUILD=str(tmp_path))
     assert run.code != 0 and "lists nothing yet. Run `make report`." in run.err

@@ -153,6 +153,7 @@ def _sources(work: Workspace) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", ["dtoc", "lookup"])
+@pytest.mark.nightly
 def test_without_its_files_the_outcome_is_absent(
     folder: str, mirror: Path, repository: Path, tmp_path: Path, real: RealData
 ) -> None:
@@ -185,6 +186,7 @@ def test_one_month_that_is_missing_is_named(mirror: Path, repository: Path, tmp_
         published_files(work, protocol)
 
 
+@pytest.mark.nightly
 def test_without_the_deprivation_file_its_column_is_empty(mirror: Path, repository: Path, tmp_path: Path) -> None:
     for path in (mirror / "imd").iterdir():
         path.unlink()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -369,13 +370,16 @@ def test_a_folder_that_is_not_there(early: tuple[Project, list[dict[str, str]]],
     assert run.code == 2 and run.err.startswith("UsageError") and "FROM=folder" in run.err
 
 
-@pytest.mark.slow
-def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[str, str]]], tmp_path: Path) -> None:
-    """To December 2016, to March 2017 with a month revised, to March 2018; few draws and the primary outcome alone."""
+@pytest.mark.cases(quick=0, push=1)
+@pytest.mark.parametrize("untils", [["2018-03"], ["2017-03", "2018-03"]], ids=["one refresh", "one after the other"])
+def test_refreshes_explain_every_headline(
+    untils: list[str], early: tuple[Project, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    """From December 2016, with a month revised, to March 2018, or by way of March 2017; few draws and the primary outcome alone."""
     project, later = early
     rules = project.root / "analysis/protocol.toml"
     rules.write_text(fewer(rules.read_text(encoding="utf-8")), encoding="utf-8")
-    for since, until_month in (("unrecorded", "2017-03"), ("2017-03", "2018-03")):
+    for since, until_month in pairwise(["unrecorded", *untils]):
         months = [row for row in later if row["period"] <= until_month]
         later = [row for row in later if row not in months]
         run = project.run("refresh", "--from", str(offered(project, tmp_path / until_month, months)))
@@ -402,7 +406,7 @@ def test_two_refreshes_explain_every_headline(early: tuple[Project, list[dict[st
         assert f"{len(months)} files came in" in page or f"{counted(len(months)).capitalize()} files came in" in page
         assert ("Interim edition" in page) == (until_month < "2018-03")
     with open(project.root / "reports/editions.csv", encoding="utf-8", newline="") as handle:
-        assert list(dict.fromkeys(row["edition"] for row in csv.DictReader(handle))) == ["2017-03", "2018-03"]
+        assert list(dict.fromkeys(row["edition"] for row in csv.DictReader(handle))) == untils
     assert project.run("refresh", "--from", str(project.files)).out.count("nothing differs") == 1
 
 

@@ -152,7 +152,7 @@ def test_a_cells_standard_error_by_hand() -> None:
     assert own.ci_low.to_numpy() == pytest.approx(low.to_numpy(), abs=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.cases(quick=0, push=1)
 @pytest.mark.parametrize("cluster", [None, "site"])
 def test_influence_is_what_weighting_a_unit_more_does(cluster: str | None) -> None:
     """The variance of every term is the sum over units (or sites) of squared derivatives of its estimate by their weight."""

@@ -241,7 +241,7 @@ def _by_linear_programs(
     return bool(eta > 0 and (tail[1] - tail[2]) / (tail[0] - tail[2]) < size), eta
 
 
-@pytest.mark.slow
+@pytest.mark.cases(quick=0, push=2)
 @BOTH
 @pytest.mark.parametrize("target", ["mean", "first", "any"])
 def test_the_moments_are_the_vertices_of_the_linear_program(target: str, hybrid: bool) -> None:
@@ -470,7 +470,7 @@ def test_a_breakdown_of_a_singular_study_is_refused(breakdown: Callable[..., flo
 # Coverage
 
 
-@pytest.mark.slow
+@pytest.mark.cases(quick=0, push=1)
 @BOTH
 @pytest.mark.parametrize("calm", [True, False], ids=["no change before", "a change before"])
 def test_the_relative_set_covers_an_effect_at_the_edge(calm: bool, hybrid: bool) -> None:

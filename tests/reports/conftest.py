@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from built import REPOSITORY, Built, build, environment
+from built import KINDS, REPOSITORY, Built, build, environment
 from shared import made_once
 from worlds import World, write_world
 
 from analysis.publish.build import build_reports
-from analysis.publish.quarto import find_quarto
 from analysis.results import Results
 from analysis.workspace import Workspace
 
@@ -74,12 +73,9 @@ def undrawn(monkeypatch):
         monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")
 
 
-@pytest.fixture(scope="session", params=["snapshot", "mar", *(["quarto"] if find_quarto() else [])])
+@pytest.fixture(scope="session", params=KINDS)
 def built(request, tmp_path_factory) -> Built:
-    """All reports: always from the embedded snapshot, from the published files where they are, and by Quarto where it is.
-
-    ``BUILT`` names a build of the published files that is there, and is what ships.
-    """
+    """All reports: from the embedded snapshot, from the published files where they are, and by Quarto where it is; or those of ``BUILT``."""
     if request.param == "mar" and os.environ.get("BUILT"):
         published = request.getfixturevalue("published_folder")
         return Built(

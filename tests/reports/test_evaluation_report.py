@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from built import BLOCK, BRIEFS, EVERY_FLOAT, FLOATS, LONG, PAGES, Built, compact, environment, visible
+from built import BLOCK, BRIEFS, EVERY_FLOAT, FLOATS, KINDS, LONG, PAGES, Built, compact, environment, visible
 
 from analysis.files import write_table
 from analysis.narrative import growth, records, verdicts
@@ -99,7 +99,7 @@ def test_the_numbers_of_the_growth_figure_are_in_its_file(built):
 def test_nothing_is_unresolved_or_not_a_number(built, name):
     for text in (
         visible(re.sub(r'<details class="code-fold">.*?</details>', "", built.html(name), flags=re.DOTALL)),
-        re.sub(r"\s+", " ", "\n".join(p.extract_text() for p in built.pdf(name).pages)),
+        re.sub(r"\s+", " ", "\n".join(built.pdf_texts(name))),
     ):
         assert not re.search(r"\?@|\?\?|\{python\}|@(?:fig|tbl|sec|eq)-|\{#|:::|\*\*", text)
         assert not re.search(r"(?<![\w.])[+−-]?(?:nan|NaN|NaT|None(?! of )|inf|infinity|<NA>)(?![\w])%?", text)
@@ -205,9 +205,8 @@ def test_the_verdicts_are_those_of_the_estimates(built):
         assert visible(verdicts.verdict_sentence(built.results, outcome, model).replace("**", "")) in text
 
 
+@pytest.mark.parametrize("built", KINDS[:1], indirect=True)
 def test_changing_an_estimate_changes_the_printed_sentence(built, tmp_path):
-    if built.work.data != "snapshot":
-        pytest.skip("once is enough")
     outcome, model = built.results.protocol.primary_outcomes[0].id, built.results.protocol.model_ids[1]
     work = replace(built.work, build=tmp_path / "build")
     shutil.copytree(built.work.build, work.build)

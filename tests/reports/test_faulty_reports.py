@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from built import REPOSITORY, Built, environment
+from built import KINDS, REPOSITORY, Built, environment
 
 from analysis.errors import EvaluationError
 from analysis.files import write_table
@@ -19,7 +19,7 @@ from analysis.publish.notebook import ReportError
 from analysis.results import Results, load_results
 from analysis.workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("built", ["snapshot"], indirect=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("built", KINDS[:1], indirect=True)]
 
 
 @pytest.fixture()

@@ -119,6 +119,7 @@ def test_a_study_without_a_programme_year_is_refused(tmp_path: Path) -> None:
     "a programme of one model with one site of one commissioner",
     "what can be estimated is; the reports come out and say what could not, and why",
 )
+@pytest.mark.nightly
 def test_one_site_of_one_commissioner(tmp_path: Path) -> None:
     work = estimated(tmp_path, rules(), {"05C": PLACES["05C"]})
     estimates, absent = pd.read_parquet(work.estimates), pd.read_csv(work.not_run)

@@ -200,6 +200,7 @@ def test_a_true_effect_moves_the_treated_months_of_treated_units_alone(exchangea
 # The judgements
 
 
+@pytest.mark.nightly
 def test_randomisation_is_exact_where_sites_are_exchangeable(exchangeable: Callable[[int], Cell]) -> None:
     """Its p-values are uniform: 5% of them at most 0.05 (limits: 3.3 standard errors), the tenths alike.
 

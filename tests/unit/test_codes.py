@@ -16,6 +16,7 @@ from analysis.rules import Records
 MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
 Row = dict[str, Any]
 ENGINES = ["duckdb", pytest.param("spark", marks=pytest.mark.spark)]
+AT_NIGHT = ["duckdb", pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.nightly])]
 
 
 def answer(
@@ -64,7 +65,7 @@ def test_each_form_of_a_commissioner_is_counted(engine: str, tmp_path: Path) -> 
 
 
 @pytest.mark.cases(quick=0, push=5)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", AT_NIGHT)
 @pytest.mark.parametrize(
     ("first", "second", "spells"),
     [
@@ -85,7 +86,7 @@ def test_sites_of_a_provider_are_one_provider(
     assert ledger == ({USED: 2} if spells == 1 else {USED: 1, "no_first_episode": 1})
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", AT_NIGHT)
 def test_lower_case_methods_and_points_in_diagnoses(engine: str, tmp_path: Path) -> None:
     _, ledger = answer(
         persons([{"ADMIMETH": method} for method in ("2a", "2A", "2d", "2b")]), tmp_path / "methods", engine
@@ -117,7 +118,7 @@ NO_END = ["1800-01-01", "1801-01-01", "1582-10-15", "2045-01-01", "2099-12-31", 
     "a discharge of 9999-12-31, 2099 or 2045 for a stay that goes on",
     "it is no date: the stay ends with its last episode",
 )
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", AT_NIGHT)
 def test_a_discharge_that_is_no_date(engine: str, tmp_path: Path) -> None:
     rows = [{**row, "DISDATE": end} for row, end in zip(persons([{}] * len(NO_END)), NO_END, strict=True)]
     totals, ledger = answer(rows, tmp_path, engine)
@@ -138,7 +139,7 @@ def test_other_dates_out_of_bounds_are_none_too(column: str, tmp_path: Path) -> 
     "a discharge years after the last episode of a short stay",
     "a stay longer than the protocol's bound is in the ledger as too_long, and swallows no later stay of the person",
 )
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", AT_NIGHT)
 def test_a_stay_that_is_too_long(engine: str, tmp_path: Path) -> None:
     rows = [
         stay("2014-05-10", "2024-05-10"),
@@ -157,7 +158,7 @@ def test_a_stay_that_is_too_long(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("episodes with neither a person nor a key", "strangers stay strangers")
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", AT_NIGHT)
 def test_rows_without_person_and_key_are_not_one_person(engine: str, tmp_path: Path) -> None:
     rows = [
         stay("2014-05-10", "2014-05-20", TOKEN_PERSON_ID=None, EPIKEY=None),

@@ -157,6 +157,7 @@ def test_masking_changes_what_it_should(results: Results) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_workers_never_change_a_result(
     results: Results, small_protocol: Protocol, tables: dict[str, pd.DataFrame]
 ) -> None:
@@ -180,7 +181,7 @@ def test_workers_never_change_a_result(
     assert not any(table.empty for table in results.tables.values())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_cannot_be_estimated_is_listed_and_the_rest_runs(
     small_protocol: Protocol, tables: dict[str, pd.DataFrame]
 ) -> None:

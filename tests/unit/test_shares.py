@@ -329,7 +329,7 @@ def with_later_end(days: int, columns: tuple[str, ...], every: int) -> list[Row]
     return [row | (later(row) if at % every == 1 else {}) for at, row in enumerate(rows)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.fault(
     "a year that is wrong in the end of one episode in two hundred, and in the discharge too or not",
     "the row is left out where it ends after its discharge; else the run stops with the share of the nights in stays of more than a year",

@@ -235,7 +235,7 @@ def test_the_ledger_finds_the_planted_dirt(tmp_path: Path) -> None:
     assert 0 <= ledger["duplicate"] - truth.dirt["duplicate"] <= 3  # two stays of one day may look alike by chance
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_buckets_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made_up(tmp_path / "made-up", 30_000)
     whole = counted(folder, tmp_path / "private")
