@@ -91,10 +91,10 @@ class Built:
         return load_results(self.work)
 
     def html(self, name: str = "evaluation") -> str:
-        return (self.work.reports / f"{name}.html").read_text(encoding="utf-8")
+        return _html(*_as_it_is(self.work.reports / f"{name}.html"))
 
     def main(self, name: str = "evaluation") -> str:
-        return re.search(r"<main\b.*?</main>", self.html(name), re.DOTALL)[0]
+        return _main(*_as_it_is(self.work.reports / f"{name}.html"))
 
     def section(self, identity: str) -> str:
         """From a section's heading to the next heading of the first level below the title."""
@@ -119,10 +119,10 @@ class Built:
 
     def pdf_pages(self, name: str = "evaluation") -> list[str]:
         """Each page's text without blanks, header and footer included."""
-        return [compact(page) for page in self.pdf_texts(name)]
+        return _compact(*_as_it_is(self.work.reports / f"{name}.pdf"))
 
     def pdf_texts(self, name: str = "evaluation") -> list[str]:
-        return _texts(self.work.reports / f"{name}.pdf")
+        return _texts(*_as_it_is(self.work.reports / f"{name}.pdf"))
 
     def pdf_body(self, name: str = "evaluation") -> str:
         """The whole text without blanks, and without what every page repeats."""
@@ -147,8 +147,28 @@ class Built:
         return any(text[begun:] in page for begun, page in zip(most, pages[1:], strict=False))
 
 
+def _as_it_is(path: Path) -> tuple[Path, int]:
+    """A file and the time of its last change: what was read of it is kept until it changes."""
+    return path, path.stat().st_mtime_ns
+
+
 @cache
-def _texts(path: Path) -> list[str]:
+def _html(path: Path, changed: int) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _main(path: Path, changed: int) -> str:
+    return re.search(r"<main\b.*?</main>", _html(path, changed), re.DOTALL)[0]
+
+
+@cache
+def _compact(path: Path, changed: int) -> list[str]:
+    return [compact(page) for page in _texts(path, changed)]
+
+
+@cache
+def _texts(path: Path, changed: int) -> list[str]:
     """Each page's text: by Poppler where it is, which reads the same in a twentieth of pypdf's time."""
     if shutil.which("pdftotext") is None:
         return [page.extract_text() for page in pypdf.PdfReader(path).pages]
