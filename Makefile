@@ -73,11 +73,10 @@ test: $(READY) ## the quick tests (a minute)
 
 check: test slow ## everything: style, types, all the tests
 
-# In the order of their folders, so that whole builds, which take longest, come first.
 slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
-	@$(PYTEST) -m "slow and not spark and not nightly" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -m "slow and not spark and not nightly" --numprocesses 2 --dist worksteal
 
 spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later
 	@.ci/install spark
