@@ -110,9 +110,14 @@ def counts_of(admissions: list[int], **index: list[str]) -> pd.DataFrame:
 
 
 def test_nothing_is_shown_of_admissions_that_are_suppressed() -> None:
-    """A month of 60 is suppressed to hide one of 3: the stays of no night and the others would add up to it."""
-    hidden = suppressed_places(counts_of([3, 60, 500, 600], unit=["00A"], month=["a", "b", "c", "d"]), SMALLEST)
-    assert hidden.loc[("00A", ["a", "b"]), :].all(axis=None) and not hidden.loc[("00A", ["c", "d"]), :].any(axis=None)
+    """A month of 60 is suppressed to hide one of 3: the stays of no night and the others would add up to it.
+
+    In another month fewer stay a night, so that its parts, and not these, are suppressed to hide those of the 3.
+    """
+    counts = counts_of([3, 60, 500, 600], unit=["00A"], month=["a", "b", "c", "d"])
+    counts.loc[("00A", "c"), list(PARTS)] = [470, 30]
+    hidden = suppressed_places(counts, SMALLEST)
+    assert hidden.loc["00A"].loc[["a", "b"]].all(axis=None) and not hidden.loc["00A", ADMISSIONS].loc[["c", "d"]].any()
 
 
 def test_parts_of_a_total_are_shown_together_or_not_at_all() -> None:
