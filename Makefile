@@ -39,7 +39,7 @@ help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 # Published files → panel → estimates → reports. Each stage is asked every time, and runs only where its inputs have changed:
-# the content of a file, a module or a table of the protocol (analysis/steps.py), whatever the files' times.
+# the content of a file, a module or a table of the protocol (analysis/build/steps.py), whatever the files' times.
 report: results ## render the evaluation, HTML and PDF, from published data
 	@$(RUN) reports --if-changed
 
@@ -76,6 +76,7 @@ check: test slow ## everything: style, types, all the tests
 slow: $(READY) ## style, types, and the tests that take longer
 	@$(VENV)/bin/ruff check analysis tests
 	@$(VENV)/bin/mypy analysis
+	@$(VENV)/bin/lint-imports
 	@$(PYTEST) -m "slow and not spark and not nightly" --numprocesses 2 --dist worksteal
 
 spark: $(READY) ## the same counts on Spark as on DuckDB; needs Java 17 or later

@@ -16,14 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from analysis import steps
-from analysis.build_folder import BETWEEN, check_build_folder, clean, may_clean
-from analysis.checkout import set_source_date
-from analysis.errors import EvaluationError, UsageError
-from analysis.files import only_one_run
-from analysis.lineage import Manifest, Step, digest
-from analysis.scratch import check_scratch, is_scratch
-from analysis.workspace import Workspace
+from analysis.build import steps
+from analysis.build.folder import BETWEEN, check_build_folder, clean, may_clean
+from analysis.build.manifest import Manifest, Step, digest
+from analysis.core.checkout import set_source_date
+from analysis.core.errors import EvaluationError, UsageError
+from analysis.core.files import only_one_run
+from analysis.core.scratch import check_scratch, is_scratch
+from analysis.core.workspace import Workspace
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,17 +91,17 @@ def main(arguments: list[str]) -> int:
 def _run(choice: argparse.Namespace, work: Workspace) -> int:
     # The stages are imported where they run: a wrong call, or one that has nothing to do, answers at once.
     if choice.stage == "doctor":
-        from analysis.doctor import examine
+        from analysis.publish.doctor import examine
 
         print(examine(work))
         return 0
     if choice.stage == "why":
-        from analysis.proof import why
+        from analysis.build.explain import why
 
         print(why(work, choice.target))
         return 0
     if choice.stage == "verify":
-        from analysis.proof import verify
+        from analysis.build.explain import verify
 
         text, right = verify(work)
         print(text)
@@ -181,8 +181,8 @@ def _results(work: Workspace, if_changed: bool) -> None:
 
 def _refresh(work: Workspace, folder: Path | None) -> None:
     """The last edition as it stands, what came in, the new edition, and what moved between the two."""
-    from analysis.refresh.editions import last_name
-    from analysis.stages.archive import Archive, record
+    from analysis.editions.archive import Archive, record
+    from analysis.editions.editions import last_name
     from analysis.stages.refresh import end_at_pinned, explain, look, pin_files, record_edition
     from analysis.stages.written import table_to_write
 

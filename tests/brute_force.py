@@ -6,7 +6,7 @@ import numpy as np
 import statsmodels.api as sm
 from synthetic import explicit_effects
 
-from analysis.models.absorbed import Nuisance
+from analysis.estimation.regression.absorbed import Nuisance
 
 
 def independent(design: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ import pytest
 from real_data import RealData
 from shared import made_once
 
-from analysis.protocol import Protocol, load_protocol
+from analysis.core.workspace import DEFAULT_MIRROR, Workspace
+from analysis.protocol.protocol import Protocol, load_protocol
 from analysis.sources.manifest import read_manifest, required_months, verify
 from analysis.sources.mar import MarFile, read_all_mar
 from analysis.stages.data import build_data
-from analysis.workspace import DEFAULT_MIRROR, Workspace
 
 REPOSITORY = Path(__file__).parents[1]
 

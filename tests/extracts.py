@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.protocol.schema import Records
 from analysis.records.counts import Counts, linked_counts
 from analysis.records.draw import Plan
 from analysis.records.engines import open_engine
@@ -18,7 +19,6 @@ from analysis.records.extract import COLUMNS, find_extract
 from analysis.records.shares import checked_counts
 from analysis.records.synthesise import synthesise
 from analysis.records.typed import read_episodes, tidy_codes
-from analysis.rules import Records
 
 UNITS = {"00A": "00A", "00B": "00B", "01H": "01H+01K", "01K": "01H+01K"}
 USUAL: dict[str, Any] = {

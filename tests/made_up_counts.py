@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.files import write_together
+from analysis.core.files import write_together
+from analysis.protocol.schema import Records
 from analysis.records.counts import Counts
 from analysis.records.memory import Memory
 from analysis.records.networks import practices_of
 from analysis.records.tables import Table, records_tables, to_remember
-from analysis.rules import Records
 
 MONTHS = pd.date_range("2015-04-01", periods=4, freq="MS")
 UNITS = ["00A", "00B", "01C"]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from extracts import stay
 
-from analysis.errors import EvaluationError
-from analysis.protocol import Protocol
+from analysis.core.errors import EvaluationError
+from analysis.protocol.protocol import Protocol
 from analysis.records.addresses import shown
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.workspace import Workspace
+from analysis.core.workspace import Workspace
 
 
 @dataclass(frozen=True)

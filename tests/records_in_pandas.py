@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from analysis.protocol.vocabulary import EMERGENCY_METHODS
 from analysis.records.counts import Counts
 from analysis.records.definitions import (
     ADMISSION_METHODS,
     AMBULATORY_CARE_SENSITIVE,
-    EMERGENCY_METHODS,
     EPISODE_STATUSES,
     PATIENT_CLASSES,
     TRANSFER_METHODS,

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cleaning.panel import Cleaned, clean
-from analysis.models.absorbed import Nuisance, two_way
-from analysis.models.event_study import event_study, fit_event_study, placebo_event_studies
-from analysis.models.poisson import Poisson
-from analysis.models.regression import Comparison
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol, load_protocol
-from analysis.rules import Specification
-from analysis.workspace import PROTOCOL_FILE
+from analysis.core.workspace import PROTOCOL_FILE
+from analysis.estimation.did.event_study import event_study, fit_event_study, placebo_event_studies
+from analysis.estimation.regression.absorbed import Nuisance, two_way
+from analysis.estimation.regression.poisson import Poisson
+from analysis.estimation.regression.regression import Comparison
+from analysis.estimation.regression.sample import Sample
+from analysis.panel.panel import Cleaned, clean
+from analysis.protocol.protocol import Protocol, load_protocol
+from analysis.protocol.schema import Specification
 
 FIRST_MONTH = "2013-04-01"
 PROGRAMME_START = pd.Timestamp("2015-04-01")

@@ -12,19 +12,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from analysis.errors import MachineError, UsageError
-from analysis.files import write_table, write_text
-from analysis.narrative.places import sites
-from analysis.narrative.verdicts import headline
-from analysis.outside import plain, slug
+from analysis.build.steps import BRIEF, INDEX, SITES, report_sources
+from analysis.core.errors import MachineError, UsageError
+from analysis.core.files import write_table, write_text
+from analysis.core.scratch import MARK, scratch_folder
+from analysis.core.untrusted import plain, slug
+from analysis.core.workspace import Workspace
 from analysis.publish.contents import contents, merged
-from analysis.publish.provenance import edition, edition_date
 from analysis.publish.render import Document, Renderer, choose, execute, renderer_versions, write
 from analysis.publish.session import Session
-from analysis.results import Results, load_results
-from analysis.scratch import MARK, scratch_folder
-from analysis.steps import BRIEF, INDEX, SITES, report_sources
-from analysis.workspace import Workspace
+from analysis.reporting.about.provenance import edition, edition_date
+from analysis.reporting.results import Results, load_results
+from analysis.reporting.sites.places_words import sites
+from analysis.reporting.verdicts.words import headline
 
 Rows = list[dict[str, str]]
 KERNELS = 4  # at most; another one costs more seconds of imports than it saves

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from nbformat import NotebookNode
 
-from analysis.outside import unguarded
-from analysis.tabular import read_table
+from analysis.core.tabular import read_table
+from analysis.core.untrusted import unguarded
 
 COLUMNS = ["document", "identity", "title", "numbers", "picture"]
 KEY = "float"  # of the metadata of an output

@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 from IPython.display import Markdown
 
-from analysis.figures.theme import Figure
-from analysis.files import write_table, write_text
-from analysis.outside import references
+from analysis.core.files import write_table, write_text
+from analysis.core.scratch import scratch_folder
+from analysis.core.untrusted import references
 from analysis.publish.contents import KEY
-from analysis.results import Results
-from analysis.scratch import scratch_folder
-from analysis.tables.table import Table
+from analysis.reporting.figure import Figure
+from analysis.reporting.results import Results
+from analysis.reporting.table import Table
 
 SORTABLE = Path(__file__).with_name("sortable.html")
 END = "\n\n"  # of a block: Quarto joins what a cell shows with a single newline

@@ -16,8 +16,8 @@ import pypandoc
 import typst
 from nbformat import NotebookNode
 
-from analysis.files import atomic_path, temporary_folder
-from analysis.outside import references
+from analysis.core.files import atomic_path, temporary_folder
+from analysis.core.untrusted import references
 from analysis.publish.assemble import ImageFolder, to_markdown
 from analysis.publish.notebook import ReportError
 from analysis.publish.pandoc import READER, pandoc

@@ -12,7 +12,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from analysis.errors import EvaluationError
+from analysis.core.errors import EvaluationError
 
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})(.*)$")
 CELL_FENCE = re.compile(r"^```+\s*\{python(?:[ ,][^}]*)?\}\s*$")

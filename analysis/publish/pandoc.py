@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pypandoc
 
-from analysis.errors import MachineError
+from analysis.core.errors import MachineError
 from analysis.publish.notebook import ReportError
 
 READER = "markdown"  # the language that documents are assembled in

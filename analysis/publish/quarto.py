@@ -18,9 +18,9 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from analysis.errors import MachineError
-from analysis.files import atomic_path, temporary_folder
-from analysis.outside import references
+from analysis.core.errors import MachineError
+from analysis.core.files import atomic_path, temporary_folder
+from analysis.core.untrusted import references
 from analysis.publish.assemble import ImageFolder, relink_images
 from analysis.publish.embedded import dejavu
 from analysis.publish.notebook import NUMBERED, ReportError, front_matter

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from analysis.files import atomic_path
+from analysis.core.files import atomic_path
 from analysis.publish import embedded, quarto
 from analysis.publish.assemble import local_file
 from analysis.publish.check import check

@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from analysis.errors import MachineError
+from analysis.core.errors import MachineError
 from analysis.publish.notebook import INLINE_CODE, ReportError, cell_options, map_prose
 from analysis.publish.outputs import tidy
 

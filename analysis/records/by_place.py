@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.protocol.schema import Records
 from analysis.records.codes import commissioner_of
 from analysis.records.definitions import OUTSIDE_ENGLAND
 from analysis.records.episodes import BLAMED, NO_YEAR, OF_ROWS, PLACES, Episodes
-from analysis.rules import Records
 
 # Each decides whether a row is counted.
 DECIDING = ("EPISTAT", "ADMIDATE", "EPISTART", "EPIEND", "ADMIMETH", "CLASSPAT", "EPIORDER")

@@ -6,7 +6,7 @@ import calendar
 import re
 import unicodedata
 
-from analysis.outside import printable
+from analysis.core.untrusted import printable
 
 # Columns of codes that are in use for thousands of patients each.
 OF_CODES = ("EPISTAT", "EPIORDER", "ADMIMETH", "ADMISORC", "CLASSPAT")

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from analysis.protocol.schema import Records
 from analysis.records.definitions import (
     ADMISSION_METHODS,
     ADMISSION_SOURCES,
@@ -28,7 +29,6 @@ from analysis.records.definitions import (
     PROVIDER_FORM,
     WITH_SITES,
 )
-from analysis.rules import Records
 
 Check = Callable[[ir.StringValue], ir.BooleanValue]
 MANY_UNKNOWN = 100  # codes, with which a comparison takes as long as the check itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.records.engines import Engine
 from analysis.records.extract import Extract
 

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from ibis.common.exceptions import IbisError
 from ibis.util import backend_entry_points
 
-from analysis.errors import DataError, EvaluationError, MachineError, UsageError
+from analysis.core.errors import DataError, EvaluationError, MachineError, UsageError
 from analysis.records.addresses import SCHEME, shown, without_secrets
 
 # How the files of a database begin, by the scheme of the address: bytes, and where they stand.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-# Admission methods of an emergency (NHS Data Dictionary, ADMISSION METHOD CODE (HOSPITAL PROVIDER SPELL)): accident and emergency
-# department, general practitioner, bed bureau, outpatient clinic, mental health crisis team, other means (28 before 2012,
-# 2A to 2D since). 2B, the transfer of a patient who was admitted elsewhere in an emergency, is one of them.
-EMERGENCY_METHODS = ("21", "22", "23", "24", "25", "28", "2A", "2B", "2C", "2D")
+from analysis.protocol.vocabulary import EMERGENCY_METHODS
 
 # A spell that is the sequel of one at another provider: by its method (81, any transfer; 2B) or the source of admission (49, 50 and
 # 51 to 53: high-security, medium-secure, general, maternity and psychiatric beds of another provider; 87: a non-NHS hospital). These and the gap of
@@ -104,6 +101,3 @@ OUTCOMES = {
         "emergency admissions whose first episode has a chronic ambulatory care sensitive condition as primary diagnosis",
     ),
 }  # fmt: skip
-
-# The least count of 1 or more that the standard shows, and what it rounds to (README.md of this folder); a protocol may ask for more, not for less.
-SMALLEST, BASE = 8, 5

@@ -14,7 +14,7 @@ from typing import IO, cast
 
 import numpy as np
 
-from analysis.errors import DataError, MachineError
+from analysis.core.errors import DataError, MachineError
 from analysis.records.cells import form_of
 
 DELIMITERS = (",", "|", "\t", ";")

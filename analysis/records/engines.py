@@ -13,7 +13,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from analysis.errors import DataError, UsageError
+from analysis.core.errors import DataError, UsageError
 from analysis.records.databases import open_database, open_table
 from analysis.records.delimited import Layout
 from analysis.records.extract import NO_VALUE, Extract, Part, check_types, column_names, key_pattern

@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from analysis.protocol.schema import Records
 from analysis.records.codes import (
     diagnosis_of,
     in_either_case,
@@ -29,7 +30,6 @@ from analysis.records.definitions import (
     TRANSFER_SOURCES,
 )
 from analysis.records.persons import named
-from analysis.rules import Records
 
 EPOCH = "1970-01-01"
 NO_AGE = -1

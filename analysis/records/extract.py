@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import DataError, UsageError
+from analysis.core.errors import DataError, UsageError
 from analysis.records.addresses import is_address, shown
 from analysis.records.delimited import Layout, count_rows, layout_of
 from analysis.records.listing import PARQUET, list_files

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
+from analysis.protocol.schema import Records
 from analysis.records.by_place import At
 from analysis.records.cells import common_value, form_of
 from analysis.records.codes import expected_of, known_values, provider_of
@@ -16,7 +17,6 @@ from analysis.records.definitions import OUTSIDE_ENGLAND, PROVIDER_FORM
 from analysis.records.episodes import APRIL, CODED, OF_ROWS, backwards
 from analysis.records.extract import Extract
 from analysis.records.spells import OF_SPELLS
-from analysis.rules import Records
 
 # A spell loses its first episode where that falls out for one of these, rarely rightly; or where a column that says which rows are of one spell is
 # wrong. EPIORDER itself is sound then.

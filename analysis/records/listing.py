@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.errors import DataError, EvaluationError, MachineError, UsageError
+from analysis.core.errors import DataError, EvaluationError, MachineError, UsageError
 from analysis.records.delimited import looks_delimited
 
 PARQUET, TEXT_FILE = "Parquet", "CSV"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import MachineError, UsageError
+from analysis.core.errors import MachineError, UsageError
 
 SETTINGS = "settings.json"
 FORGOTTEN = "No earlier run is on record in {folder}: if tables of this extract were released before, this run may show what they suppressed."

@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from analysis.errors import StudyError
-from analysis.records.definitions import ADMISSIONS, SMALLEST
-from analysis.tabular import read_table
+from analysis.core.errors import StudyError
+from analysis.core.tabular import read_table
+from analysis.protocol.vocabulary import SMALLEST
+from analysis.records.definitions import ADMISSIONS
 
 PRACTICE, NETWORK = "practice_code", "network"
 GROUP, REMAINDER = "group", ""  # no network of a table is without a name

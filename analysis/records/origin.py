@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.records.definitions import MARK
 from analysis.records.engines import for_one_file, part_on_duckdb
 from analysis.records.extract import Extract

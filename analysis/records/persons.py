@@ -10,10 +10,10 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.errors import DataError
-from analysis.outside import printable
+from analysis.core.errors import DataError
+from analysis.core.untrusted import printable
+from analysis.protocol.schema import Records
 from analysis.records.engines import Engine
-from analysis.rules import Records
 
 # As spreadsheets write a long number; the digits after the first few are lost.
 SCIENTIFIC = "(?i)^[0-9]([.,][0-9]{1,20})?E[+][0-9]{2,3}$"

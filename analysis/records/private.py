@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analysis.errors import EvaluationError, MachineError
-from analysis.files import IGNORE, IGNORES_ALL
-from analysis.scratch import MARK, check_scratch, scratch_folder
+from analysis.core.errors import EvaluationError, MachineError
+from analysis.core.files import IGNORE, IGNORES_ALL
+from analysis.core.scratch import MARK, check_scratch, scratch_folder
 
 PROBLEM = "problem.txt"
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO

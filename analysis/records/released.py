@@ -14,17 +14,9 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from analysis.cleaning.panel import PANEL
-from analysis.records.definitions import (
-    ADMISSIONS,
-    BASE,
-    BED_DAYS,
-    LENGTH_OF_STAY,
-    MADE_UP,
-    OUTCOMES,
-    PATIENTS,
-    SMALLEST,
-)
+from analysis.panel.panel import PANEL
+from analysis.protocol.vocabulary import BASE, SMALLEST
+from analysis.records.definitions import ADMISSIONS, BED_DAYS, LENGTH_OF_STAY, MADE_UP, OUTCOMES, PATIENTS
 from analysis.records.identifiers import normal, plain_name
 
 

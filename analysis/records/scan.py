@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.build_folder import DOWNLOADS, is_build
-from analysis.errors import UsageError
-from analysis.files import LOCK
-from analysis.lineage import Manifest
+from analysis.build.folder import DOWNLOADS, is_build
+from analysis.build.manifest import Manifest
+from analysis.core.errors import UsageError
+from analysis.core.files import LOCK
+from analysis.core.scratch import MARK, PRIVATE
 from analysis.records.identifiers import begins, forms_of, identifiers, is_patient_column
 from analysis.records.released import RELEASED, Standard, small_counts
 from analysis.records.sampled import PERSONS, Sample, read_sample
 from analysis.records.scan_kinds import pieces
 from analysis.records.scan_pieces import Closed, Table, Text
 from analysis.records.synthesise import PARTITION, TRUTH
-from analysis.scratch import MARK, PRIVATE
 
 RECORDS = "records"
 STAYS = (PRIVATE, DOWNLOADS)  # folders of a build that nobody hands on

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
+from analysis.protocol.schema import Records
 from analysis.records.by_place import lost_at_one_place, rows_by_place, unknown_at_one_place
 from analysis.records.completeness import check_rows
 from analysis.records.counts import LATE, OF_USED, USED, Counts, ledger_by_year, linked_counts, placed
@@ -31,7 +32,6 @@ from analysis.records.falling_out import (
 )
 from analysis.records.misread import check_codes, check_days, check_forms, check_lengths
 from analysis.records.persons import check_possible, check_written
-from analysis.rules import Records
 
 # Reasons that few rows of a sound extract have; values that are not known are as rare. Of the others a share may be large, but not change.
 UNEXPECTED = ("runs_backwards", "no_first_episode", "too_long", "unknown_commissioner", LATE)

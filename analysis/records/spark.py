@@ -10,7 +10,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from analysis.errors import DataError, MachineError
+from analysis.core.errors import DataError, MachineError
 from analysis.records.delimited import GZIP
 from analysis.records.extract import NO_VALUE, Part, key_pattern
 

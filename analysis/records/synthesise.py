@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.files import atomic_path, write_text
-from analysis.parallel import run_jobs
+from analysis.core.files import atomic_path, write_text
+from analysis.core.parallel import run_jobs
 from analysis.records.definitions import MARK
 from analysis.records.draw import DIRT, Plan, draw_episodes
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.protocol.schema import Records
 from analysis.records.counts import Counts, monthly
 from analysis.records.definitions import ADMISSIONS
 from analysis.records.disclosure import shown, suppressed_parts, suppressed_places
 from analysis.records.episodes import NO_AGE
 from analysis.records.memory import Memory
 from analysis.records.networks import GROUP, NETWORK, REMAINDER, keys_of, linked_places, with_remainder
-from analysis.rules import Records
 
 BY_COMMISSIONER, BY_AGE, BY_NETWORK = "by_commissioner.csv", "by_age.csv", "by_network.csv"
 LABELS = {

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 
-from analysis.errors import DataError, EvaluationError, MachineError
+from analysis.core.errors import DataError, EvaluationError, MachineError
 from analysis.records.cells import line
 from analysis.records.delimited import PLAIN, line_with_another_end, rows_of
 from analysis.records.engines import for_one_file, numbered_on_duckdb, part_on_duckdb

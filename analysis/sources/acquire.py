@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from analysis.errors import DataError, EvaluationError
+from analysis.core.errors import DataError, EvaluationError
 from analysis.sources.fetch import download, site_reachable
 from analysis.sources.manifest import Pin, locate, verify
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from analysis.errors import DataError, MachineError
-from analysis.files import sha256
+from analysis.core.errors import DataError, MachineError
+from analysis.core.files import sha256
 from analysis.sources.manifest import Pin, permitted
 
 # Uncompressed, so that a byte range counts the bytes of the file itself.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.table import FETCH_AGAIN, validated
 
 FIELDS = {"date": "month", "row_id": "ccg_code", "row_name": "ccg_name", "total_list_size": "registered_patients"}

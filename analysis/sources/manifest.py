@@ -16,9 +16,9 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from analysis.errors import DataError, MachineError, StudyError
-from analysis.files import sha256
-from analysis.rows import read_rows
+from analysis.core.csv_rows import read_rows
+from analysis.core.errors import DataError, MachineError, StudyError
+from analysis.core.files import sha256
 
 COLUMNS = (
     "source", "period", "file", "url", "sha256", "bytes", "publisher", "title", "published", "revised", "licence",

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.table import check_once, check_sums, check_whole, counts, text, validated
 from analysis.sources.workbook import Sheet, clean, day_in, month_in, open_workbook
 

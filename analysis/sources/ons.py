@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.table import FETCH_AGAIN, check_once, check_sums, check_whole, counts, read_csv, text, validated
 from analysis.sources.workbook import Cell, open_workbook
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
-from analysis.errors import DataError, MachineError
-from analysis.files import atomic_path
+from analysis.core.errors import DataError, MachineError
+from analysis.core.files import atomic_path
 from analysis.sources.fetch import HEADERS, only_sites
 from analysis.sources.limits import LARGEST
 from analysis.sources.manifest import name_problem

@@ -13,9 +13,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from analysis.errors import DataError
-from analysis.outside import printable
-from analysis.rows import read_rows
+from analysis.core.csv_rows import read_rows
+from analysis.core.errors import DataError
+from analysis.core.untrusted import printable
 from analysis.sources.workbook import Sheet, clean
 
 FETCH_AGAIN = "fetch the file again; if it is published so, ask the publisher and leave the file out"

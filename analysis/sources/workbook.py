@@ -15,8 +15,8 @@ from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-from analysis.errors import DataError
-from analysis.outside import printable
+from analysis.core.errors import DataError
+from analysis.core.untrusted import printable
 from analysis.sources import compound, package
 from analysis.sources.limits import NotAWorkbook, check_size, damaged, protected
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from analysis.cleaning.panel import CCG, Cleaned, Held
-from analysis.errors import MachineError
-from analysis.files import write_together
-from analysis.inputs import Reference, clean_published, clean_snapshot, published_files
-from analysis.protocol import Protocol, load_protocol
-from analysis.slices import DATA_RULES
+from analysis.build.slices import DATA_RULES
+from analysis.core.errors import MachineError
+from analysis.core.files import write_together
+from analysis.core.workspace import Workspace
+from analysis.panel.inputs import Reference, clean_published, clean_snapshot, published_files
+from analysis.panel.panel import CCG, Cleaned, Held
+from analysis.protocol.protocol import Protocol, load_protocol
 from analysis.sources.acquire import SetUnavailable
 from analysis.sources.manifest import Pin
-from analysis.workspace import Workspace
 
 Say = Callable[[str], None]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cleaning.geography import members
-from analysis.cleaning.snapshot import read_population
-from analysis.errors import UsageError
-from analysis.protocol import Protocol, load_protocol
+from analysis.core.errors import UsageError
+from analysis.core.scratch import MARK, scratch_folder
+from analysis.core.workspace import Workspace
+from analysis.panel.geography import members
+from analysis.panel.snapshot import read_population
+from analysis.protocol.protocol import Protocol, load_protocol
 from analysis.records.draw import Plan
 from analysis.records.synthesise import PARTITION, TRUTH, synthesise
-from analysis.scratch import MARK, scratch_folder
 from analysis.stages.data import Say
-from analysis.workspace import Workspace
 
 
 def make_up(work: Workspace, rows: int, folder: Path, effect: float, seed: int, say: Say) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cleaning.panel import Held
-from analysis.files import write_text
-from analysis.refresh.ledger import CAUSES, changed_runs
+from analysis.core.files import write_text
+from analysis.core.workspace import Workspace
+from analysis.editions.archive import COHORTS, MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
+from analysis.editions.ledger import CAUSES, changed_runs
+from analysis.panel.panel import Held
 from analysis.sources.manifest import Pin
-from analysis.stages.archive import COHORTS, MANIFEST, PROTOCOL, TABLES, Archive, with_study_key
 from analysis.stages.data import build_data
 from analysis.stages.results import Progress, build_results
-from analysis.workspace import Workspace
 
 OF_DATA = ("revised", "new_months")
 

@@ -11,11 +11,13 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from analysis.cleaning.panel import ATTRIBUTES, CCG, Cleaned, clean, outcomes_from
-from analysis.errors import DataError, UsageError
-from analysis.files import write_together
-from analysis.inputs import study_geography
-from analysis.protocol import RECORDS, Protocol, load_protocol
+from analysis.core.errors import DataError, UsageError
+from analysis.core.files import write_together
+from analysis.core.workspace import Workspace
+from analysis.panel.inputs import study_geography
+from analysis.panel.panel import ATTRIBUTES, CCG, Cleaned, clean, outcomes_from
+from analysis.protocol.protocol import RECORDS, Protocol, load_protocol
+from analysis.protocol.schema import Records
 from analysis.records.addresses import is_address
 from analysis.records.addresses import shown as address
 from analysis.records.cells import cell
@@ -37,9 +39,7 @@ from analysis.records.spells import OF_SPELLS
 from analysis.records.tables import BY_COMMISSIONER, LABELS, records_tables, to_remember
 from analysis.records.trouble import engine_errors, place_of, refused_cell
 from analysis.records.typed import read_episodes, tidy_codes, unreadable
-from analysis.rules import Records
 from analysis.stages.data import Say, as_json
-from analysis.workspace import Workspace
 
 LEDGER = "ledger.csv"
 SHARE_OF_EARLY = 0.01  # of the dates of admission: from here on they are told of where a month has none

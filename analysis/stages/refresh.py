@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.checkout import commit
-from analysis.errors import MachineError, StudyError, UsageError
-from analysis.files import atomic_path, sha256, write_together
-from analysis.inputs import population_until, study_geography
-from analysis.protocol import load_protocol, parse_protocol
-from analysis.refresh.editions import (
+from analysis.core.checkout import commit
+from analysis.core.errors import MachineError, StudyError, UsageError
+from analysis.core.files import atomic_path, sha256, write_together
+from analysis.core.scratch import check_scratch
+from analysis.core.tabular import read_table
+from analysis.core.workspace import Workspace
+from analysis.editions.archive import Archive, record, with_study_key
+from analysis.editions.editions import (
     headline_changes,
     last_edition,
     read_editions,
@@ -23,19 +25,17 @@ from analysis.refresh.editions import (
     unacknowledged,
     with_edition,
 )
-from analysis.refresh.ledger import refresh_ledger
-from analysis.refresh.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
-from analysis.scratch import check_scratch
+from analysis.editions.ledger import refresh_ledger
+from analysis.editions.offers import Offer, check_codes, find_offers, last_whole_month, with_offers
+from analysis.estimation.verdict import headline_id
+from analysis.panel.inputs import population_until, study_geography
+from analysis.protocol.protocol import load_protocol, parse_protocol
 from analysis.sources.manifest import Pin, locate, read_manifest, readable_text
 from analysis.sources.pages import fetch_new
-from analysis.stages.archive import Archive, record, with_study_key
 from analysis.stages.data import Say
 from analysis.stages.rebuild import chain, changed_runs, differences
 from analysis.stages.results import Progress
 from analysis.stages.written import table_to_write
-from analysis.tabular import read_table
-from analysis.verdict import headline_id
-from analysis.workspace import Workspace
 
 
 @dataclass(frozen=True)

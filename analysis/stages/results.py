@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cleaning.national import read_national
-from analysis.cleaning.panel import ATTRIBUTES, CCG, outcomes_from
-from analysis.errors import UsageError
-from analysis.files import write_together
-from analysis.models.evaluate import evaluate, job_count
-from analysis.protocol import RECORDS, Protocol, load_protocol
-from analysis.slices import RESULTS_RULES
-from analysis.workspace import Workspace
+from analysis.build.slices import RESULTS_RULES
+from analysis.core.errors import UsageError
+from analysis.core.files import write_together
+from analysis.core.workspace import Workspace
+from analysis.estimation.evaluate import evaluate, job_count
+from analysis.panel.national import read_national
+from analysis.panel.panel import ATTRIBUTES, CCG, outcomes_from
+from analysis.protocol.protocol import RECORDS, Protocol, load_protocol
 
 Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.checkout import commit
-from analysis.files import write_together
-from analysis.inference.its_simulation import chunk_count as its_chunk_count
-from analysis.inference.its_simulation import simulate_its
-from analysis.inference.simulation import chunk_count, simulate
-from analysis.protocol import Protocol, load_protocol
+from analysis.core.checkout import commit
+from analysis.core.files import write_together
+from analysis.core.workspace import Workspace
+from analysis.estimation.simulation.its_simulation import chunk_count as its_chunk_count
+from analysis.estimation.simulation.its_simulation import simulate_its
+from analysis.estimation.simulation.simulation import chunk_count, simulate
+from analysis.protocol.protocol import Protocol, load_protocol
 from analysis.stages.results import Progress
 from analysis.stages.written import table_to_write
-from analysis.workspace import Workspace
 
 
 def run_simulation(work: Workspace, progress: Progress, workers: int, draws: int) -> None:

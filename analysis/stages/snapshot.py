@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.cleaning.snapshot import NATIONAL_FILE, summarise
-from analysis.errors import UsageError
-from analysis.files import write_together
-from analysis.inputs import clean_published, published_files
-from analysis.protocol import load_protocol
+from analysis.core.errors import UsageError
+from analysis.core.files import write_together
+from analysis.core.workspace import Workspace
+from analysis.panel.inputs import clean_published, published_files
+from analysis.panel.snapshot import NATIONAL_FILE, summarise
+from analysis.protocol.protocol import load_protocol
 from analysis.sources.acquire import SetUnavailable
 from analysis.stages.data import Say, as_json, provenance_of
-from analysis.workspace import Workspace
 
 
 def write_snapshot(work: Workspace, say: Say) -> None:

@@ -6,10 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import StudyError, UsageError
-from analysis.protocol import load_protocol
-from analysis.rows import read_rows
-from analysis.workspace import Workspace
+from analysis.core.csv_rows import read_rows
+from analysis.core.errors import StudyError, UsageError
+from analysis.core.workspace import Workspace
+from analysis.protocol.protocol import load_protocol
 
 SIGNED = "commit"  # a column that each of these tables has
 

@@ -12,9 +12,9 @@ from reports.built import visible
 from scratch_project import Project, Run, fingerprint, make, with_make
 from synthetic import smaller
 
-from analysis.errors import StudyError
-from analysis.outside import slug
-from analysis.protocol import ENGLAND_COHORT, REST, Protocol, load_protocol
+from analysis.core.errors import StudyError
+from analysis.core.untrusted import slug
+from analysis.protocol.protocol import ENGLAND_COHORT, REST, Protocol, load_protocol
 
 EHCH = "data_raw/ehch/protocol.toml"
 READ = (".html", ".pdf", ".svg", ".csv", ".txt")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scratch_project import fingerprint, make
 
-from analysis.lineage import Manifest, code
+from analysis.build.manifest import Manifest, code
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def test_a_step_reads_nothing_that_its_manifest_does_not_name(study, stage):
     modules = {line.split()[1].replace(".", "/") for line in heard if line.startswith("import analysis.")}
     known = {str(Path(name).with_suffix("")).removesuffix("/__init__") for name in named}
     # What decides whether a step runs, and where it may write, changes nothing that it makes.
-    deciding = code(study.root, ["analysis.steps", "analysis.build_folder"])
+    deciding = code(study.root, ["analysis.build.steps", "analysis.build.folder"])
     decides = {str(Path(name).with_suffix("")) for name in deciding} | {"analysis/__main__"}
     assert modules - known <= decides
     root, build = study.root, study.root / "build"

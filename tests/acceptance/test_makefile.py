@@ -13,7 +13,7 @@ import pytest
 from scratch_project import CHOICES as SET_BY_TESTS
 from scratch_project import Run
 
-from analysis.lineage import Manifest, Step
+from analysis.build.manifest import Manifest, Step
 
 CHOICES = (
     "BUILD", "DATA", "ENGINE", "EXTRACT", "FROM", "FUZZ", "MIRROR", "PROTOCOL", "RENDERER", "ROWS", "SOURCE_DATE_EPOCH", "SPARK_MASTER", "TARGET",

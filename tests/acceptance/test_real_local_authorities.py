@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from real_data import RealData
 
-from analysis.errors import DataError
-from analysis.inputs import published_files
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError
+from analysis.core.workspace import Workspace
+from analysis.panel.inputs import published_files
+from analysis.protocol.protocol import Protocol
 from analysis.sources.manifest import read_manifest
 from analysis.sources.workbook import open_workbook
 from analysis.stages.data import build_data
-from analysis.workspace import Workspace
 
 pytestmark = pytest.mark.slow  # the panel of all published files takes some seconds to make
 

@@ -15,15 +15,15 @@ import pandas as pd
 import pytest
 from real_data import RealData
 
-from analysis.cleaning.geography import build_geography, read_changes
-from analysis.models.did import difference_in_differences
-from analysis.models.poisson import fit_poisson
-from analysis.models.sample import Sample, build_sample
-from analysis.protocol import Protocol
+from analysis.core.workspace import Workspace
+from analysis.estimation.did.did import difference_in_differences
+from analysis.estimation.regression.poisson import fit_poisson
+from analysis.estimation.regression.sample import Sample, build_sample
+from analysis.panel.geography import build_geography, read_changes
+from analysis.protocol.protocol import Protocol
 from analysis.sources.gp_lists import read_gp_lists
 from analysis.sources.mar import MarFile
 from analysis.stages.snapshot import write_snapshot
-from analysis.workspace import Workspace
 
 pytestmark = pytest.mark.slow  # the panel of all published files takes some seconds to make
 

@@ -11,10 +11,10 @@ from reports.built import visible
 from scratch_project import Project, fewer, fingerprint
 from synthetic import quicker
 
-from analysis.narrative.records import records_paragraph
+from analysis.core.workspace import Workspace
 from analysis.publish.build import _titles
-from analysis.results import load_results
-from analysis.workspace import Workspace
+from analysis.reporting.data.records_words import records_paragraph
+from analysis.reporting.results import load_results
 
 NETWORKS = [  # of thirty practices a commissioner, of which one is in no network
     *(("North", number) for number in range(900) if number % 30), *(("South", number) for number in range(900, 1800) if number % 30),

@@ -21,15 +21,15 @@ from reports.built import visible
 from scratch_project import Project, Refusal, Run, fewer, fingerprint, real_return
 from synthetic import quicker
 
-from analysis.errors import EvaluationError
-from analysis.files import sha256
-from analysis.narrative.wording import counted
-from analysis.protocol import load_protocol
-from analysis.refresh.ledger import CAUSES
+from analysis.core.errors import EvaluationError
+from analysis.core.files import sha256
+from analysis.core.workspace import Workspace
+from analysis.editions.ledger import CAUSES
+from analysis.protocol.protocol import load_protocol
+from analysis.reporting.wording import counted
 from analysis.sources.manifest import read_manifest
 from analysis.stages import refresh as stages
 from analysis.stages.written import table_to_write
-from analysis.workspace import Workspace
 
 MONTHLY = ("mar", "dtoc")
 INPUTS = ("data_raw/manifest.csv", "analysis/protocol.toml", "CHANGELOG.md")

@@ -20,31 +20,31 @@ import pandas as pd
 import statsmodels.api as sm
 from synthdid import sc_estimate, synthdid_estimate
 
-from analysis.cleaning.panel import ENGLAND, LOCAL_AUTHORITY
-from analysis.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
-from analysis.inference.clustered import cr1_std_error, cr3_std_error
-from analysis.inference.pseudo_cohorts import PseudoCohorts
-from analysis.inference.randomisation import draw_assignments, randomisation_test
-from analysis.models.did import compare
-from analysis.models.evaluate import curve_jobs, known_of_units, model_jobs
-from analysis.models.event_study import fit_event_study, placebo_event_studies
-from analysis.models.its_groups import Groups
-from analysis.models.its_job import interrupted_series
-from analysis.models.its_terms import CONTROLLED
-from analysis.models.record import Job, Record
-from analysis.models.regression import Comparison
-from analysis.models.sample import Sample, build_sample
-from analysis.models.segments import segments
-from analysis.models.sites import site_samples
-from analysis.models.specification_curve import curve_rows
-from analysis.models.synthetic import Pool, synthetic_designs
-from analysis.models.synthetic_fit import AS_PUBLISHED, SDID, SYNTHETIC_CONTROL, fit_synthetic
-from analysis.models.trend_sensitivity import trend_sensitivity
-from analysis.parallel import run_jobs
-from analysis.protocol import load_protocol
+from analysis.core.parallel import run_jobs
+from analysis.core.workspace import Workspace
+from analysis.estimation.did.did import compare
+from analysis.estimation.did.event_study import fit_event_study, placebo_event_studies
+from analysis.estimation.did.specification_curve import curve_rows
+from analysis.estimation.did.trend_sensitivity import trend_sensitivity
+from analysis.estimation.evaluate import curve_jobs, known_of_units, model_jobs
+from analysis.estimation.inference.bootstrap import bootstrap_statistics, cluster_bootstrap, draw_signs
+from analysis.estimation.inference.clustered import cr1_std_error, cr3_std_error
+from analysis.estimation.inference.randomisation import draw_assignments, randomisation_test
+from analysis.estimation.its.groups import Groups
+from analysis.estimation.its.job import interrupted_series
+from analysis.estimation.its.pseudo_cohorts import PseudoCohorts
+from analysis.estimation.its.segments import segments
+from analysis.estimation.its.terms import CONTROLLED
+from analysis.estimation.regression.job_results import Job, Record
+from analysis.estimation.regression.regression import Comparison
+from analysis.estimation.regression.sample import Sample, build_sample
+from analysis.estimation.sites.sites import site_samples
+from analysis.estimation.synthetic.synthetic import Pool, synthetic_designs
+from analysis.estimation.synthetic.synthetic_fit import AS_PUBLISHED, SDID, SYNTHETIC_CONTROL, fit_synthetic
+from analysis.panel.panel import ENGLAND, LOCAL_AUTHORITY
+from analysis.protocol.protocol import load_protocol
 from analysis.sources.manifest import locate, pins_of, read_manifest
 from analysis.sources.mar import read_all_mar
-from analysis.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 REFITS = 20

@@ -13,10 +13,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from analysis.protocol.schema import Records
+from analysis.protocol.vocabulary import EMERGENCY_METHODS
 from analysis.records.definitions import (
     ADMISSION_METHODS,
     AMBULATORY_CARE_SENSITIVE,
-    EMERGENCY_METHODS,
     EPISODE_STATUSES,
     FINISHED,
     LATEST_DISCHARGE,
@@ -27,7 +28,6 @@ from analysis.records.definitions import (
     TRANSFER_SOURCES,
 )
 from analysis.records.engines import MEMORY
-from analysis.rules import Records
 
 Found = tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]  # arrivals and departures by commissioner and day; rows left out by reason
 RULES = Records()

@@ -20,12 +20,12 @@ import duckdb
 import ibis.backends.duckdb  # noqa: F401 – as the next
 import polars  # noqa: F401 – loaded before the clock starts
 
+from analysis.protocol.schema import Records
 from analysis.records.counts import Counts, linked_counts, unlinked_counts
 from analysis.records.engines import MEMORY, open_engine
 from analysis.records.episodes import classified
 from analysis.records.extract import COLUMNS, IF_ASKED, find_extract
 from analysis.records.typed import read_episodes, tidy_codes
-from analysis.rules import Records
 from tests.benchmarks import by_hand
 
 SUMMED = ["admissions", "nights", "zero_day", "sensitive", "rows", "late"]

@@ -11,11 +11,11 @@ import pytest
 from scipy.stats import norm
 from synthetic import event_study_rows, make_sample, months, row_of
 
-from analysis.models.did import difference_in_differences, effects
-from analysis.models.estimates import minimum_detectable
-from analysis.models.poisson import fit_poisson
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
+from analysis.estimation.did.did import difference_in_differences, effects
+from analysis.estimation.regression.estimates import minimum_detectable
+from analysis.estimation.regression.poisson import fit_poisson
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
 
 QUARTERS = [q for q in range(-8, 12) if q != -1]
 

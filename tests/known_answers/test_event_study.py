@@ -17,17 +17,17 @@ from scipy.stats import f as f_distribution
 from scipy.stats import t as student
 from synthetic import cells, event_study_rows, explicit_effects, make_sample, row_of
 
-from analysis.inference.clustered import cr1_covariance
-from analysis.inference.inversion import critical_value
-from analysis.inference.randomisation import draw_assignments
-from analysis.models.absorbed import two_way
-from analysis.models.did import compare
-from analysis.models.event_study import placebo_event_studies, wald
-from analysis.models.log_rate import LogRate
-from analysis.models.poisson import Poisson
-from analysis.models.regression import Comparison
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
+from analysis.estimation.did.did import compare
+from analysis.estimation.did.event_study import placebo_event_studies, wald
+from analysis.estimation.inference.clustered import cr1_covariance
+from analysis.estimation.inference.inversion import critical_value
+from analysis.estimation.inference.randomisation import draw_assignments
+from analysis.estimation.regression.absorbed import two_way
+from analysis.estimation.regression.log_rate import LogRate
+from analysis.estimation.regression.poisson import Poisson
+from analysis.estimation.regression.regression import Comparison
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
 
 QUARTERS = [q for q in range(-8, 12) if q != -1]
 BEFORE = np.array(QUARTERS) < 0

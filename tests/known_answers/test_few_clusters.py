@@ -18,10 +18,10 @@ import pytest
 from brute_force import least_squares, poisson, studentised
 from synthetic import comparison_of, make_sample
 
-from analysis.inference.bootstrap import BootstrapTest, bootstrap_statistics, cluster_bootstrap, draw_signs
-from analysis.inference.clustered import cr1_covariance, cr3_std_error
-from analysis.inference.inversion import critical_value, p_value
-from analysis.inference.randomisation import (
+from analysis.estimation.inference.bootstrap import BootstrapTest, bootstrap_statistics, cluster_bootstrap, draw_signs
+from analysis.estimation.inference.clustered import cr1_covariance, cr3_std_error
+from analysis.estimation.inference.inversion import critical_value, p_value
+from analysis.estimation.inference.randomisation import (
     Assignments,
     assignment_matrix,
     draw_assignments,
@@ -29,11 +29,11 @@ from analysis.inference.randomisation import (
     randomisation_test,
     statistics,
 )
-from analysis.models.absorbed import NotIdentified, Nuisance, two_way
-from analysis.models.log_rate import LogRate, log_rate
-from analysis.models.poisson import Poisson
-from analysis.models.regression import Comparison, Fit
-from analysis.models.sample import Sample
+from analysis.estimation.regression.absorbed import NotIdentified, Nuisance, two_way
+from analysis.estimation.regression.log_rate import LogRate, log_rate
+from analysis.estimation.regression.poisson import Poisson
+from analysis.estimation.regression.regression import Comparison, Fit
+from analysis.estimation.regression.sample import Sample
 
 # pyfixest's own calls of pandas, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:pandas.errors.Pandas4Warning")

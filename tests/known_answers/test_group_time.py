@@ -19,12 +19,12 @@ import pytest
 from scipy.stats import norm
 from synthetic import make_sample, row_of
 
-from analysis.errors import DataError
-from analysis.models.estimates import estimates_table
-from analysis.models.group_time import CS_ANALYTIC, LONELY, group_time, group_time_effects, yearly_log_rates
-from analysis.models.poisson import NotIdentified
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError
+from analysis.estimation.did.group_time import CS_ANALYTIC, LONELY, group_time, group_time_effects, yearly_log_rates
+from analysis.estimation.regression.estimates import estimates_table
+from analysis.estimation.regression.poisson import NotIdentified
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
 
 COLUMNS: dict[str, Any] = {"unit": "unit", "period": "year", "first_period": "first", "outcome": "y"}
 MPDTA: dict[str, Any] = {"unit": "countyreal", "period": "year", "first_period": "first", "outcome": "lemp"}

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from synthetic import make_sample, months, row_of
 
-from analysis.models.growth import growth_gap, growth_per_head
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
-from analysis.rules import Growth
+from analysis.estimation.did.growth import growth_gap, growth_per_head
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Growth
 
 
 @pytest.fixture(scope="module")

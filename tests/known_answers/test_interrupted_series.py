@@ -19,17 +19,17 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from synthetic import make_sample, months, row_of
 
-from analysis.inference.pseudo_cohorts import PseudoCohorts
-from analysis.models.calendar import easter_share, working_days
-from analysis.models.did import fitted_without_treatment
-from analysis.models.its import Interrupted, its_path, its_rows
-from analysis.models.its_groups import Groups, placebo_starts
-from analysis.models.its_methods import METHODS
-from analysis.models.its_terms import ARIMA_ML, CONTROLLED, HAC, KENWARD_ROGER, OLS, PSEUDO_COHORTS, SINGLE
-from analysis.models.sample import Sample
-from analysis.models.segments import Break, Segments, segments
-from analysis.models.series import Series, cohort_series
-from analysis.protocol import Protocol
+from analysis.estimation.its.estimates import Interrupted, its_path, its_rows
+from analysis.estimation.its.groups import Groups, placebo_starts
+from analysis.estimation.its.methods import METHODS
+from analysis.estimation.its.pseudo_cohorts import PseudoCohorts
+from analysis.estimation.its.segments import Break, Segments, segments
+from analysis.estimation.its.terms import ARIMA_ML, CONTROLLED, HAC, KENWARD_ROGER, OLS, PSEUDO_COHORTS, SINGLE
+from analysis.estimation.regression.calendar import easter_share, working_days
+from analysis.estimation.regression.poisson import fitted_without_treatment
+from analysis.estimation.regression.sample import Sample
+from analysis.estimation.regression.series import Series, cohort_series
+from analysis.protocol.protocol import Protocol
 
 START, MONTHS = 24, 60
 CONSTANT, TREND = -6.0, 0.002

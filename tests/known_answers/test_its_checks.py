@@ -18,13 +18,13 @@ from scipy.stats import chi2
 from statsmodels.tsa.stattools import acf, adfuller, kpss, pacf
 from synthetic import months
 
-from analysis.models.autoregression import fit_autoregressive
-from analysis.models.its import Interrupted
-from analysis.models.its_checks import autocorrelation, diagnostics
-from analysis.models.segments import segments
-from analysis.models.series import Series
-from analysis.protocol import Protocol
-from analysis.rules import Its
+from analysis.estimation.its.autoregression import fit_autoregressive
+from analysis.estimation.its.checks import autocorrelation, diagnostics
+from analysis.estimation.its.estimates import Interrupted
+from analysis.estimation.its.segments import segments
+from analysis.estimation.regression.series import Series
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Its
 
 START, MONTHS = 24, 60
 

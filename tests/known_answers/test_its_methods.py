@@ -25,9 +25,10 @@ from scipy.linalg import toeplitz
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from analysis.models.autoregression import GRID, LAST_PHI, fit_autoregressive, prais_winsten, small_sample
-from analysis.models.its_methods import METHODS, Fitted
-from analysis.models.its_terms import (
+from analysis.estimation.its.autoregression import GRID, LAST_PHI, fit_autoregressive, prais_winsten, small_sample
+from analysis.estimation.its.methods import METHODS, Fitted
+from analysis.estimation.its.segments import Segments, segments
+from analysis.estimation.its.terms import (
     ARIMA_ML,
     HAC,
     KENWARD_ROGER,
@@ -37,10 +38,9 @@ from analysis.models.its_terms import (
     QUASI_POISSON,
     SATTERTHWAITE,
 )
-from analysis.models.segments import Segments, segments
-from analysis.models.series import Series
-from analysis.protocol import Protocol
-from analysis.rules import Its
+from analysis.estimation.regression.series import Series
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Its
 
 BAN = pd.Timestamp("2005-01-01")
 PROGRAMME = pd.Timestamp("2015-04-01")

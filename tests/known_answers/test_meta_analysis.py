@@ -17,8 +17,8 @@ import pytest
 from scipy.stats import chi2, norm, t
 from statsmodels.stats.meta_analysis import combine_effects
 
-from analysis.inference.meta_analysis import RandomEffects, Test, random_effects
-from analysis.models.absorbed import NotIdentified
+from analysis.estimation.inference.meta_analysis import RandomEffects, Test, random_effects
+from analysis.estimation.regression.absorbed import NotIdentified
 
 LEVEL = 0.95
 UNIROOT = 0.0001220703125  # .Machine$double.eps ^ 0.25

@@ -20,16 +20,16 @@ from brute_force import independent, least_squares, poisson
 from patsy import dmatrix
 from synthetic import cells, explicit_effects, make_sample
 
-from analysis.inference.clustered import cr1_covariance, cr3_std_error
-from analysis.inference.randomisation import assignment_matrix, draw_assignments, statistics
-from analysis.models.absorbed import Absorbed, NotIdentified, Nuisance
-from analysis.models.did import compare
-from analysis.models.log_rate import LogRate
-from analysis.models.poisson import Poisson
-from analysis.models.regression import Comparison
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
-from analysis.rules import Specification
+from analysis.estimation.did.did import compare
+from analysis.estimation.inference.clustered import cr1_covariance, cr3_std_error
+from analysis.estimation.inference.randomisation import assignment_matrix, draw_assignments, statistics
+from analysis.estimation.regression.absorbed import Absorbed, NotIdentified, Nuisance
+from analysis.estimation.regression.log_rate import LogRate
+from analysis.estimation.regression.poisson import Poisson
+from analysis.estimation.regression.regression import Comparison
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Specification
 
 # pyfixest's own calls of pandas, not ours.
 pytestmark = [

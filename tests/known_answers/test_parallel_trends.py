@@ -21,18 +21,18 @@ from diff_diff.results import PeriodEffect
 from scipy.optimize import linprog, minimize
 from scipy.stats import norm
 
-from analysis.inference import relative_magnitudes as relative
-from analysis.inference.clustered import cr1_covariance
-from analysis.inference.moment_inequalities import least_favourable, rejects
-from analysis.inference.parallel_trends import (
+from analysis.estimation.inference.clustered import cr1_covariance
+from analysis.estimation.parallel_trends import relative_magnitudes as relative
+from analysis.estimation.parallel_trends.moment_inequalities import least_favourable, rejects
+from analysis.estimation.parallel_trends.parallel_trends import (
     breakdown_relative,
     breakdown_smoothness,
     relative_magnitudes,
     smoothness,
 )
-from analysis.inference.smoothness import folded_quantile, frontier
-from analysis.models.absorbed import NotIdentified, two_way
-from analysis.models.log_rate import LogRate
+from analysis.estimation.parallel_trends.smoothness import folded_quantile, frontier
+from analysis.estimation.regression.absorbed import NotIdentified, two_way
+from analysis.estimation.regression.log_rate import LogRate
 
 LEVEL = 0.95
 BOTH = pytest.mark.parametrize("hybrid", [False, True], ids=["conditional", "hybrid"])

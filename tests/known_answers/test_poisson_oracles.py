@@ -17,11 +17,11 @@ import pytest
 import statsmodels.api as sm
 from synthetic import cells, dummies, make_sample
 
-from analysis.inference.clustered import cr1_covariance, t_interval
-from analysis.models.absorbed import Absorbed, NotIdentified, two_way
-from analysis.models.poisson import fit_poisson
-from analysis.models.regression import Fit
-from analysis.models.sample import Sample
+from analysis.estimation.inference.clustered import cr1_covariance, t_interval
+from analysis.estimation.regression.absorbed import Absorbed, NotIdentified, two_way
+from analysis.estimation.regression.poisson import fit_poisson
+from analysis.estimation.regression.regression import Fit
+from analysis.estimation.regression.sample import Sample
 
 # pyfixest's own calls of pandas, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:pandas.errors.Pandas4Warning")

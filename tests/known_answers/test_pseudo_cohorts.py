@@ -16,16 +16,16 @@ import pytest
 import statsmodels.api as sm
 from synthetic import make_sample, months, row_of
 
-from analysis.inference.pseudo_cohorts import Beside, Judgement, PseudoCohorts, placebo_sets
-from analysis.models.did import fitted_without_treatment
-from analysis.models.its import its_path, its_rows
-from analysis.models.its_groups import Groups, leave_one_out
-from analysis.models.its_terms import AGAINST_SYNTHETIC, CONTROLLED, PSEUDO_COHORTS
-from analysis.models.sample import Sample
-from analysis.models.segments import Segments, segments
-from analysis.models.synthetic import Pool, synthetic_designs
-from analysis.models.synthetic_fit import SYNTHETIC_CONTROL, fit_synthetic
-from analysis.protocol import Protocol
+from analysis.estimation.its.estimates import its_path, its_rows
+from analysis.estimation.its.groups import Groups, leave_one_out
+from analysis.estimation.its.pseudo_cohorts import Beside, Judgement, PseudoCohorts, placebo_sets
+from analysis.estimation.its.segments import Segments, segments
+from analysis.estimation.its.terms import AGAINST_SYNTHETIC, CONTROLLED, PSEUDO_COHORTS
+from analysis.estimation.regression.poisson import fitted_without_treatment
+from analysis.estimation.regression.sample import Sample
+from analysis.estimation.synthetic.synthetic import Pool, synthetic_designs
+from analysis.estimation.synthetic.synthetic_fit import SYNTHETIC_CONTROL, fit_synthetic
+from analysis.protocol.protocol import Protocol
 
 START, MONTHS, SEED = 24, 60, 5
 TERMS = ["level", "slope", "effect_12", "effect_24", "effect_36", "effect_mean", "trend_before"]

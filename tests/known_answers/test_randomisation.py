@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from synthetic import comparison_of, dummies, every_assignment, make_sample, permuted, realistic_sample
 
-from analysis.inference.clustered import cr1_covariance
-from analysis.inference.randomisation import (
+from analysis.estimation.inference.clustered import cr1_covariance
+from analysis.estimation.inference.randomisation import (
     Assignments,
     RandomisationTest,
     assignment_matrix,
@@ -26,8 +26,8 @@ from analysis.inference.randomisation import (
     randomisation_test,
     statistics,
 )
-from analysis.models.poisson import fit_poisson
-from analysis.models.sample import Sample
+from analysis.estimation.regression.poisson import fit_poisson
+from analysis.estimation.regression.sample import Sample
 
 SITES = [0, 0, 1, 2, 3, 4, 5, 6]  # the first cluster holds two units
 

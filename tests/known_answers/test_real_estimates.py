@@ -14,13 +14,13 @@ import pyfixest
 import pytest
 from real_data import RealData
 
-from analysis.inference.clustered import cr1_covariance
-from analysis.inference.inversion import p_value
-from analysis.inference.randomisation import assignment_matrix, draw_assignments, one_step
-from analysis.models.did import compare, difference_in_differences
-from analysis.models.regression import Comparison
-from analysis.models.sample import Sample, build_sample
-from analysis.protocol import Protocol
+from analysis.estimation.did.did import compare, difference_in_differences
+from analysis.estimation.inference.clustered import cr1_covariance
+from analysis.estimation.inference.inversion import p_value
+from analysis.estimation.inference.randomisation import assignment_matrix, draw_assignments, one_step
+from analysis.estimation.regression.regression import Comparison
+from analysis.estimation.regression.sample import Sample, build_sample
+from analysis.protocol.protocol import Protocol
 
 pytestmark = [
     pytest.mark.slow,

@@ -23,19 +23,19 @@ import pytest
 from causaldata import castle, organ_donations
 from scipy.stats import t as student
 
-from analysis.inference.bootstrap import cluster_bootstrap
-from analysis.inference.clustered import cr1_covariance, cr3_std_error, t_interval
-from analysis.inference.multiple import holm
-from analysis.inference.randomisation import (
+from analysis.estimation.inference.bootstrap import cluster_bootstrap
+from analysis.estimation.inference.clustered import cr1_covariance, cr3_std_error, t_interval
+from analysis.estimation.inference.multiple import holm
+from analysis.estimation.inference.randomisation import (
     RandomisationTest,
     assignment_matrix,
     draw_assignments,
     randomisation_test,
     statistics,
 )
-from analysis.models.absorbed import Nuisance, two_way
-from analysis.models.log_rate import LogRate
-from analysis.models.regression import Comparison, Fit
+from analysis.estimation.regression.absorbed import Nuisance, two_way
+from analysis.estimation.regression.log_rate import LogRate
+from analysis.estimation.regression.regression import Comparison, Fit
 
 # pyfixest's own calls of pandas, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:pandas.errors.Pandas4Warning")

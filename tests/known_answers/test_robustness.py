@@ -15,13 +15,13 @@ import pytest
 from brute_force import least_squares, poisson
 from synthetic import comparison_of, make_sample, row_of
 
-from analysis.inference.randomisation import draw_assignments
-from analysis.models.absorbed import NotIdentified, two_way
-from analysis.models.did import compare, difference_in_differences
-from analysis.models.robustness import high_use_placebo, leave_one_out, placebo_places, placebo_starts
-from analysis.models.sample import Sample
-from analysis.protocol import Protocol
-from analysis.rules import Specification
+from analysis.estimation.did.did import compare, difference_in_differences
+from analysis.estimation.did.robustness import high_use_placebo, leave_one_out, placebo_places, placebo_starts
+from analysis.estimation.inference.randomisation import draw_assignments
+from analysis.estimation.regression.absorbed import NotIdentified, two_way
+from analysis.estimation.regression.sample import Sample
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Specification
 
 SEED = 5
 CLUSTERS = [0, 0, *range(1, 30)]  # thirty sites; those treated are 0 (two units), 1, 2 and 3

@@ -16,16 +16,16 @@ from brute_force import poisson
 from real_data import RealData
 from synthetic import attributes_of, cleaned_panel
 
-from analysis.inference.meta_analysis import random_effects
-from analysis.inference.placebo_sites import scaled_placebo
-from analysis.inference.randomisation import one_step
-from analysis.models import sites as module
-from analysis.models.absorbed import NotIdentified, two_way
-from analysis.models.estimates import estimates_table
-from analysis.models.sample import UnitTables
-from analysis.models.sites import SITES, placebo_sets, site_estimates, site_samples, sites_table
-from analysis.protocol import Protocol
-from analysis.rules import Specification
+from analysis.estimation.inference.meta_analysis import random_effects
+from analysis.estimation.inference.placebo_sites import scaled_placebo
+from analysis.estimation.inference.randomisation import one_step
+from analysis.estimation.regression.absorbed import NotIdentified, two_way
+from analysis.estimation.regression.estimates import estimates_table
+from analysis.estimation.regression.sample import UnitTables
+from analysis.estimation.sites import sites as module
+from analysis.estimation.sites.sites import SITES, placebo_sets, site_estimates, site_samples, sites_table
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Specification
 
 OUTCOME = "non_elective_admissions"
 CONTROLS = 40

@@ -19,10 +19,10 @@ from scipy.optimize import minimize
 from synthdid.datasets import load_california_prop99
 from synthetic import make_sample, permuted
 
-from analysis.inference.placebo_sites import scaled_placebo
-from analysis.models.sample import Sample
-from analysis.models.synthetic import Pool, synthetic_designs
-from analysis.models.synthetic_fit import (
+from analysis.estimation.inference.placebo_sites import scaled_placebo
+from analysis.estimation.regression.sample import Sample
+from analysis.estimation.synthetic.synthetic import Pool, synthetic_designs
+from analysis.estimation.synthetic.synthetic_fit import (
     AS_PUBLISHED,
     DID,
     MINIMUM,
@@ -32,8 +32,8 @@ from analysis.models.synthetic_fit import (
     Solver,
     fit_synthetic,
 )
-from analysis.models.synthetic_weights import Shared, interior_point
-from analysis.protocol import Protocol
+from analysis.estimation.synthetic.synthetic_weights import Shared, interior_point
+from analysis.protocol.protocol import Protocol
 
 BOTH = [SDID, SYNTHETIC_CONTROL]
 LIBRARY = {SDID: synthdid.synthdid_estimate, SYNTHETIC_CONTROL: synthdid.sc_estimate, DID: synthdid.did_estimate}

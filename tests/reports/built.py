@@ -22,14 +22,14 @@ import pypdf
 import pytest
 from synthetic import quicker
 
-from analysis.outside import slug
-from analysis.protocol import load_protocol
+from analysis.core.tabular import read_table
+from analysis.core.untrusted import slug
+from analysis.core.workspace import PROTOCOL_FILE, Workspace
+from analysis.protocol.protocol import load_protocol
 from analysis.publish.build import build_reports
 from analysis.publish.quarto import find_quarto
-from analysis.results import Results, load_results
+from analysis.reporting.results import Results, load_results
 from analysis.stages.data import build_data
-from analysis.tabular import read_table
-from analysis.workspace import PROTOCOL_FILE, Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 FLOATS = {
@@ -196,7 +196,7 @@ def build(work: Workspace, folder: Path) -> None:
         build_data(replace(work, data=asked), say=lambda message: None)
     # In a process of its own: there the package comes before numpy, and holds its libraries to one thread a worker.
     program = (
-        "import analysis.stages.results as s, contextlib as c, pathlib as p, sys, analysis.workspace as w\n"
+        "import analysis.stages.results as s, contextlib as c, pathlib as p, sys, analysis.core.workspace as w\n"
         "work = w.Workspace(build=p.Path(sys.argv[1]), protocol_file=p.Path(sys.argv[2]))\n"
         "if __name__ == '__main__': s.build_results(work, lambda n: c.nullcontext(lambda: None), workers=int(sys.argv[3]))"
     )

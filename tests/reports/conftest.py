@@ -13,9 +13,9 @@ from built import KINDS, REPOSITORY, Built, build, environment
 from shared import made_once
 from worlds import World, write_world
 
+from analysis.core.workspace import Workspace
 from analysis.publish.build import build_reports
-from analysis.results import Results
-from analysis.workspace import Workspace
+from analysis.reporting.results import Results
 
 
 @pytest.fixture()
@@ -57,20 +57,9 @@ def published_rule(protocol) -> str:
 @pytest.fixture()
 def undrawn(monkeypatch):
     """Figures without their picture: only what is said of them is looked at."""
-    for name in (
-        "effects",
-        "growth",
-        "data_quality",
-        "paths",
-        "series",
-        "certainty",
-        "sensitivity",
-        "trends",
-        "curve",
-        "sites",
-        "synthetic",
-    ):
-        monkeypatch.setattr(f"analysis.figures.{name}.draw", lambda plot, height: "")
+    for module in sorted((REPOSITORY / "analysis/reporting").rglob("*figures.py")):
+        name = ".".join(module.relative_to(REPOSITORY).with_suffix("").parts)
+        monkeypatch.setattr(f"{name}.draw", lambda plot, height: "")
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -12,14 +12,14 @@ import nbformat
 import pandas as pd
 import pytest
 
-import analysis.results
-from analysis.files import write_table
+import analysis.reporting.results
+from analysis.core.files import write_table
+from analysis.core.workspace import Workspace
 from analysis.publish.check import check
 from analysis.publish.notebook import INLINE_CODE, cell_options, map_prose, read_qmd, with_parameters
 from analysis.publish.session import EXPRESSION
 from analysis.publish.settings import bibliography
-from analysis.results import Results, load_results
-from analysis.workspace import Workspace
+from analysis.reporting.results import Results, load_results
 
 REPORTS = Path(__file__).parents[2] / "reports"
 NO_NUMBER = re.compile(
@@ -35,7 +35,7 @@ def text_of(results: Results, name: str, **parameters: str) -> str:
     shown: list[Any] = []
     before = os.getcwd()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analysis.results, "load_results", lambda: results)
+        patch.setattr(analysis.reporting.results, "load_results", lambda: results)
         patch.setattr(IPython.display, "display", lambda *objects: shown.extend(objects))
         os.chdir(source.parent)
         try:

@@ -13,11 +13,11 @@ import pandas as pd
 import tomlkit
 from synthetic import attributes_of, cleaned_panel, two_way_counts
 
-from analysis.cleaning.panel import Cleaned
-from analysis.files import write_table, write_text
-from analysis.protocol import load_protocol
+from analysis.core.files import write_table, write_text
+from analysis.core.workspace import PROTOCOL_FILE, Workspace
+from analysis.panel.panel import Cleaned
+from analysis.protocol.protocol import load_protocol
 from analysis.stages.results import build_results
-from analysis.workspace import PROTOCOL_FILE, Workspace
 
 Rules = dict[str, Any]
 

@@ -9,24 +9,28 @@ from dataclasses import replace
 import pytest
 from worlds import COUNTS, MINUS, PLACEBO_STARTS, Number, World
 
-from analysis.figures.certainty import evaluability_figure
-from analysis.figures.effects import variants_figure
-from analysis.figures.paths import event_study_figure
-from analysis.figures.sensitivity import placebo_places_figure, placebo_starts_figure
-from analysis.narrative import certainty, choices, error_rates, sensitivity, verdicts
-from analysis.narrative.wording import headed, p_text
-from analysis.protocol import Protocol
-from analysis.publish import prose
-from analysis.results import Results
-from analysis.tables.certainty import (
+from analysis.protocol.protocol import Protocol
+from analysis.reporting.about import study_words as prose
+from analysis.reporting.certainty import error_rates_words as error_rates
+from analysis.reporting.certainty import words as certainty
+from analysis.reporting.certainty.figures import evaluability_figure
+from analysis.reporting.certainty.tables import (
     certainty_table,
     errors_table,
     evaluability_table,
     methods_table,
     power_table,
 )
-from analysis.tables.effects import effects_table, outcomes_table
-from analysis.tables.sensitivity import absent_table, controls_table, placebo_table, variants_table
+from analysis.reporting.choices import words as choices
+from analysis.reporting.effects.figures import variants_figure
+from analysis.reporting.effects.paths_figures import event_study_figure
+from analysis.reporting.effects.tables import effects_table, outcomes_table
+from analysis.reporting.results import Results
+from analysis.reporting.sensitivity import words as sensitivity
+from analysis.reporting.sensitivity.figures import placebo_places_figure, placebo_starts_figure
+from analysis.reporting.sensitivity.tables import absent_table, controls_table, placebo_table, variants_table
+from analysis.reporting.verdicts import words as verdicts
+from analysis.reporting.wording import headed, p_text
 
 CLEAR = Number(-0.06, 0.02)
 

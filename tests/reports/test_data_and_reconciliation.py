@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from worlds import MINUS, Number
 
-from analysis.errors import DataError
-from analysis.figures.data_quality import heat_map_figure
-from analysis.narrative import data_quality, reconciliation
-from analysis.narrative.reconciliation import AGREE, DIFFER, NOT_COMPARABLE
-from analysis.results import Results
-from analysis.tables.data_quality import masked_table, shifts_table, thresholds_table, whole_table
-from analysis.tables.reconciliation import compared_table, not_comparable_table
+from analysis.core.errors import DataError
+from analysis.reporting.data import data_quality_words as data_quality
+from analysis.reporting.data.data_quality_figures import heat_map_figure
+from analysis.reporting.data.data_quality_tables import masked_table, shifts_table, thresholds_table, whole_table
+from analysis.reporting.reconciliation import words as reconciliation
+from analysis.reporting.reconciliation.tables import compared_table, not_comparable_table
+from analysis.reporting.reconciliation.words import AGREE, DIFFER, NOT_COMPARABLE
+from analysis.reporting.results import Results
 
 NEXT_STEPS = "nextsteps-"
 

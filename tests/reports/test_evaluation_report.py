@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from built import BLOCK, BRIEFS, EVERY_FLOAT, FLOATS, KINDS, LONG, PAGES, Built, compact, environment, visible
 
-from analysis.files import write_table
-from analysis.narrative import growth, records, verdicts
+from analysis.core.files import write_table
+from analysis.estimation.verdict import verdict_table
 from analysis.publish.build import build_reports
-from analysis.verdict import verdict_table
+from analysis.reporting.data import records_words as records
+from analysis.reporting.growth import words as growth
+from analysis.reporting.verdicts import words as verdicts
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,16 @@ import pandas as pd
 import pytest
 from worlds import SITES, Number, directions
 
-from analysis.narrative import baseline, effects, reconciliation, series, wording
-from analysis.narrative import site as brief
-from analysis.protocol import REST, load_protocol
-from analysis.results import Results
-from analysis.tables.data import baseline_table
-from analysis.tables.reporting import GUIDELINES, guidelines_table
+from analysis.protocol.protocol import REST, load_protocol
+from analysis.reporting import wording
+from analysis.reporting.about.reporting_tables import GUIDELINES, guidelines_table
+from analysis.reporting.data import baseline_words as baseline
+from analysis.reporting.data.tables import baseline_table
+from analysis.reporting.effects import words as effects
+from analysis.reporting.reconciliation import words as reconciliation
+from analysis.reporting.results import Results
+from analysis.reporting.series import words as series
+from analysis.reporting.sites import site_words as brief
 
 PROTOCOL = load_protocol().without_records()
 EVERY = list(itertools.product([outcome.id for outcome in PROTOCOL.outcomes], PROTOCOL.treated_cohorts))

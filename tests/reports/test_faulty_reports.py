@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from built import KINDS, REPOSITORY, Built, environment
 
-from analysis.errors import EvaluationError
-from analysis.files import write_table
+from analysis.core.errors import EvaluationError
+from analysis.core.files import write_table
+from analysis.core.workspace import Workspace
 from analysis.publish.build import build_reports
 from analysis.publish.notebook import ReportError
-from analysis.results import Results, load_results
-from analysis.workspace import Workspace
+from analysis.reporting.results import Results, load_results
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("built", KINDS[:1], indirect=True)]
 
@@ -94,7 +94,7 @@ def test_a_site_with_nothing_to_say_is_named(copy, how):
 
 
 def facts_of(results: Results, site: str) -> pd.Series:
-    from analysis.narrative.site import facts
+    from analysis.reporting.sites.site_words import facts
 
     return facts(results, results.protocol.primary_outcomes[0].id, site)
 

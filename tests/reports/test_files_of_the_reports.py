@@ -11,9 +11,9 @@ import pytest
 from built import BRIEFS, PAGES, Built, compact, visible
 from paper import nodes as structure
 
-from analysis.narrative import places
-from analysis.narrative.site import facts, finding_sentence
-from analysis.outside import slug
+from analysis.core.untrusted import slug
+from analysis.reporting.sites import places_words as places
+from analysis.reporting.sites.site_words import facts, finding_sentence
 
 pytestmark = pytest.mark.slow
 

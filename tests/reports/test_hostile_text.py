@@ -21,15 +21,15 @@ from built import compact
 from hostile import AT, FORMULA, HTML, MARKDOWN, PAYLOADS, PLUS, SITES, cells, plant
 from synthetic import protocol_with, smaller
 
-from analysis.cleaning.cohorts import read_cohorts
-from analysis.errors import DataError, StudyError
-from analysis.figures.theme import Figure
-from analysis.files import write_table
-from analysis.outside import FORMULA as BEGINS
-from analysis.outside import NUMBER, cited, mark, outside, plain, printable, references, slug, unguarded
-from analysis.protocol import load_protocol
+from analysis.core.errors import DataError, StudyError
+from analysis.core.files import write_table
+from analysis.core.untrusted import FORMULA as BEGINS
+from analysis.core.untrusted import NUMBER, cited, mark, outside, plain, printable, references, slug, unguarded
+from analysis.panel.cohorts import read_cohorts
+from analysis.protocol.protocol import load_protocol
 from analysis.publish.display import show_figure
 from analysis.publish.pandoc import pandoc
+from analysis.reporting.figure import Figure
 
 PRIVATE = re.compile("[\ue000-\uf8ff]")
 PIECES = [

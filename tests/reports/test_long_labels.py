@@ -11,9 +11,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from plotnine import aes, facet_wrap, geom_point
 
-from analysis.figures.sites import LONGEST, _short
-from analysis.figures.theme import WIDTH, canvas, draw
 from analysis.publish.settings import PROJECT_FILE
+from analysis.reporting.figure import WIDTH, canvas, draw
+from analysis.reporting.sites.figures import LONGEST, _short
 
 WORD = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
 LABELS = ["Multispecialty community provider", "Primaryandacutecaresystemvanguard", "Both of them, the one and the other, together"]

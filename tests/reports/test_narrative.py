@@ -16,18 +16,23 @@ import pytest
 from synthetic import protocol_with
 from worlds import BASE_QUARTER, MINUS, Number, directions
 
-from analysis.cleaning.panel import CCG
-from analysis.errors import DataError
-from analysis.figures.growth import growth_figure
-from analysis.figures.paths import rate_figure
-from analysis.narrative import choices, effects, growth, two_designs, verdicts, wording
-from analysis.narrative.wording import NO_BREAK
-from analysis.protocol import NO_MODEL, REST, Protocol
-from analysis.publish import prose
-from analysis.publish.provenance import edition_details
-from analysis.results import Results
-from analysis.tables.effects import effects_table
-from analysis.tables.reporting import deviations_table
+from analysis.core.errors import DataError
+from analysis.panel.panel import CCG
+from analysis.protocol.protocol import NO_MODEL, REST, Protocol
+from analysis.reporting import wording
+from analysis.reporting.about import study_words as prose
+from analysis.reporting.about.provenance import edition_details
+from analysis.reporting.about.reporting_tables import deviations_table
+from analysis.reporting.choices import words as choices
+from analysis.reporting.effects import words as effects
+from analysis.reporting.effects.paths_figures import rate_figure
+from analysis.reporting.effects.tables import effects_table
+from analysis.reporting.growth import words as growth
+from analysis.reporting.growth.figures import growth_figure
+from analysis.reporting.results import Results
+from analysis.reporting.verdicts import two_designs_words as two_designs
+from analysis.reporting.verdicts import words as verdicts
+from analysis.reporting.wording import NO_BREAK
 
 
 def detectable_texts(results: Results, outcome: str, cohort: str) -> tuple[str, str]:
@@ -391,7 +396,7 @@ def test_a_report_says_whether_its_commit_had_uncommitted_changes(world, told, m
     results = told(world)
     (results.work.root / "requirements.lock").touch()
     for clean, said in ((True, "with no uncommitted change"), (False, "with uncommitted changes")):
-        monkeypatch.setattr("analysis.publish.provenance.commit", lambda root, clean=clean: ("abc", clean))
+        monkeypatch.setattr("analysis.reporting.about.provenance.commit", lambda root, clean=clean: ("abc", clean))
         assert edition_details(results)["Code"] == f"commit abc, {said}"
 
 

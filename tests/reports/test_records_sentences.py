@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.narrative.records import NONE, NOT_ESTIMATED, _reading, absence, records_paragraph
-from analysis.results import Estimate
+from analysis.reporting.data.records_words import NONE, NOT_ESTIMATED, _reading, absence, records_paragraph
+from analysis.reporting.results import Estimate
 
 FALL, RISE, UNCLEAR = Estimate(-3, -5, -1, 0.01), Estimate(3, 1, 5, 0.01), Estimate(-3, -9, 3, 0.3)
 

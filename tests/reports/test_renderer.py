@@ -18,8 +18,8 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 
-from analysis.errors import MachineError
-from analysis.files import write_table
+from analysis.core.errors import MachineError
+from analysis.core.files import write_table
 from analysis.publish import embedded, quarto, settings
 from analysis.publish.check import BIB_KEY, check
 from analysis.publish.contents import COLUMNS, merged

@@ -9,19 +9,22 @@ from dataclasses import replace
 import pytest
 from worlds import MINUS, SITES, Number, World, directions
 
-from analysis.figures.curve import curve_figure
-from analysis.figures.sites import MEAN, forest_figure, funnel_figure
-from analysis.figures.synthetic import synthetic_figure
-from analysis.figures.trends import relative_figure
-from analysis.models.sites import PART
-from analysis.models.specification_curve import curve_combinations
-from analysis.narrative import choices, counterfactuals, places, trends
-from analysis.narrative.wording import counted, headed, signed
-from analysis.tables.curve import moves_table
-from analysis.tables.sensitivity import absent_table
-from analysis.tables.sites import estimates_table, pool_table
-from analysis.tables.synthetic import donors_table, synthetic_table
-from analysis.tables.trends import trends_table
+from analysis.estimation.did.specification_curve import curve_combinations
+from analysis.estimation.sites.sites import PART
+from analysis.reporting.choices import words as choices
+from analysis.reporting.choices.curve_figures import curve_figure
+from analysis.reporting.choices.curve_tables import moves_table
+from analysis.reporting.sensitivity.tables import absent_table
+from analysis.reporting.sites import places_words as places
+from analysis.reporting.sites.figures import MEAN, forest_figure, funnel_figure
+from analysis.reporting.sites.tables import estimates_table, pool_table
+from analysis.reporting.synthetic import counterfactuals_words as counterfactuals
+from analysis.reporting.synthetic.figures import synthetic_figure
+from analysis.reporting.synthetic.tables import donors_table, synthetic_table
+from analysis.reporting.trends import words as trends
+from analysis.reporting.trends.figures import relative_figure
+from analysis.reporting.trends.tables import trends_table
+from analysis.reporting.wording import counted, headed, signed
 
 CLEAR = Number(-0.06, 0.02)
 MOST, SECOND, THIRD, LEAST = "unmasked", "log_rate", "baseline_12", "unit_seasons"
@@ -290,7 +293,7 @@ def test_the_cautious_interval_of_the_mean_and_the_prediction_have_a_column_each
 
 def test_hollow_points_are_the_sites_covered_in_part(monkeypatch, world, told, outcome):
     drawn = []
-    monkeypatch.setattr("analysis.figures.sites.draw", lambda plot, height: drawn.append(plot) or "")
+    monkeypatch.setattr("analysis.reporting.sites.figures.draw", lambda plot, height: drawn.append(plot) or "")
     forest_figure(told(world), outcome)
     hollow = [layer.geom.data for layer in drawn[0].layers if layer.geom.aes_params.get("fill") == "white"]
     assert [set(data.coverage) for data in hollow] == [{PART}]

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from worlds import MINUS, Number, World
 
-from analysis.figures.series import autocorrelation_figure
-from analysis.models.its_terms import (
+from analysis.core.workspace import Workspace
+from analysis.estimation.its.terms import (
     AGAINST_SYNTHETIC,
     CONTROLLED,
     HAC,
@@ -28,23 +28,28 @@ from analysis.models.its_terms import (
     STEP,
     TREND,
 )
-from analysis.narrative import national, series, series_checks, series_errors, series_methods, two_designs
-from analysis.narrative.wording import NO_BREAK, counted
-from analysis.protocol import ENGLAND_COHORT, REST, Protocol
-from analysis.publish import prose
-from analysis.results import Estimate, Results
-from analysis.tables.series import (
+from analysis.protocol.protocol import ENGLAND_COHORT, REST, Protocol
+from analysis.reporting.about import study_words as prose
+from analysis.reporting.results import Estimate, Results
+from analysis.reporting.series import national_words as national
+from analysis.reporting.series import series_checks_words as series_checks
+from analysis.reporting.series import series_errors_words as series_errors
+from analysis.reporting.series import series_methods_words as series_methods
+from analysis.reporting.series import words as series
+from analysis.reporting.series.figures import autocorrelation_figure
+from analysis.reporting.series.series_checks_tables import (
+    residuals_table,
+    series_errors_table,
+    series_power_table,
+)
+from analysis.reporting.series.tables import (
     its_table,
     its_variants_table,
     methods_table,
     site_series_table,
 )
-from analysis.tables.series_checks import (
-    residuals_table,
-    series_errors_table,
-    series_power_table,
-)
-from analysis.workspace import Workspace
+from analysis.reporting.verdicts import two_designs_words as two_designs
+from analysis.reporting.wording import NO_BREAK, counted
 
 CLEAR = Number(-0.06, 0.02)
 

@@ -9,40 +9,38 @@ from dataclasses import replace
 import pytest
 from worlds import MINUS, World, directions
 
-from analysis.figures.effects import choices_figure, variants_figure
-from analysis.figures.paths import event_study_figure
-from analysis.figures.sensitivity import leave_one_out_figure, placebo_starts_figure
-from analysis.figures.series import controlled_series_figure, methods_figure, single_series_figure
-from analysis.figures.sites import forest_figure, funnel_figure
-from analysis.figures.synthetic import synthetic_figure
-from analysis.figures.theme import Figure
-from analysis.figures.trends import relative_figure, smoothness_figure
-from analysis.narrative import (
-    certainty,
-    choices,
-    counterfactuals,
-    effects,
-    growth,
-    national,
-    places,
-    reconciliation,
-    sensitivity,
-    series,
-    trends,
-    two_designs,
-    verdicts,
-)
-from analysis.results import Results
-from analysis.tables import series as series_tables
-from analysis.tables.certainty import certainty_table, joint_tests_table, methods_table
-from analysis.tables.curve import moves_table
-from analysis.tables.effects import effects_table, growth_table, outcomes_table
-from analysis.tables.sensitivity import controls_table, group_time_table, placebo_table, variants_table
-from analysis.tables.series_checks import national_table, placebo_starts_table
-from analysis.tables.sites import estimates_table, pool_table
-from analysis.tables.synthetic import synthetic_table
-from analysis.tables.table import Table
-from analysis.tables.trends import trends_table
+from analysis.reporting.certainty import words as certainty
+from analysis.reporting.certainty.tables import certainty_table, joint_tests_table, methods_table
+from analysis.reporting.choices import words as choices
+from analysis.reporting.choices.curve_tables import moves_table
+from analysis.reporting.effects import words as effects
+from analysis.reporting.effects.figures import choices_figure, variants_figure
+from analysis.reporting.effects.paths_figures import event_study_figure
+from analysis.reporting.effects.tables import effects_table, growth_table, outcomes_table
+from analysis.reporting.figure import Figure
+from analysis.reporting.growth import words as growth
+from analysis.reporting.reconciliation import words as reconciliation
+from analysis.reporting.results import Results
+from analysis.reporting.sensitivity import words as sensitivity
+from analysis.reporting.sensitivity.figures import leave_one_out_figure, placebo_starts_figure
+from analysis.reporting.sensitivity.tables import controls_table, group_time_table, placebo_table, variants_table
+from analysis.reporting.series import national_words as national
+from analysis.reporting.series import tables as series_tables
+from analysis.reporting.series import words as series
+from analysis.reporting.series.figures import controlled_series_figure, methods_figure, single_series_figure
+from analysis.reporting.series.series_checks_tables import national_table, placebo_starts_table
+from analysis.reporting.sites import places_words as places
+from analysis.reporting.sites.figures import forest_figure, funnel_figure
+from analysis.reporting.sites.tables import estimates_table, pool_table
+from analysis.reporting.synthetic import counterfactuals_words as counterfactuals
+from analysis.reporting.synthetic.figures import synthetic_figure
+from analysis.reporting.synthetic.tables import synthetic_table
+from analysis.reporting.table import Table
+from analysis.reporting.trends import words as trends
+from analysis.reporting.trends.figures import relative_figure, smoothness_figure
+from analysis.reporting.trends.tables import trends_table
+from analysis.reporting.verdicts import two_designs_words as two_designs
+from analysis.reporting.verdicts import words as verdicts
 
 MOVES = {"unmasked": -0.04, "log_rate": -0.03, "baseline_12": -0.02, "unit_seasons": -0.001, "unit_trends": -0.05, "dose": -0.01}
 

@@ -8,12 +8,12 @@ import nbformat
 import pytest
 from worlds import MINUS, SITES, Number
 
-from analysis.narrative import site as brief
-from analysis.narrative.places import sites
-from analysis.narrative.series import known_breaks
-from analysis.outside import slug
+from analysis.core.untrusted import slug
 from analysis.publish.notebook import ReportError, read_qmd, with_parameters
-from analysis.tables.site import briefs_table, site_table
+from analysis.reporting.series.words import known_breaks
+from analysis.reporting.sites import site_words as brief
+from analysis.reporting.sites.places_words import sites
+from analysis.reporting.sites.site_tables import briefs_table, site_table
 
 CLEAR = Number(-0.06, 0.02)
 

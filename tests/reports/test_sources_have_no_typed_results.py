@@ -11,11 +11,7 @@ import yaml
 
 SOURCES = sorted((Path(__file__).parents[2] / "reports").glob("*.qmd"))
 MODULES = sorted((Path(__file__).parents[2] / "analysis").rglob("*.py"))
-SENTENCES = {
-    "effects.py", "verdicts.py", "growth.py", "series.py", "certainty.py", "choices.py", "trends.py",
-    "counterfactuals.py", "series_checks.py", "series_errors.py", "reconciliation.py", "data_quality.py", "places.py", "error_rates.py", "sensitivity.py", "prose.py",
-}  # fmt: skip
-SENTENCE_MODULES = [path for path in MODULES if path.name in SENTENCES or path.parent.name in ("figures", "tables")]
+SENTENCE_MODULES = [path for path in MODULES if path.parent.parent.name == "reporting" and path.name != "__init__.py"]
 
 # What is left of a source when everything that is not a sentence is taken away.
 NOT_PROSE = [

@@ -11,14 +11,14 @@ import nbformat
 import pytest
 from acceptance.scratch_project import needs_own_mounts
 
-from analysis.errors import MachineError
+from analysis.core.errors import MachineError
 from analysis.publish import session
 from analysis.publish.session import LONGEST_ADDRESS, Session
 
 RENDER = """
 import sys, nbformat
 from pathlib import Path
-from analysis.errors import MachineError
+from analysis.core.errors import MachineError
 from analysis.publish import embedded
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_raw_cell("---\\ntitle: T\\n---"), nbformat.v4.new_markdown_cell("word " * 50_000)])
 target = Path(sys.argv[1])

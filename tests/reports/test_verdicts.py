@@ -9,12 +9,12 @@ from typing import get_args
 import pytest
 from worlds import Number, World, directions
 
-from analysis.errors import DataError
-from analysis.narrative import verdicts
-from analysis.narrative.wording import NO_BREAK, in_sentence
-from analysis.results import Results
-from analysis.tables.verdicts import verdicts_table
-from analysis.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Evidence, Verdict, verdict, verdict_table
+from analysis.core.errors import DataError
+from analysis.estimation.verdict import SMALLEST_BREAKDOWN, SMALLEST_SHARE, Evidence, Verdict, verdict, verdict_table
+from analysis.reporting.results import Results
+from analysis.reporting.verdicts import words as verdicts
+from analysis.reporting.verdicts.tables import verdicts_table
+from analysis.reporting.wording import NO_BREAK, in_sentence
 
 CLEAR = Number(-0.06, 0.02)
 

@@ -11,8 +11,8 @@ import tomlkit
 from documents import every_text
 from small_study import PLACES, Rules, estimated, rules
 
-from analysis.errors import StudyError
-from analysis.protocol import ENGLAND_COHORT, load_protocol
+from analysis.core.errors import StudyError
+from analysis.protocol.protocol import ENGLAND_COHORT, load_protocol
 
 SLOW = pytest.mark.slow
 NAMED = {"published", "reconciliation", "facts", "simulation", "its_simulation", "editions"}

@@ -19,21 +19,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.files import write_table, write_text
-from analysis.inference.multiple import holm_rows
-from analysis.models.estimates import (
-    COUNT,
-    ID_PARTS,
-    LOG_RATE,
-    RATIO,
-    STATISTIC,
-    both_scales,
-    estimates_table,
-    minimum_detectable,
-    single_scale,
+from analysis.core.files import write_table, write_text
+from analysis.core.workspace import Workspace
+from analysis.estimation.did.specification_curve import (
+    CURVE,
+    SEPARATOR,
+    Combination,
+    choices_that_move,
+    curve_combinations,
 )
-from analysis.models.its_methods_table import methods_table
-from analysis.models.its_terms import (
+from analysis.estimation.did.trend_sensitivity import CONDITIONAL, FIRST, FLCI, HYBRID
+from analysis.estimation.did.trend_sensitivity import DESIGN as TRENDS
+from analysis.estimation.did.trend_sensitivity import WHOLE as MEAN_AFTER
+from analysis.estimation.inference.multiple import holm_rows
+from analysis.estimation.its.methods_table import methods_table
+from analysis.estimation.its.terms import (
     AGAINST_SYNTHETIC,
     AUTOREGRESSIVE,
     CONTROLLED,
@@ -53,7 +53,18 @@ from analysis.models.its_terms import (
     TREND,
     WITHOUT_SITE,
 )
-from analysis.models.sites import (
+from analysis.estimation.regression.estimates import (
+    COUNT,
+    ID_PARTS,
+    LOG_RATE,
+    RATIO,
+    STATISTIC,
+    both_scales,
+    estimates_table,
+    minimum_detectable,
+    single_scale,
+)
+from analysis.estimation.sites.sites import (
     ADHOC,
     DILUTED,
     KNAPP_HARTUNG,
@@ -65,15 +76,10 @@ from analysis.models.sites import (
     WHOLE,
     sites_table,
 )
-from analysis.models.specification_curve import CURVE, SEPARATOR, Combination, choices_that_move, curve_combinations
-from analysis.models.synthetic import SDID, SYNTHETIC_CONTROL
-from analysis.models.trend_sensitivity import CONDITIONAL, FIRST, FLCI, HYBRID
-from analysis.models.trend_sensitivity import DESIGN as TRENDS
-from analysis.models.trend_sensitivity import WHOLE as MEAN_AFTER
-from analysis.protocol import ENGLAND_COHORT, NO_MODEL, REST, Protocol
-from analysis.results import Results
-from analysis.verdict import verdict_table
-from analysis.workspace import Workspace
+from analysis.estimation.synthetic.synthetic import SDID, SYNTHETIC_CONTROL
+from analysis.estimation.verdict import verdict_table
+from analysis.protocol.protocol import ENGLAND_COHORT, NO_MODEL, REST, Protocol
+from analysis.reporting.results import Results
 
 MINUS = "\N{MINUS SIGN}"
 BASE_QUARTER = -1

@@ -8,9 +8,13 @@ import pytest
 from real_data import RealData
 from synthetic import months
 
-from analysis.errors import MachineError
-from analysis.inference import its_simulation
-from analysis.inference.its_simulation import (
+from analysis.core.errors import MachineError
+from analysis.estimation.its.pseudo_cohorts import PseudoCohorts
+from analysis.estimation.its.segments import segments
+from analysis.estimation.its.terms import AUTOREGRESSIVE, KENWARD_ROGER, MODEL_BASED, OLS, PSEUDO_COHORTS, REAL_PLACES
+from analysis.estimation.regression.series import Series, cohort_series
+from analysis.estimation.simulation import its_simulation
+from analysis.estimation.simulation.its_simulation import (
     CORRELATIONS,
     EFFECTS,
     NAMES,
@@ -24,11 +28,7 @@ from analysis.inference.its_simulation import (
     simulate_its,
     simulated_sample,
 )
-from analysis.inference.pseudo_cohorts import PseudoCohorts
-from analysis.models.its_terms import AUTOREGRESSIVE, KENWARD_ROGER, MODEL_BASED, OLS, PSEUDO_COHORTS, REAL_PLACES
-from analysis.models.segments import segments
-from analysis.models.series import Series, cohort_series
-from analysis.protocol import Protocol
+from analysis.protocol.protocol import Protocol
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,12 @@ from real_data import RealData
 from scipy.stats import chisquare
 from synthetic import attributes_of, cleaned_panel, comparison_of, make_sample, months
 
-from analysis.errors import MachineError
-from analysis.inference import simulation, world
-from analysis.inference.clustered import cr3_std_error, one_step_jackknife
-from analysis.inference.simulation import (
+from analysis.core.errors import MachineError
+from analysis.estimation.did.did import CR1, CR3, RANDOMISATION, compare
+from analysis.estimation.inference.clustered import cr3_std_error, one_step_jackknife
+from analysis.estimation.regression.sample import Sample, build_sample
+from analysis.estimation.simulation import simulation, world
+from analysis.estimation.simulation.simulation import (
     METHODS,
     Cell,
     Job,
@@ -27,10 +29,8 @@ from analysis.inference.simulation import (
     simulate,
     site_sets,
 )
-from analysis.inference.world import Noise, Variation, World, build_world, measure_noise, simulated
-from analysis.models.did import CR1, CR3, RANDOMISATION, compare
-from analysis.models.sample import Sample, build_sample
-from analysis.protocol import Protocol
+from analysis.estimation.simulation.world import Noise, Variation, World, build_world, measure_noise, simulated
+from analysis.protocol.protocol import Protocol
 
 pytestmark = pytest.mark.slow  # simulation belongs to `make check`; a few dozen panels still take their time
 

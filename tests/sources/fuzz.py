@@ -13,8 +13,9 @@ import xlwt
 from hypothesis import strategies as st
 from sources.mar_workbook import MarWorkbook
 
-from analysis.cleaning.cohorts import read_cohorts
-from analysis.protocol import load_protocol
+from analysis.core.tabular import read_table
+from analysis.panel.cohorts import read_cohorts
+from analysis.protocol.protocol import load_protocol
 from analysis.sources import ae, dtoc
 from analysis.sources.ae import read_ae
 from analysis.sources.dtoc import read_dtoc
@@ -22,7 +23,6 @@ from analysis.sources.manifest import read_manifest
 from analysis.sources.mar import read_mar
 from analysis.sources.ons import AGES, read_mid2015, read_mid2018
 from analysis.sources.workbook import open_workbook
-from analysis.tabular import read_table
 
 Grid = list[list[Any]]
 MONTH = date(2017, 4, 1)

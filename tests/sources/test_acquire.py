@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from local_site import Site, serving
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.acquire import SetUnavailable, acquire
 from analysis.sources.manifest import Pin
 

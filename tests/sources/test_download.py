@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from local_site import Site, serving
 
-from analysis.errors import DataError, MachineError
+from analysis.core.errors import DataError, MachineError
 from analysis.sources.fetch import download, site_reachable
 from analysis.sources.manifest import Pin
 

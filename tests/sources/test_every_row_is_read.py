@@ -19,14 +19,14 @@ import pytest
 from extracts import UNITS, write_extract
 from reading import EVERY_MONTH, Row, as_csv, refusal, typed
 
-from analysis.errors import DataError, EvaluationError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError, EvaluationError
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Records
 from analysis.records.delimited import count_rows, layout_of
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.records.shares import checked_counts
 from analysis.records.typed import read_episodes
-from analysis.rules import Records
 from analysis.stages.records import remarks
 
 HALVES = EVERY_MONTH[:30], EVERY_MONTH[30:]

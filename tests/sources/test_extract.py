@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from extracts import USUAL, stay, write_extract
 
-from analysis.errors import DataError, EvaluationError, UsageError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError, EvaluationError, UsageError
+from analysis.core.workspace import Workspace
+from analysis.protocol.protocol import Protocol
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.stages.records import build_records, check_content
-from analysis.workspace import Workspace
 
 ROWS = [stay("2014-05-10", "2014-05-12"), stay("2014-06-10", None, TOKEN_PERSON_ID="b")]
 

@@ -11,8 +11,8 @@ import pytest
 from extracts import write_extract
 from reading import EVERY_MONTH, refusal, typed
 
-from analysis.errors import DataError, MachineError, UsageError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError, MachineError, UsageError
+from analysis.protocol.protocol import Protocol
 from analysis.records.addresses import shown
 
 

@@ -15,8 +15,8 @@ import pytest
 from extracts import counted, write_extract
 from reading import EVERY_MONTH, as_csv, refusal, typed
 
-from analysis.errors import DataError, MachineError, UsageError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError, MachineError, UsageError
+from analysis.protocol.protocol import Protocol
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.records.trouble import engine_errors

@@ -17,8 +17,8 @@ import pytest
 from extracts import stay, write_extract
 from reading import EVERY_MONTH, as_csv, refusal, typed
 
-from analysis.errors import DataError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError
+from analysis.protocol.protocol import Protocol
 from analysis.records.cells import cell as refused
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Verbosity, given, settings
 from hypothesis import strategies as st
 from sources.fuzz import Reader, readers, spoilt_bytes, spoilt_sheets, write
 
-from analysis.errors import EvaluationError
+from analysis.core.errors import EvaluationError
 
 NAMES = ["mar", "dtoc", "ae", "ons", "ons of 2018", "cohorts", "protocol", "manifest"]
 INPUTS = int(os.environ.get("FUZZ", "1000"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import DataError, StudyError
+from analysis.core.errors import DataError, StudyError
 from analysis.sources.manifest import (
     COLUMNS,
     Pin,

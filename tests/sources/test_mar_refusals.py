@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mar_workbook import ENGLAND_ROW, FIRST_ROW, HEADER_ROW, NON_ELECTIVE, MarWorkbook
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.mar import MEASURES, check_organisations, read_all_mar, read_mar
 
 APRIL = date(2017, 4, 1)

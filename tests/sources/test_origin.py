@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from extracts import made_up, stay, write_extract
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract
 from analysis.records.origin import is_made_up

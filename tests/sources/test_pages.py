@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sources.local_site import Site, serving
 
-from analysis.errors import DataError, MachineError
+from analysis.core.errors import DataError, MachineError
 from analysis.sources.pages import fetch_new
 
 PAGE = b'<p>Years: <a href="/mar/2017-18/">2017-18</a> <a href="/other/">elsewhere</a> <a href="https://example.org/x.xls">x</a></p>'

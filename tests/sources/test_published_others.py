@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xlwt
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.ae import MEASURES as ae_measures
 from analysis.sources.ae import read_ae
 from analysis.sources.dtoc import read_all_dtoc, read_dtoc

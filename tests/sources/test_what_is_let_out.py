@@ -15,8 +15,8 @@ import pytest
 from extracts import UNITS, stay, write_extract
 from reading import as_csv
 
-from analysis.errors import EvaluationError
-from analysis.protocol import Protocol
+from analysis.core.errors import EvaluationError
+from analysis.protocol.protocol import Protocol
 from analysis.records.addresses import shown
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract

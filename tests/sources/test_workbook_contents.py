@@ -16,7 +16,7 @@ from mar_workbook import MarWorkbook
 from openpyxl import Workbook as Xlsx
 from openpyxl.styles import Font
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.limits import MOST_CELLS
 from analysis.sources.mar import read_mar
 from analysis.sources.workbook import open_workbook

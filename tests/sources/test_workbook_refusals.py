@@ -12,7 +12,7 @@ from mar_workbook import MarWorkbook
 from openpyxl import Workbook as Xlsx
 from xlwt.CompoundDoc import XlsDoc
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
 from analysis.sources.mar import read_mar
 from analysis.sources.workbook import Sheet, day_in, month_in, open_workbook
 

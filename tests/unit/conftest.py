@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from synthetic import attributes_of, cleaned_panel, two_way_counts
 
-from analysis.protocol import Protocol
+from analysis.protocol.protocol import Protocol
 
 TREATED = {"U00": ("MCP", "Alpha", 1.0), "U01": ("MCP", "Beta", 1.0), "U02": ("PACS", "Gamma", 1.0)}
 

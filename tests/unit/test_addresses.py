@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from analysis.errors import EvaluationError, UsageError
+from analysis.core.errors import EvaluationError, UsageError
 from analysis.records.addresses import shown, without_secrets
 from analysis.records.engines import open_engine
 from analysis.records.extract import find_extract

@@ -13,13 +13,13 @@ import statsmodels.api as sm
 from dateutil.easter import easter
 from synthetic import row_of
 
-from analysis.cleaning.national import first_national_month, national_table, read_national
-from analysis.errors import DataError
-from analysis.models.calendar import easter_share, working_days
-from analysis.models.its_methods import METHODS
-from analysis.models.its_terms import CONTROLLED, HAC, OLS, SINGLE
-from analysis.models.national import national_series
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError
+from analysis.estimation.its.england import national_series
+from analysis.estimation.its.methods import METHODS
+from analysis.estimation.its.terms import CONTROLLED, HAC, OLS, SINGLE
+from analysis.estimation.regression.calendar import easter_share, working_days
+from analysis.panel.national import first_national_month, national_table, read_national
+from analysis.protocol.protocol import Protocol
 from analysis.sources.mar import MarFile
 
 ADMISSIONS, CHECK = "non_elective_admissions", "ae_emergency_admissions"

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from synthetic import make_sample, months
 
-from analysis.inference.power import _changes, evaluability
-from analysis.models.absorbed import NotIdentified, not_identified_where_singular
-from analysis.models.did import difference_in_differences
-from analysis.models.estimates import ESTIMATES, both_scales, estimates_table
-from analysis.models.growth import growth_per_head
-from analysis.models.record import Job, Record
-from analysis.models.sample import Sample, UnitTables
-from analysis.protocol import Protocol
+from analysis.estimation.did.did import difference_in_differences
+from analysis.estimation.did.growth import growth_per_head
+from analysis.estimation.inference.power import _changes, evaluability
+from analysis.estimation.regression.absorbed import NotIdentified, not_identified_where_singular
+from analysis.estimation.regression.estimates import ESTIMATES, both_scales, estimates_table
+from analysis.estimation.regression.job_results import Job, Record
+from analysis.estimation.regression.sample import Sample, UnitTables
+from analysis.protocol.protocol import Protocol
 
 
 def alike(units: int = 6) -> Sample:

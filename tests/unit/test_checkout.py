@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.checkout import EPOCH, MARKER, PROTOCOL, commit, dated_by, set_source_date
-from analysis.errors import UsageError
+from analysis.core.checkout import EPOCH, MARKER, PROTOCOL, commit, dated_by, set_source_date
+from analysis.core.errors import UsageError
 
 COMMITTED, NEWEST = 1_500_000_000, 1_400_000_000
 AMENDED = 1_300_060_800  # 2011-03-14

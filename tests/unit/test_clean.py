@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
-from analysis.build_folder import clean
-from analysis.errors import UsageError
-from analysis.files import only_one_run
-from analysis.lineage import Manifest, Step
+from analysis.build.folder import clean
+from analysis.build.manifest import Manifest, Step
+from analysis.core.errors import UsageError
+from analysis.core.files import only_one_run
+from analysis.core.scratch import MARK, SCRATCH, check_scratch, scratch_folder
+from analysis.core.workspace import Workspace
+from analysis.editions.archive import record
 from analysis.records.engines import open_engine
 from analysis.records.listing import list_files
 from analysis.records.private import kept_private, private_folder
 from analysis.records.scan import scan
-from analysis.scratch import MARK, SCRATCH, check_scratch, scratch_folder
-from analysis.stages.archive import record
 from analysis.stages.made_up import make_up
 from analysis.stages.refresh import record_edition
-from analysis.workspace import Workspace
 
 OWN, KEY = "the user's own", "pseudonym_lookup.csv"
 

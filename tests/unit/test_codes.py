@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from extracts import UNITS, counted, stay, write_extract
 
+from analysis.protocol.schema import Records
 from analysis.records.codes import commissioner_of
 from analysis.records.counts import USED, ledger_of_rows, monthly, placed
-from analysis.rules import Records
 
 MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
 Row = dict[str, Any]

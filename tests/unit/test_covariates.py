@@ -7,9 +7,9 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from analysis.cleaning.covariates import similar_units, unit_covariates
-from analysis.cleaning.geography import Geography, build_geography
-from analysis.errors import DataError
+from analysis.core.errors import DataError
+from analysis.panel.covariates import similar_units, unit_covariates
+from analysis.panel.geography import Geography, build_geography
 
 GSS = {"00A": "E38000001", "00B": "E38000002", "00C": "E38000003", "01H": "E38000004", "01K": "E38000005"}
 

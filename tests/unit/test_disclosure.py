@@ -12,14 +12,15 @@ from made_up_counts import GROUPS, MONTHS, NETWORK_OF, Stays, released
 from pydantic import ValidationError
 from scipy.optimize import linprog
 
-from analysis.errors import MachineError, StudyError, UsageError
-from analysis.files import write_together
-from analysis.records.definitions import ADMISSIONS, BASE, BED_DAYS, BY_DAY, PARTS, SENSITIVE, SMALLEST
+from analysis.core.errors import MachineError, StudyError, UsageError
+from analysis.core.files import write_together
+from analysis.protocol.schema import Records
+from analysis.protocol.vocabulary import BASE, SMALLEST
+from analysis.records.definitions import ADMISSIONS, BED_DAYS, BY_DAY, PARTS, SENSITIVE
 from analysis.records.disclosure import shown, suppressed_list, suppressed_parts, suppressed_places, with_length_of_stay
 from analysis.records.memory import Memory
 from analysis.records.networks import REMAINDER, linked_places, with_remainder
 from analysis.records.tables import BY_AGE, BY_COMMISSIONER, BY_NETWORK, Table
-from analysis.rules import Records
 from analysis.stages.records import safe_ledger
 
 SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed >= 4 else ()) for seed in range(50)]

@@ -11,10 +11,10 @@ import pandera.errors
 import pytest
 from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
-from analysis.models.estimates import both_scales, estimates_table
-from analysis.models.evaluate import Results, evaluate, job_count
-from analysis.protocol import Protocol
-from analysis.rules import SpecificationCurve
+from analysis.estimation.evaluate import Results, evaluate, job_count
+from analysis.estimation.regression.estimates import both_scales, estimates_table
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import SpecificationCurve
 
 CONTEXT = {
     "design": "did", "outcome": "o", "cohort": "MCP", "specification": "primary", "conf_level": 0.95, "n_units": 9,

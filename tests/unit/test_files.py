@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.errors import MachineError
-from analysis.files import atomic_path, only_one_run, sha256, write_table, write_text
+from analysis.core.errors import MachineError
+from analysis.core.files import atomic_path, only_one_run, sha256, write_table, write_text
 
 ROOT = Path(__file__).parents[2]
 ROOM = 256 * 1024  # bytes on the tiny disk
@@ -25,8 +25,8 @@ FILL = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd
-from analysis.errors import EvaluationError
-from analysis.files import write_table, write_text
+from analysis.core.errors import EvaluationError
+from analysis.core.files import write_table, write_text
 folder = Path(sys.argv[1])
 noise = pd.DataFrame({"x": np.random.default_rng(1).random(400_000)})
 old = pd.DataFrame({"x": [1.0]})
@@ -120,7 +120,7 @@ def test_tables_are_written_alike_every_time(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from analysis.files import only_one_run
+from analysis.core.files import only_one_run
 with only_one_run(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.cleaning.cohorts import read_cohorts, unit_cohorts
-from analysis.cleaning.geography import Geography, build_geography, check_boundaries, read_changes
-from analysis.errors import DataError, StudyError
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError, StudyError
+from analysis.panel.cohorts import read_cohorts, unit_cohorts
+from analysis.panel.geography import Geography, build_geography, check_boundaries, read_changes
+from analysis.protocol.protocol import Protocol
 
 BOUNDARIES = dt.date(2017, 4, 1)
 HEADER = "pred_code,pred_name,succ_code,succ_name,effective,kind"

@@ -12,20 +12,20 @@ import pandas as pd
 import pytest
 from synthetic import make_sample, months
 
-from analysis.inference.pseudo_cohorts import PseudoCohorts, placebo_sets
-from analysis.models.absorbed import NotIdentified
-from analysis.models.its import Interrupted, its_rows
-from analysis.models.its_groups import Groups, leave_one_out, placebo_starts
-from analysis.models.its_job import interrupted_series
-from analysis.models.its_terms import CONTROLLED, OLS, SINGLE
-from analysis.models.job import Found, Job, run_job
-from analysis.models.record import Record
-from analysis.models.sample import Sample, UnitTables, build_sample
-from analysis.models.segments import Break, Segments, segments
-from analysis.models.series import Series, cohort_series
-from analysis.models.synthetic import Pool
-from analysis.protocol import Protocol
-from analysis.rules import KnownBreak
+from analysis.estimation.its.estimates import Interrupted, its_rows
+from analysis.estimation.its.groups import Groups, leave_one_out, placebo_starts
+from analysis.estimation.its.job import interrupted_series
+from analysis.estimation.its.pseudo_cohorts import PseudoCohorts, placebo_sets
+from analysis.estimation.its.segments import Break, Segments, segments
+from analysis.estimation.its.terms import CONTROLLED, OLS, SINGLE
+from analysis.estimation.job import Found, Job, run_job
+from analysis.estimation.regression.absorbed import NotIdentified
+from analysis.estimation.regression.job_results import Record
+from analysis.estimation.regression.sample import Sample, UnitTables, build_sample
+from analysis.estimation.regression.series import Series, cohort_series
+from analysis.estimation.synthetic.synthetic import Pool
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import KnownBreak
 
 OUTCOME = "non_elective_admissions"
 START, MONTHS = 24, 60

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from acceptance.scratch_project import PARTS
 
-from analysis import steps
-from analysis.lineage import Manifest, Step, code
-from analysis.slices import DATA_RULES, RESULTS_RULES
-from analysis.workspace import Workspace
+from analysis.build import steps
+from analysis.build.manifest import Manifest, Step, code
+from analysis.build.slices import DATA_RULES, RESULTS_RULES
+from analysis.core.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ REPORTS = {
         ("reports/reconciliation.qmd", "published", "printed", {"reports/reconciliation"}),
         ("reports/sites/brief.qmd", "title", "titel", {"reports/brief"}),
         ("analysis/publish/style.css", "color", "colour", REPORTS),
-        ("analysis/figures/curve.py", "import", " import", {"reports/appendix"}),
-        ("analysis/models/autoregression.py", "import", " import", {"results"}),
+        ("analysis/reporting/choices/curve_figures.py", "import", " import", {"reports/appendix"}),
+        ("analysis/estimation/its/autoregression.py", "import", " import", {"results"}),
         ("analysis/sources/dtoc.py", "import", " import", {"data"}),
-        ("analysis/errors.py", "import", " import", {"data", "results", *REPORTS}),
+        ("analysis/core/errors.py", "import", " import", {"data", "results", *REPORTS}),
         ("analysis/protocol.toml", "# The study", "# A study", set()),
         ("analysis/protocol.toml", "agree_within = ", "agree_within = 1", REPORTS),
         ("analysis/protocol.toml", "power = 0.80", "power = 0.90", {"results", *REPORTS}),

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from synthetic import protocol_with
 
-from analysis.cleaning.geography import Geography, build_geography, read_changes
-from analysis.cleaning.local_authorities import (
+from analysis.core.errors import DataError, StudyError
+from analysis.panel.geography import Geography, build_geography, read_changes
+from analysis.panel.local_authorities import (
     authority_attributes,
     authority_of_district,
     authority_population,
     crosswalk,
     local_authority_rows,
 )
-from analysis.errors import DataError, StudyError
-from analysis.protocol import Protocol
+from analysis.protocol.protocol import Protocol
 
 ON = pd.Timestamp("2018-04-01")
 CODES = ["00A", "00B", "00C", "00D", "01H", "01K"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import UsageError
+from analysis.core.errors import UsageError
+from analysis.core.workspace import Workspace
 from analysis.stages.made_up import make_up
-from analysis.workspace import Workspace
 
 
 def made(folder: Path, seed: int) -> set[str]:

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from synthetic import attributes_of, changed, cleaned_panel, two_way_counts
 
-from analysis.cleaning.panel import Cleaned, aggregate, clean
-from analysis.cleaning.snapshot import UNITS, summarise
-from analysis.errors import DataError
-from analysis.models.sample import Sample, UnitTables, build_sample
-from analysis.protocol import Protocol
+from analysis.core.errors import DataError
+from analysis.estimation.regression.sample import Sample, UnitTables, build_sample
+from analysis.panel.panel import Cleaned, aggregate, clean
+from analysis.panel.snapshot import UNITS, summarise
+from analysis.protocol.protocol import Protocol
 
 TREATED = {
     "U00": ("MCP", "Alpha", 1.0), "U01": ("MCP", "Alpha", 1.0), "U02": ("MCP", "Beta", 0.5),

@@ -12,18 +12,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.cleaning.assemble import unit_counts
-from analysis.cleaning.cohorts import read_cohorts
-from analysis.cleaning.snapshot import read_population
-from analysis.errors import DataError, StudyError, UsageError
-from analysis.inputs import clean_snapshot, published_files
-from analysis.protocol import load_protocol
-from analysis.refresh.offers import Offer, check_codes
+from analysis.build.steps import data_step
+from analysis.core.errors import DataError, StudyError, UsageError
+from analysis.core.workspace import Workspace
+from analysis.editions.offers import Offer, check_codes
+from analysis.panel.cohorts import read_cohorts
+from analysis.panel.inputs import clean_snapshot, published_files
+from analysis.panel.snapshot import read_population
+from analysis.panel.units import unit_counts
+from analysis.protocol.protocol import load_protocol
 from analysis.sources.manifest import Pin
 from analysis.stages.simulations import run_simulation
 from analysis.stages.written import table_to_write
-from analysis.steps import data_step
-from analysis.workspace import Workspace
 
 SECRET = "user:secret\n"
 TEXT = (Path(__file__).parents[2] / "analysis/protocol.toml").read_text(encoding="utf-8")

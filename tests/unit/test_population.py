@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.cleaning.geography import Geography, build_geography
-from analysis.cleaning.population import list_size_by_month, unit_population
-from analysis.errors import DataError
-from analysis.protocol import Protocol
-from analysis.rules import Population
+from analysis.core.errors import DataError
+from analysis.panel.geography import Geography, build_geography
+from analysis.panel.population import list_size_by_month, unit_population
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Population
 
 MONTHS = pd.date_range("2013-04-01", "2018-03-01", freq="MS")
 LISTED_ON = dt.date(2019, 4, 1)

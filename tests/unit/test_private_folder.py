@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.build_folder import check_build_folder, clean, may_clean
-from analysis.errors import MachineError
-from analysis.files import only_one_run
-from analysis.lineage import Manifest, Step
+from analysis.build.folder import check_build_folder, clean, may_clean
+from analysis.build.manifest import Manifest, Step
+from analysis.core.errors import MachineError
+from analysis.core.files import only_one_run
 from analysis.records.engines import open_engine
 from analysis.records.private import kept_private, private_folder
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from synthetic import protocol_with
 
-from analysis.errors import StudyError
-from analysis.protocol import Protocol, load_protocol
-from analysis.workspace import PROTOCOL_FILE
+from analysis.core.errors import StudyError
+from analysis.core.workspace import PROTOCOL_FILE
+from analysis.protocol.protocol import Protocol, load_protocol
 
 
 def test_the_protocol_holds_the_studys_rules(protocol: Protocol) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from synthetic import changed, two_way_counts
 
-from analysis.cleaning.quality import PENDING, TOO_HIGH, TOO_LOW, assess, doubts, lasting_shifts, median_polish
-from analysis.protocol import Protocol
-from analysis.rules import Quality
+from analysis.panel.quality import PENDING, TOO_HIGH, TOO_LOW, assess, doubts, lasting_shifts, median_polish
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Quality
 
 UNIT = "U07"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.protocol import Protocol, load_protocol
-from analysis.refresh.editions import (
+from analysis.core.workspace import PROTOCOL_FILE
+from analysis.editions.archive import with_study_key
+from analysis.editions.editions import (
     COLUMNS,
     acknowledged,
     headline_changes,
@@ -20,11 +21,10 @@ from analysis.refresh.editions import (
     unacknowledged,
     with_edition,
 )
-from analysis.refresh.ledger import CAUSES, changed_runs, refresh_ledger
-from analysis.refresh.offers import Offer, Reach, last_whole_month, with_offers
+from analysis.editions.ledger import CAUSES, changed_runs, refresh_ledger
+from analysis.editions.offers import Offer, Reach, last_whole_month, with_offers
+from analysis.protocol.protocol import Protocol, load_protocol
 from analysis.sources.manifest import Pin, manifest_text, read_manifest
-from analysis.stages.archive import with_study_key
-from analysis.workspace import PROTOCOL_FILE
 
 # --- The ledger
 
@@ -219,7 +219,7 @@ def test_an_interim_edition_has_what_its_window_holds(tmp_path: Path) -> None:
 
 
 def test_an_interim_edition_too_short_for_any_growth_is_refused(tmp_path: Path) -> None:
-    from analysis.errors import StudyError
+    from analysis.core.errors import StudyError
 
     with pytest.raises(StudyError, match="data_to is too early"):
         interim(tmp_path, "2015-12")

@@ -24,9 +24,9 @@ import pypdf
 import pytest
 import typst
 
-from analysis.cleaning.panel import PANEL
-from analysis.errors import UsageError
-from analysis.lineage import MANIFEST
+from analysis.build.manifest import MANIFEST
+from analysis.core.errors import UsageError
+from analysis.panel.panel import PANEL
 from analysis.records.definitions import OUTCOMES
 from analysis.records.released import RELEASED
 from analysis.records.sampled import PERSONS, sample_of

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from extracts import checked, stay
 
-from analysis.errors import DataError
+from analysis.core.errors import DataError
+from analysis.protocol.schema import Records
 from analysis.records.counts import LATE, USED, ledger_of_rows
 from analysis.records.definitions import ADMISSIONS
 from analysis.records.engines import open_engine
 from analysis.records.misread import long_by_year
 from analysis.records.persons import check_possible
-from analysis.rules import Records
 from analysis.stages.records import (
     how_many,
     of_absent,

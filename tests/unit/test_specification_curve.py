@@ -11,12 +11,9 @@ import pandas as pd
 import pytest
 from synthetic import attributes_of, changed, cleaned_panel, protocol_with, two_way_counts
 
-from analysis.cleaning.panel import CCG
-from analysis.errors import StudyError
-from analysis.models.did import difference_in_differences
-from analysis.models.evaluate import known_of_units
-from analysis.models.sample import UnitTables, build_sample, unit_months
-from analysis.models.specification_curve import (
+from analysis.core.errors import StudyError
+from analysis.estimation.did.did import difference_in_differences
+from analysis.estimation.did.specification_curve import (
     Combination,
     CurveJob,
     choices_that_move,
@@ -24,7 +21,10 @@ from analysis.models.specification_curve import (
     curve_rows,
     curve_table,
 )
-from analysis.protocol import Protocol
+from analysis.estimation.evaluate import known_of_units
+from analysis.estimation.regression.sample import UnitTables, build_sample, unit_months
+from analysis.panel.panel import CCG
+from analysis.protocol.protocol import Protocol
 
 SITES = {
     "U00": ("MCP", "Alpha", 1.0),

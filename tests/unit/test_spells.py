@@ -12,13 +12,13 @@ import pytest
 from extracts import UNITS, counted, made_up, stay, write_extract
 from records_in_pandas import counts_in_pandas
 
+from analysis.protocol.schema import Records
 from analysis.records.counts import LATE, USED, Counts, ledger_of_rows, linked_counts, monthly, placed, unlinked_counts
 from analysis.records.engines import open_engine
 from analysis.records.episodes import classified
 from analysis.records.extract import find_extract
 from analysis.records.synthesise import TRUTH
 from analysis.records.typed import read_episodes
-from analysis.rules import Records
 
 MONTHS = pd.date_range("2014-04-01", "2014-08-01", freq="MS")
 ENGINES = ["duckdb", pytest.param("spark", marks=pytest.mark.spark)]

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from synthetic import comparison_of, event_study_rows, make_sample
 
-from analysis.inference.bootstrap import cluster_bootstrap
-from analysis.inference.clustered import cr1_covariance
-from analysis.models import poisson
-from analysis.models.absorbed import NotIdentified
-from analysis.models.did import compare, difference_in_differences, model_of
-from analysis.models.job import Found, Job, run_job
-from analysis.models.robustness import high_use_placebo
-from analysis.models.sample import Sample, UnitTables
-from analysis.protocol import Protocol
-from analysis.rules import Specification
+from analysis.estimation.did.did import compare, difference_in_differences, model_of
+from analysis.estimation.did.robustness import high_use_placebo
+from analysis.estimation.inference.bootstrap import cluster_bootstrap
+from analysis.estimation.inference.clustered import cr1_covariance
+from analysis.estimation.job import Found, Job, run_job
+from analysis.estimation.regression import poisson
+from analysis.estimation.regression.absorbed import NotIdentified
+from analysis.estimation.regression.sample import Sample, UnitTables
+from analysis.protocol.protocol import Protocol
+from analysis.protocol.schema import Specification
 
 Rows = list[dict[str, Any]]
 OUTCOME = "non_elective_admissions"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from synthetic import make_sample
 
-from analysis.models.absorbed import NotIdentified
-from analysis.models.sample import Sample
-from analysis.models.synthetic import synthetic_designs
-from analysis.models.synthetic_weights import Shared, interior_point
-from analysis.protocol import Protocol
+from analysis.estimation.regression.absorbed import NotIdentified
+from analysis.estimation.regression.sample import Sample
+from analysis.estimation.synthetic.synthetic import synthetic_designs
+from analysis.estimation.synthetic.synthetic_weights import Shared, interior_point
+from analysis.protocol.protocol import Protocol
 
 SEED = 2
 

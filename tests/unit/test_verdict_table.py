@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.inference.multiple import HOLM
-from analysis.models.estimates import both_scales, estimates_table, single_scale
-from analysis.protocol import Protocol
-from analysis.verdict import Evidence, evidence, verdict, verdict_table
+from analysis.estimation.inference.multiple import HOLM
+from analysis.estimation.regression.estimates import both_scales, estimates_table, single_scale
+from analysis.estimation.verdict import Evidence, evidence, verdict, verdict_table
+from analysis.protocol.protocol import Protocol
 
 SUPPORTED = Evidence(-5.0, 0.01, breakdown=0.8, same_sign=0.9, pre_period_p=0.4, control_p=0.3)
 

@@ -1,0 +1,1 @@
+"""What each step was made from, when it runs again, and why."""

@@ -1,0 +1,1 @@
+"""One edition after another: which files came in, what moved, and why."""

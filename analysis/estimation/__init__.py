@@ -1,0 +1,1 @@
+"""The panel to the table of estimates, one folder for each design."""

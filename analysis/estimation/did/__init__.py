@@ -1,0 +1,1 @@
+"""Difference-in-differences: the primary design, its event study, robustness checks and specification curve."""

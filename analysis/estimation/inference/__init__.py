@@ -1,0 +1,1 @@
+"""Standard errors, randomisation, bootstraps, placebo sites and power."""

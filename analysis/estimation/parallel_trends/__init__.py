@@ -1,0 +1,1 @@
+"""Sensitivity of event studies to departures from parallel trends (Rambachan and Roth 2023)."""

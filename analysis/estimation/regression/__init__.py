@@ -1,0 +1,1 @@
+"""Samples, series, and the regressions that every design rests on."""

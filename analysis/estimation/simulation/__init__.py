@@ -1,0 +1,1 @@
+"""Error rates of the inference methods in simulated panels."""

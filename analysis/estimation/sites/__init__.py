@@ -1,0 +1,1 @@
+"""Effects of single sites, gauged from placebo sites, and their pooling."""

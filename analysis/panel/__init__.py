@@ -1,0 +1,1 @@
+"""Tidy tables to the panel: geography, population, cohorts and data quality."""

@@ -1,0 +1,1 @@
+"""`protocol.toml`, its schema, and the vocabulary that several layers share."""

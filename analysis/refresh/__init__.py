@@ -1,1 +1,0 @@
-"""A new edition: what came in, what moved, and why."""
