@@ -68,7 +68,7 @@ verify: $(READY) ## check every file of the build against its manifest
 records: data ## count a patient-level extract: make records EXTRACT=folder (ENGINE=spark SPARK_MASTER=… for a cluster)
 	@$(RUN) records
 
-test: $(READY) ## the quick tests (a minute)
+test: $(READY) ## the quick tests (about a minute)
 	@$(PYTEST) -m "not slow and not spark and not nightly" --numprocesses 2 --dist worksteal
 
 check: test slow ## everything: style, types, all the tests

@@ -91,9 +91,10 @@ def main(arguments: list[str]) -> int:
 def _run(choice: argparse.Namespace, work: Workspace) -> int:
     # The stages are imported where they run: a wrong call, or one that has nothing to do, answers at once.
     if choice.stage == "doctor":
-        from analysis.publish.doctor import examine
+        from analysis.publish.quarto import find_quarto
+        from analysis.stages.doctor import examine
 
-        print(examine(work))
+        print(examine(work, find_quarto()))
         return 0
     if choice.stage == "why":
         from analysis.build.explain import why

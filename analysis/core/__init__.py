@@ -1,1 +1,1 @@
-"""Errors, files, processes, the workspace, and text from outside: what every layer may use."""
+"""Errors, files, processes, the workspace, the checkout's commit, and text from outside: what every layer may use."""

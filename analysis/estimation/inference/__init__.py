@@ -1,1 +1,1 @@
-"""Standard errors, randomisation, bootstraps, placebo sites and power."""
+"""Standard errors, randomisation, bootstraps, placebo sites, meta-analysis, multiple tests and power."""

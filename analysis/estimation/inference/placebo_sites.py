@@ -16,7 +16,7 @@ from analysis.estimation.inference.inversion import critical_value, p_value
 from analysis.estimation.inference.power import size_model
 from analysis.estimation.regression.absorbed import NotIdentified
 
-SMALLER_SAID = "smaller than any placebo site, so that its chance may be understated"
+SMALLER_NOTE = "smaller than any placebo site: its uncertainty may be understated"
 
 
 @dataclass(frozen=True)

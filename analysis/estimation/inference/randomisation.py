@@ -11,7 +11,6 @@ Intervals invert the test.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations, permutations
 from math import comb, perm
 
@@ -19,6 +18,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, hstack
 
 from analysis.estimation.inference.inversion import invert, p_value
+from analysis.estimation.inference.placebo_sets import random_sets
 from analysis.estimation.regression.regression import Comparison, Fit
 
 LEAST_LEFT = 1e-9  # of Σ W D² when the effects are taken off: less is rounding, and there is no estimate
@@ -59,13 +59,7 @@ def draw_assignments(cluster: np.ndarray, dose: np.ndarray, draws: int, seed: in
     if number(total, len(actual)) - 1 <= draws:
         others = [c for c in every(range(total), len(actual)) if c != tuple(actual)]
         return Assignments(np.array([actual, *others]), exact=True)
-    return Assignments(np.vstack([actual, _random(draws, total, len(actual), seed)]), exact=False)
-
-
-@lru_cache(maxsize=4)
-def _random(draws: int, total: int, treated: int, seed: int) -> np.ndarray:
-    """Random choices (draws × treated) of clusters: many specifications of a cohort have the same number of them, and so the same draws."""
-    return np.random.default_rng(seed).random((draws, total)).argsort(axis=1)[:, :treated].copy()  # so that the cache does not hold the rest
+    return Assignments(np.vstack([actual, random_sets(total, len(actual), draws, seed)]), exact=False)
 
 
 def randomisation_test(

@@ -1,1 +1,1 @@
-"""Samples, series, and the regressions that every design rests on."""
+"""Samples, series and regressions, and the job and rows that every design reads and writes."""

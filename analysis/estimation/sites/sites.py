@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.estimation.did.did import compare
 from analysis.estimation.inference.meta_analysis import RandomEffects, random_effects
-from analysis.estimation.inference.placebo_sites import SMALLER_SAID, scaled_placebo
+from analysis.estimation.inference.placebo_sites import SMALLER_NOTE, scaled_placebo
 from analysis.estimation.inference.randomisation import assignment_matrix, draw_assignments, one_step
 from analysis.estimation.regression.absorbed import NotIdentified, not_identified_where_singular
 from analysis.estimation.regression.estimates import (
@@ -163,7 +163,7 @@ def _site(
     said = [others.notes]
     said += ["part of its people covered: the effect is diluted"] if coverage != WHOLE else []
     flag = SMALLER if size < others.sizes.min() else ""
-    said += [SMALLER_SAID] if flag else []
+    said += [SMALLER_NOTE] if flag else []
     rows = both_scales(
         "att", PLACEBO, estimate, test.interval, std_error=test.std_error, p_value=test.p_value, design=DESIGN,
         notes="; ".join(said), **context,

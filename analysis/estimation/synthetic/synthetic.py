@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.estimation.inference.inversion import critical_value, p_value
 from analysis.estimation.inference.placebo_sets import placebo_sets
-from analysis.estimation.inference.placebo_sites import SMALLER_SAID, scaled_placebo
+from analysis.estimation.inference.placebo_sites import SMALLER_NOTE, scaled_placebo
 from analysis.estimation.regression.absorbed import NotIdentified
 from analysis.estimation.regression.estimates import PLACEBO, Rows, both_scales
 from analysis.estimation.regression.sample import Sample
@@ -112,7 +112,7 @@ def synthetic_designs(
     size = float(series.counts[: pool.before].sum())
     notes = [placebos.notes]
     notes += ["scaled by size"] if sites == 1 else []
-    notes += [SMALLER_SAID] if size < placebos.sizes.min() else []
+    notes += [SMALLER_NOTE] if size < placebos.sizes.min() else []
     notes += [f"{pool.left_out} controls left out: a month without any count"] if pool.left_out else []
     rows: Rows = []
     summaries, weights, paths = [], [], []

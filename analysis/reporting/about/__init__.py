@@ -1,0 +1,1 @@
+"""The study, its edition and its documents: background, provenance, contents, reporting guidelines."""

@@ -1,0 +1,1 @@
+"""How sure an estimate is: inference methods side by side, simulated error rates, detectable effects."""

@@ -1,0 +1,1 @@
+"""How far an estimate depends on choices: specifications and their curve."""

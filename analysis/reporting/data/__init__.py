@@ -1,0 +1,1 @@
+"""The data: sources, baseline, masked months, records."""

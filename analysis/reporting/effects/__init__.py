@@ -1,0 +1,1 @@
+"""Effects by difference-in-differences: over the programme, by year, by quarter."""

@@ -1,0 +1,1 @@
+"""Growth per head, cohort by cohort, beside the published figures."""

@@ -1,0 +1,1 @@
+"""Interrupted time series: results, methods, residuals, simulated error rates."""

@@ -1,0 +1,1 @@
+"""Single sites: all of them together, and the brief of each."""

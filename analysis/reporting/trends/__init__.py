@@ -1,0 +1,1 @@
+"""Sensitivity to departures from parallel trends."""

@@ -1,0 +1,1 @@
+"""Verdicts, and how the two main designs agree."""

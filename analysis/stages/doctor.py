@@ -6,18 +6,18 @@ import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from analysis.core.workspace import Workspace
 from analysis.protocol.protocol import load_protocol
-from analysis.publish.quarto import find_quarto
 from analysis.sources.manifest import locate, read_manifest, required_months
 
 
-def examine(work: Workspace) -> str:
-    """One line a thing: there or not, and what follows."""
+def examine(work: Workspace, quarto: Path | None) -> str:
+    """One line a thing: there or not, and what follows. ``quarto`` is the path of its program, where there is one that can be used."""
     return "\n".join(
         f"{'✓' if there else '·'} {name}: {follows}"
-        for name, there, follows in (_python(), _git(), _data(work), _quarto(), _browser(), _poppler(), _java())
+        for name, there, follows in (_python(), _git(), _data(work), _quarto(quarto), _browser(), _poppler(), _java())
     )
 
 
@@ -55,8 +55,7 @@ def _data(work: Workspace) -> tuple[str, bool, str]:
     )
 
 
-def _quarto() -> tuple[str, bool, str]:
-    path = find_quarto()
+def _quarto(path: Path | None) -> tuple[str, bool, str]:
     if path:
         return "Quarto", True, f"{path}; it renders the reports"
     return "Quarto", False, "not here; the embedded renderer makes the same reports"
